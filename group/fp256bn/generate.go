@@ -1,0 +1,3 @@
+package fp256bn
+
+//go:generate go run ./internal/gen
