@@ -1,6 +1,9 @@
 package fp256bn
 
-import "github.com/speciecash/specie/group/fp256bn/fp"
+import (
+	"github.com/speciecash/specie/group/fp256bn/fp"
+	"github.com/speciecash/specie/group/fp256bn/fr"
+)
 
 // The constants of this file are checked by a test that recomputes them from u
 // and ξ with math/big. Field elements are in Montgomery form, words are least
@@ -100,4 +103,17 @@ var (
 		a1: fp.Element{0x5edcf655589425d3, 0x15149d62cb8ed0c3, 0x1eddc85dd8b38df6, 0x90db7f10803fa480},
 	}
 	twistFrobenius2X = fp.Element{0xac44103884008c2c, 0x26e76706f524db81, 0x49cc4e27b51eaff8, 0x266648723c3f9cff}
+)
+
+// glvBeta is β = -(18u³+18u²+9u+2) and glvLambda is λ = 36u⁴-1, the cube roots
+// of 1 in Fp and modulo n with (βx, y) = [λ](x, y). glvMinusB1 and glvMinusB2
+// are 2u+1 and 6u²+4u+1 modulo n; glvG1 and glvG2 are (6u²+4u+1)·2^320/n and
+// -(2u+1)·2^320/n, rounded.
+var (
+	glvBeta    = fp.Element{0xac44103884008c2c, 0x26e76706f524db81, 0x49cc4e27b51eaff8, 0x266648723c3f9cff}
+	glvLambda  = fr.Element{0xb88bd8a49b1ec851, 0xf5a10d0b68ac01a5, 0x2fa9ac4b5ceb1844, 0x3bd0d094ae571f72}
+	glvMinusB1 = fr.Element{0x78187bf2493c494c, 0x26c568dc1143de22, 0xc3f10280a70d39b8, 0x7a67ca223175ef7b}
+	glvMinusB2 = fr.Element{0x7d52c1813b5b813c, 0xc7f82f1068e24c64, 0xba8d3b0947c600dc, 0xca13df5cee102cc5}
+	glvG1      = [4]uint64{0xca13df5cee129701, 0xf40a1113da9e04d4, 0x0000000000018798, 0x0000000000000001}
+	glvG2      = [4]uint64{0x859835ddce889a09, 0xd105eb806163cf7b, 0x0000000000000000, 0x0000000000000000}
 )

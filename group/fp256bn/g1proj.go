@@ -110,9 +110,9 @@ func (r *g1Proj) neg(p *g1Proj) *g1Proj {
 	return r
 }
 
-// mul sets r = [k]a in constant time: 64 windows of 4 bits, most significant
-// first, each of four doublings and one addition out of a table of 16, zero's
-// entry included, that is read whole every time.
+// mul sets r = [k]a in constant time: of both halves of k, 32 windows of 4
+// bits, most significant first, each worth an addition out of one table of 16,
+// zero's entry included, that is read whole every time.
 func (r *g1Proj) mul(a *G1, k *Scalar) *g1Proj {
 	var table [16]g1Proj
 	table[0].setInfinity()
@@ -120,18 +120,26 @@ func (r *g1Proj) mul(a *G1, k *Scalar) *g1Proj {
 	for i := 2; i < len(table); i++ {
 		table[i].add(&table[i-1], &table[1])
 	}
-	w := k.e.WordsCT()
+	k1, k2 := k.split()
 	r.setInfinity()
-	for i := 63; i >= 0; i-- {
+	for i := 31; i >= 0; i-- {
 		r.double(r).double(r).double(r).double(r)
 		var entry g1Proj
-		digit := w[i/16] >> (i % 16 * 4) & 15
-		for j := range table {
-			entry.selectFrom(&table[j], zeroMask(digit^uint64(j)))
-		}
-		r.add(r, &entry)
+		r.add(r, entry.lookUp(&table, &k1, i))
+		r.add(r, entry.phi(entry.lookUp(&table, &k2, i)))
 	}
 	return r
+}
+
+// lookUp sets p to the multiple of table's point that window i of k asks for.
+func (p *g1Proj) lookUp(table *[16]g1Proj, k *half, i int) *g1Proj {
+	digit := k.abs[i/16] >> (i % 16 * 4) & 15
+	for j := range table {
+		p.selectFrom(&table[j], zeroMask(digit^uint64(j)))
+	}
+	var minus g1Proj
+	p.selectFrom(minus.neg(p), k.negative)
+	return p
 }
 
 // selectFrom sets p to q where mask is all ones and leaves it where it is zero.

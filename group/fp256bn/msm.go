@@ -11,17 +11,24 @@ func MSM1(points []G1, scalars []Scalar) G1 {
 	if len(points) != len(scalars) {
 		panic("fp256bn: MSM1: points and scalars differ in number")
 	}
-	digits := make([]wnaf, len(points))
-	tables := make([][wnafEntries]g1Proj, len(points))
+	// Two terms for each: [k1]P + [k2]φ(P).
+	digits := make([]wnaf, 2*len(points))
+	tables := make([][wnafEntries]g1Proj, 2*len(points))
 	length := 0
 	for i := range points {
-		digits[i].set(scalars[i].e.WordsCT())
-		length = max(length, digits[i].length)
-		tables[i][0].setAffine(&points[i])
+		k1, k2 := scalars[i].split()
+		digits[2*i].set(k1.abs, k1.negative != 0)
+		digits[2*i+1].set(k2.abs, k2.negative != 0)
+		length = max(length, digits[2*i].length, digits[2*i+1].length)
+		table, images := &tables[2*i], &tables[2*i+1]
+		table[0].setAffine(&points[i])
 		var twice g1Proj
-		twice.double(&tables[i][0])
+		twice.double(&table[0])
 		for j := 1; j < wnafEntries; j++ {
-			tables[i][j].add(&tables[i][j-1], &twice)
+			table[j].add(&table[j-1], &twice)
+		}
+		for j := range images {
+			images[j].phi(&table[j])
 		}
 	}
 	var sum, minus g1Proj
@@ -55,7 +62,7 @@ func MSM2(points []G2, scalars []Scalar) G2 {
 	tables := make([][wnafEntries]g2Proj, len(points))
 	length := 0
 	for i := range points {
-		digits[i].set(scalars[i].e.WordsCT())
+		digits[i].set(scalars[i].e.WordsCT(), false)
 		length = max(length, digits[i].length)
 		tables[i][0].setAffine(&points[i])
 		var twice g2Proj

@@ -17,8 +17,8 @@ type wnaf struct {
 	length int // digits from here on are 0
 }
 
-// set recodes w, least significant word first.
-func (d *wnaf) set(w [4]uint64) {
+// set recodes w, least significant word first, or minus w.
+func (d *wnaf) set(w [4]uint64, negative bool) {
 	*d = wnaf{}
 	for i := 0; w != [4]uint64{}; i++ {
 		if w[0]&1 == 1 {
@@ -28,6 +28,9 @@ func (d *wnaf) set(w [4]uint64) {
 			}
 			carry := shiftAfter(&w, digit)
 			d.digits[i] = int8(digit)
+			if negative {
+				d.digits[i] = int8(-digit)
+			}
 			d.length = i + 1
 			// The shift drops the lowest bit, now 0, and takes in
 			// the carry of a negative digit.

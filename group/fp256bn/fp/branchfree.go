@@ -16,7 +16,7 @@ import "math/bits"
 // long as y < q: Montgomery multiplication gives (x·y + m·q)/2^256 < 2q.
 func (z *Element) MulCT(x, y *Element) *Element {
 	x0, x1, x2, x3 := x[0], x[1], x[2], x[3]
-	var t0, t1, t2, t3, t4, t5, c uint64
+	var t0, t1, t2, t3, t4, t5, c uint64 // t stays below 2^257
 	for i := range y {
 		// t += x·y[i], over six words.
 		v := y[i]
@@ -24,16 +24,15 @@ func (z *Element) MulCT(x, y *Element) *Element {
 		h1, l1 := bits.Mul64(v, x1)
 		h2, l2 := bits.Mul64(v, x2)
 		h3, l3 := bits.Mul64(v, x3)
+		l1, c = bits.Add64(l1, h0, 0)
+		l2, c = bits.Add64(l2, h1, c)
+		l3, c = bits.Add64(l3, h2, c)
+		h3 += c // five words hold the product: no carry
 		t0, c = bits.Add64(t0, l0, 0)
 		t1, c = bits.Add64(t1, l1, c)
 		t2, c = bits.Add64(t2, l2, c)
 		t3, c = bits.Add64(t3, l3, c)
-		t4, t5 = bits.Add64(t4, 0, c)
-		t1, c = bits.Add64(t1, h0, 0)
-		t2, c = bits.Add64(t2, h1, c)
-		t3, c = bits.Add64(t3, h2, c)
-		t4, c = bits.Add64(t4, h3, c)
-		t5 += c
+		t4, t5 = bits.Add64(t4, h3, c)
 
 		// t = (t + m·q)/2^64, where m makes the lowest word vanish.
 		m := t0 * qInvNeg
@@ -41,15 +40,14 @@ func (z *Element) MulCT(x, y *Element) *Element {
 		h1, l1 = bits.Mul64(m, q1)
 		h2, l2 = bits.Mul64(m, q2)
 		h3, l3 = bits.Mul64(m, q3)
+		l1, c = bits.Add64(l1, h0, 0)
+		l2, c = bits.Add64(l2, h1, c)
+		l3, c = bits.Add64(l3, h2, c)
+		h3 += c
 		_, c = bits.Add64(t0, l0, 0)
-		t1, c = bits.Add64(t1, l1, c)
-		t2, c = bits.Add64(t2, l2, c)
-		t3, c = bits.Add64(t3, l3, c)
-		t4, c = bits.Add64(t4, 0, c)
-		t5 += c
-		t0, c = bits.Add64(t1, h0, 0)
-		t1, c = bits.Add64(t2, h1, c)
-		t2, c = bits.Add64(t3, h2, c)
+		t0, c = bits.Add64(t1, l1, c)
+		t1, c = bits.Add64(t2, l2, c)
+		t2, c = bits.Add64(t3, l3, c)
 		t3, c = bits.Add64(t4, h3, c)
 		t4 = t5 + c
 	}
