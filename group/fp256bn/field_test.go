@@ -36,6 +36,7 @@ func testPrimeField[E ~[4]uint64, F primeField[E]](t *testing.T, q *big.Int, bel
 	mod := func(x *big.Int) *big.Int { return x.Mod(x, q) }
 	value := func(x E) *big.Int { return bigWords(F(&x).WordsCT()) }
 	r := new(big.Int).Lsh(big.NewInt(1), 256)
+	rInverse := new(big.Int).ModInverse(r, q)
 
 	// Both kinds of edges matter: of the value, and of the words in memory,
 	// which hold the value times 2^256.
@@ -81,6 +82,10 @@ func testPrimeField[E ~[4]uint64, F primeField[E]](t *testing.T, q *big.Int, bel
 		z = x
 		check("SquareCT in place", F(&z).SquareCT(&z), new(big.Int).Mul(a, a))
 
+		for _, w := range edgeWords(q) { // MulCT's first operand need not be reduced
+			y := E(w)
+			check("MulCT of an operand not reduced", F(&z).MulCT(&y, &x), new(big.Int).Mul(a, new(big.Int).Mul(bigWords(w), rInverse)))
+		}
 		for _, y := range elements {
 			b := value(y)
 			check("MulCT", F(&z).MulCT(&x, &y), new(big.Int).Mul(a, b))
@@ -109,9 +114,9 @@ func edgeWords(q *big.Int) [][4]uint64 {
 	const ones = ^uint64(0)
 	list := [][4]uint64{
 		{}, {1}, {2}, {3}, {ones}, {0, 1}, {ones, ones}, {0, 0, 1}, {ones, ones, ones}, {0, 0, 0, 1},
-		{0, 0, 0, 1 << 63}, {ones, ones, ones, ones}, {ones, ones, ones, ones >> 1}, {0, 0, 0, ones}, {ones, 0, 0, 0xfffffffffffcf0cd},
+		{0, 0, 0, 1 << 63}, {ones, ones, ones, ones}, {ones, ones, ones, ones >> 1}, {0, 0, 0, ones}, {ones, 0, 0, 0xfffffffffffcf0cd}, {ones, ones, ones, 0xfffffffffffcf0cc},
 	}
-	fromBig := func(x *big.Int) [4]uint64 { return words(x.FillBytes(make([]byte, 32))) }
+	fromBig := func(x *big.Int) [4]uint64 { return parseWords(x.FillBytes(make([]byte, 32))) }
 	for d := int64(-3); d <= 3; d++ {
 		list = append(list, fromBig(new(big.Int).Add(q, big.NewInt(d))))
 		half := new(big.Int).Rsh(q, 1)
@@ -119,7 +124,7 @@ func edgeWords(q *big.Int) [][4]uint64 {
 	}
 	r := newRandom()
 	for range 12 {
-		list = append(list, words(r.bytes(32)))
+		list = append(list, parseWords(r.bytes(32)))
 	}
 	return list
 }

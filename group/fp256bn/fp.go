@@ -28,7 +28,7 @@ func fpBytes(x *fp.Element) [32]byte { return wordsBytes(x.WordsCT()) }
 // fpSetCanonical sets z to the big-endian integer b, at most 32 bytes long,
 // and reports whether it was below p.
 func fpSetCanonical(z *fp.Element, b []byte) bool {
-	w := words(b)
+	w := parseWords(b)
 	z.SetWordsCT(&w)
 	return fp.BelowModulus(&w)
 }
@@ -38,7 +38,7 @@ func fpReduce(z *fp.Element, b []byte) {
 	*z = fp.Element{}
 	for len(b) > 0 {
 		k := (len(b)-1)%32 + 1 // the first chunk takes the odd bytes
-		w := words(b[:k])
+		w := parseWords(b[:k])
 		var chunk fp.Element
 		chunk.SetWordsCT(&w)
 		z.ShiftWordsCT(z)

@@ -121,7 +121,7 @@ func (r *g2Proj) mul(a *G2, k *Scalar) *g2Proj {
 	for i := 2; i < len(table); i++ {
 		table[i].add(&table[i-1], &table[1])
 	}
-	w := k.e.WordsCT()
+	w := k.words()
 	r.setInfinity()
 	for i := 63; i >= 0; i-- {
 		r.double(r).double(r).double(r).double(r)

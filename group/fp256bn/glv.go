@@ -37,15 +37,15 @@ type half struct {
 // the entries of a column: 6u²+4u+1 and 2u+1 in absolute value add up to less
 // than 2^128, by 2^80, which is more than the error of the rounded factors can
 // make up.
-func (s *Scalar) split() (k1, k2 half) {
-	w := s.e.WordsCT()
-	var c1, c2, e1, e2 fr.Element
+func (s Scalar) split() (k1, k2 half) {
+	w, e1 := s.words(), s.element()
+	var c1, c2, e2, t fr.Element
 	mulShift(&c1, &w, &glvG1)
 	mulShift(&c2, &w, &glvG2)
 	c1.MulCT(&c1, &glvMinusB1)
 	c2.MulCT(&c2, &glvMinusB2)
 	e2.AddCT(&c1, &c2)
-	e1.SubCT(&s.e, e1.MulCT(&e2, &glvLambda))
+	e1.SubCT(&e1, t.MulCT(&e2, &glvLambda))
 	k1.set(&e1)
 	k2.set(&e2)
 	return k1, k2

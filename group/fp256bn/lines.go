@@ -10,16 +10,16 @@ type line struct{ lambda, mu fp2 }
 
 // PreparedG2 holds the lines of a point's Miller loop: worth keeping for a
 // point that is paired more than once. It takes about 11 kB and is not written
-// to after [Prepare].
+// to after [Prepare]. Its zero value is of no use: pairing with it panics.
 type PreparedG2 struct {
-	// In the order of the loop; nil for infinity, whose pairings are all 1.
-	lines []line
+	lines    []line // in the order of the loop
+	infinity bool   // then there are no lines, and all pairings are 1
 }
 
 // Prepare computes the lines of q, about a third of a pairing's work.
 func Prepare(q G2) *PreparedG2 {
 	if q.IsInfinity() {
-		return &PreparedG2{}
+		return &PreparedG2{infinity: true}
 	}
 	s := lineSteps{
 		lines:  make([]line, 0, lineCount),

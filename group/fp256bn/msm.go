@@ -62,7 +62,7 @@ func MSM2(points []G2, scalars []Scalar) G2 {
 	tables := make([][wnafEntries]g2Proj, len(points))
 	length := 0
 	for i := range points {
-		digits[i].set(scalars[i].e.WordsCT(), false)
+		digits[i].set(scalars[i].words(), false)
 		length = max(length, digits[i].length)
 		tables[i][0].setAffine(&points[i])
 		var twice g2Proj

@@ -89,7 +89,7 @@ func millerLoop(p []G1, q []*PreparedG2) fp12 {
 	}
 	pairs := make([]evaluated, 0, len(p))
 	for i := range p {
-		if p[i].IsInfinity() || q[i].lines == nil {
+		if p[i].IsInfinity() || q[i].infinity {
 			continue
 		}
 		e := evaluated{lines: q[i].lines}

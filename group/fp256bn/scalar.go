@@ -1,7 +1,6 @@
 package fp256bn
 
 import (
-	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,16 +19,30 @@ const ScalarSize = 32
 // marshalled and does not compare with ==; its arithmetic is constant time.
 // [Scalar.Bytes] is the only way out.
 type Scalar struct {
-	_ [0]func() // not comparable: == would stop at the first difference
-	e fr.Element
+	_ [0]func() // not comparable: == would compare the pointers
+
+	// Never written to once set; nil is 0. It is a pointer because fmt calls
+	// no method of a value in an unexported field: it would print the words
+	// of the scalar in a struct{ key Scalar }, but of a pointer the address.
+	e *fr.Element
+}
+
+func newScalar(e fr.Element) Scalar { return Scalar{e: &e} }
+
+func (s Scalar) element() fr.Element {
+	if s.e == nil {
+		return fr.Element{}
+	}
+	return *s.e
 }
 
 // RandomScalar returns a scalar drawn uniformly from 1 to n-1 with bytes of r,
-// 32 of them but for a chance of 2⁻⁴⁶ of needing more. The error is r's.
+// 32 of them but for a chance of 2⁻⁴⁶ of needing more. The error is r's, or
+// that its bytes can't be random.
 func RandomScalar(r io.Reader) (Scalar, error) {
 	var b [ScalarSize]byte
 	defer clear(b[:])
-	for {
+	for range 8 {
 		if _, err := io.ReadFull(r, b[:]); err != nil {
 			return Scalar{}, fmt.Errorf("reading a random scalar: %w", err)
 		}
@@ -38,6 +51,7 @@ func RandomScalar(r io.Reader) (Scalar, error) {
 			return s, nil
 		}
 	}
+	return Scalar{}, errors.New("reading a random scalar: the source is not random")
 }
 
 // ParseScalar returns the scalar that b encodes: exactly 32 bytes, big-endian,
@@ -46,65 +60,90 @@ func ParseScalar(b []byte) (Scalar, error) {
 	if len(b) != ScalarSize {
 		return Scalar{}, fmt.Errorf("%w: %d bytes instead of %d", ErrScalar, len(b), ScalarSize)
 	}
-	w := words(b)
+	w := parseWords(b)
 	if !fr.BelowModulus(&w) {
 		return Scalar{}, fmt.Errorf("%w: not below the group order", ErrScalar)
 	}
-	var s Scalar
-	s.e.SetWordsCT(&w)
-	return s, nil
+	var e fr.Element
+	e.SetWordsCT(&w)
+	return newScalar(e), nil
 }
 
 // ReduceScalar returns the big-endian integer b, of any length, modulo n. A
 // hash output of 32 bytes is biased by 2⁻⁴⁶ at most, one of 48 or more by
 // nothing that matters. The time depends on the length of b only.
 func ReduceScalar(b []byte) Scalar {
-	var s Scalar
+	var e, chunk fr.Element
 	for len(b) > 0 {
 		k := (len(b)-1)%ScalarSize + 1 // the first chunk takes the odd bytes
-		w := words(b[:k])
-		var chunk fr.Element
+		w := parseWords(b[:k])
 		chunk.SetWordsCT(&w)
-		s.e.ShiftWordsCT(&s.e)
-		s.e.AddCT(&s.e, &chunk)
+		e.ShiftWordsCT(&e)
+		e.AddCT(&e, &chunk)
 		b = b[k:]
 	}
-	return s
+	return newScalar(e)
 }
 
 // ScalarFromUint64 returns v as a scalar.
 func ScalarFromUint64(v uint64) Scalar {
-	var s Scalar
-	s.e.SetWordsCT(&[4]uint64{v})
-	return s
+	var e fr.Element
+	e.SetWordsCT(&[4]uint64{v})
+	return newScalar(e)
 }
 
 // Add returns s+t.
-func (s Scalar) Add(t Scalar) Scalar { s.e.AddCT(&s.e, &t.e); return s }
+func (s Scalar) Add(t Scalar) Scalar {
+	x, y := s.element(), t.element()
+	x.AddCT(&x, &y)
+	return newScalar(x)
+}
 
 // Sub returns s-t.
-func (s Scalar) Sub(t Scalar) Scalar { s.e.SubCT(&s.e, &t.e); return s }
+func (s Scalar) Sub(t Scalar) Scalar {
+	x, y := s.element(), t.element()
+	x.SubCT(&x, &y)
+	return newScalar(x)
+}
 
 // Mul returns s·t.
-func (s Scalar) Mul(t Scalar) Scalar { s.e.MulCT(&s.e, &t.e); return s }
+func (s Scalar) Mul(t Scalar) Scalar {
+	x, y := s.element(), t.element()
+	x.MulCT(&x, &y)
+	return newScalar(x)
+}
 
 // Neg returns -s.
-func (s Scalar) Neg() Scalar { s.e.NegCT(&s.e); return s }
+func (s Scalar) Neg() Scalar {
+	x := s.element()
+	x.NegCT(&x)
+	return newScalar(x)
+}
 
 // Inverse returns 1/s, and 0 for 0.
-func (s Scalar) Inverse() Scalar { s.e.InverseCT(&s.e); return s }
+func (s Scalar) Inverse() Scalar {
+	x := s.element()
+	x.InverseCT(&x)
+	return newScalar(x)
+}
 
 // IsZero reports whether s is 0.
 func (s Scalar) IsZero() bool { return s.Equal(Scalar{}) }
 
 // Equal reports whether s and t are the same scalar.
 func (s Scalar) Equal(t Scalar) bool {
-	a, b := s.Bytes(), t.Bytes()
-	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+	x, y := s.element(), t.element()
+	return x.NotEqual(&y) == 0
 }
 
 // Bytes returns s as 32 bytes big-endian, the form that [ParseScalar] reads.
-func (s Scalar) Bytes() [ScalarSize]byte { return wordsBytes(s.e.WordsCT()) }
+func (s Scalar) Bytes() [ScalarSize]byte { return wordsBytes(s.words()) }
+
+// words returns s as an integer below n, least significant word first.
+func (s Scalar) words() [4]uint64 {
+	x := s.element()
+	return x.WordsCT()
+}
 
 // String returns "[redacted]".
 func (Scalar) String() string { return redacted }
@@ -127,9 +166,9 @@ func (Scalar) MarshalText() ([]byte, error) {
 
 const redacted = "[redacted]"
 
-// words returns the big-endian integer b, at most 32 bytes long, as words,
-// least significant first.
-func words(b []byte) [4]uint64 {
+// parseWords returns the big-endian integer b, at most 32 bytes long, as
+// words, least significant first.
+func parseWords(b []byte) [4]uint64 {
 	var full [32]byte
 	copy(full[32-len(b):], b)
 	var w [4]uint64
@@ -139,7 +178,7 @@ func words(b []byte) [4]uint64 {
 	return w
 }
 
-// wordsBytes is the inverse of words.
+// wordsBytes is the inverse of parseWords.
 func wordsBytes(w [4]uint64) [32]byte {
 	var b [32]byte
 	for i := range w {

@@ -102,6 +102,9 @@ func TestRandomScalar(t *testing.T) {
 	if err != nil || !s.Equal(ScalarFromUint64(5)) {
 		t.Errorf("0 and numbers not below n are not drawn again: %x, %v", bigScalar(s), err)
 	}
+	if _, err := RandomScalar(bytes.NewReader(make([]byte, 1<<10))); err == nil {
+		t.Error("zeros for ever are taken for random")
+	}
 	if _, err := RandomScalar(bytes.NewReader(five[:31])); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("a short read gives %v", err)
 	}
@@ -110,6 +113,7 @@ func TestRandomScalar(t *testing.T) {
 func TestScalarDoesNotShow(t *testing.T) {
 	s := ScalarFromUint64(0xabcdef)
 	holder := struct{ Key Scalar }{s}
+	private := struct{ key Scalar }{s}
 	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%o", "%b", "%T%v"} {
 		var args []any
 		for range strings.Count(format, "%") {
@@ -118,6 +122,14 @@ func TestScalarDoesNotShow(t *testing.T) {
 		for _, got := range []string{fmt.Sprintf(format, args...), fmt.Sprintf("%v %+v %x", holder, holder, holder)} {
 			if !strings.Contains(got, "[redacted]") || strings.Contains(strings.ToLower(got), "abcdef") || strings.Contains(got, "11259375") {
 				t.Errorf("%s prints %s", format, got)
+			}
+		}
+	}
+	for _, format := range []string{"%v", "%+v", "%#v", "%x", "%d"} {
+		words := s.element()
+		for _, secret := range append(words[:], 0xabcdef) {
+			if got := fmt.Sprintf(format, private); strings.Contains(got, fmt.Sprintf("%x", secret)) || strings.Contains(got, fmt.Sprint(secret)) {
+				t.Errorf("%s of an unexported field prints %s", format, got)
 			}
 		}
 	}
@@ -189,7 +201,7 @@ func TestWNAF(t *testing.T) {
 	}
 	values := edgeWords(bigN)
 	for _, s := range list {
-		values = append(values, s.e.WordsCT())
+		values = append(values, s.words())
 	}
 	for _, w := range values {
 		var d, minus wnaf

@@ -21,43 +21,34 @@ type wnaf struct {
 func (d *wnaf) set(w [4]uint64, negative bool) {
 	*d = wnaf{}
 	for i := 0; w != [4]uint64{}; i++ {
+		digit := int64(0)
 		if w[0]&1 == 1 {
-			digit := int64(w[0] & (1<<wnafWidth - 1))
+			digit = int64(w[0] & (1<<wnafWidth - 1))
 			if digit >= 1<<(wnafWidth-1) {
 				digit -= 1 << wnafWidth
 			}
-			carry := shiftAfter(&w, digit)
-			d.digits[i] = int8(digit)
-			if negative {
-				d.digits[i] = int8(-digit)
-			}
 			d.length = i + 1
-			// The shift drops the lowest bit, now 0, and takes in
-			// the carry of a negative digit.
-			w[3] |= carry << 63
-			continue
 		}
-		shiftAfter(&w, 0)
+		subtractAndHalve(&w, digit)
+		if negative {
+			digit = -digit
+		}
+		d.digits[i] = int8(digit)
 	}
 }
 
-// shiftAfter sets w = (w-digit)/2 and returns the bit that belongs on top.
-func shiftAfter(w *[4]uint64, digit int64) uint64 {
-	var carry uint64
-	if digit >= 0 {
-		w[0], carry = bits.Sub64(w[0], uint64(digit), 0)
-		w[1], carry = bits.Sub64(w[1], 0, carry)
-		w[2], carry = bits.Sub64(w[2], 0, carry)
-		w[3], carry = bits.Sub64(w[3], 0, carry)
-	} else {
-		w[0], carry = bits.Add64(w[0], uint64(-digit), 0)
-		w[1], carry = bits.Add64(w[1], 0, carry)
-		w[2], carry = bits.Add64(w[2], 0, carry)
-		w[3], carry = bits.Add64(w[3], 0, carry)
-	}
+// subtractAndHalve sets w = (w-digit)/2. The difference is even, not negative,
+// and may take 257 bits.
+func subtractAndHalve(w *[4]uint64, digit int64) {
+	minus, sign := uint64(-digit), uint64(-digit>>63) // -digit over all words
+	var c uint64
+	w[0], c = bits.Add64(w[0], minus, 0)
+	w[1], c = bits.Add64(w[1], sign, c)
+	w[2], c = bits.Add64(w[2], sign, c)
+	w[3], c = bits.Add64(w[3], sign, c)
+	top := (c + sign) & 1
 	w[0] = w[0]>>1 | w[1]<<63
 	w[1] = w[1]>>1 | w[2]<<63
 	w[2] = w[2]>>1 | w[3]<<63
-	w[3] >>= 1
-	return carry
+	w[3] = w[3]>>1 | top<<63
 }
