@@ -1,0 +1,91 @@
+package group
+
+import (
+	"fmt"
+
+	"github.com/speciecash/specie/frame"
+	"github.com/speciecash/specie/group/fp256bn"
+)
+
+// Kinds of claim. 2 (offline line) and 3 (the tag itself) are reserved.
+const claimCoin byte = 1
+
+// Claim says that Y = [f]X for the signer's f. X is derived from the public
+// input, never taken from the wire.
+type Claim struct {
+	kind  byte
+	input []byte
+	x, y  fp256bn.G1
+}
+
+// CoinClaim is the claim of a bound coin (N, K): K = [f]H2C("coin", N).
+// The tag is 33 bytes; anything but a point of G1 is [ErrClaim].
+func CoinClaim(nonce [32]byte, tag [33]byte) (Claim, error) {
+	y, err := fp256bn.ParseG1(tag[:])
+	if err != nil {
+		return Claim{}, fmt.Errorf("coin tag: %w: %w", ErrClaim, err)
+	}
+	return Claim{kind: claimCoin, input: nonce[:], x: coinBase(nonce).Point, y: y}, nil
+}
+
+// maxClaims bounds the claims of one presentation, and so a verifier's work.
+const maxClaims = 512
+
+// checkClaims refuses a claim that stands twice: one coin can't be counted
+// twice in a spend.
+func checkClaims(claims []Claim) error {
+	if len(claims) > maxClaims {
+		return fmt.Errorf("%w: %d claims, at most %d", ErrClaim, len(claims), maxClaims)
+	}
+	seen := make(map[string]bool, len(claims))
+	for _, c := range claims {
+		if c.kind != claimCoin {
+			return fmt.Errorf("%w: unknown kind %d", ErrClaim, c.kind)
+		}
+		id := string(c.input)
+		if seen[id] {
+			return fmt.Errorf("%w: a coin stands twice", ErrClaim)
+		}
+		seen[id] = true
+	}
+	return nil
+}
+
+// parts gives a claim's parts of the transcript.
+func (c Claim) parts() [][]byte { return [][]byte{{c.kind}, c.input, g1(c.y)} }
+
+// weight is ρ_i: 128 bits from the hash of the whole statement. A constant
+// weight, or one that Y_i doesn't enter, lets an error in one claim cancel an
+// error in another.
+func weight(statement [32]byte, i int) fp256bn.Scalar {
+	d := frame.Digest([]byte("specie/weight/1"), statement[:], frame.Uint64(uint64(i)))
+	var wide [32]byte
+	copy(wide[16:], d[:16])
+	return fp256bn.ReduceScalar(wide[:])
+}
+
+// weights returns ρ_0 … ρ_{n−1}.
+func weights(statement [32]byte, n int) []fp256bn.Scalar {
+	out := make([]fp256bn.Scalar, n)
+	for i := range out {
+		out[i] = weight(statement, i)
+	}
+	return out
+}
+
+// foldX is P1 = Σρ_i·X_i, foldY is Σρ_i·Y_i.
+func foldX(claims []Claim, rho []fp256bn.Scalar) fp256bn.G1 {
+	pts := make([]fp256bn.G1, len(claims))
+	for i, c := range claims {
+		pts[i] = c.x
+	}
+	return fp256bn.MSM1(pts, rho)
+}
+
+func foldY(claims []Claim, rho []fp256bn.Scalar) fp256bn.G1 {
+	pts := make([]fp256bn.G1, len(claims))
+	for i, c := range claims {
+		pts[i] = c.y
+	}
+	return fp256bn.MSM1(pts, rho)
+}
