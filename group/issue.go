@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/speciecash/specie/frame"
 	"github.com/speciecash/specie/group/fp256bn"
@@ -52,11 +53,11 @@ func ParseIssuerKey(b []byte) (*IssuerKey, error) {
 // Bytes returns γ, 32 bytes big-endian, to be sealed and nothing else.
 func (k *IssuerKey) Bytes() []byte { b := k.gamma.Bytes(); return b[:] }
 
-// String keeps γ out of logs.
-func (k *IssuerKey) String() string { return "[redacted]" }
+// Format keeps γ out of every verb of fmt.
+func (k *IssuerKey) Format(f fmt.State, _ rune) { redact(f) }
 
-// GoString keeps γ out of %#v.
-func (k *IssuerKey) GoString() string { return "[redacted]" }
+// redact is what a secret prints as.
+func redact(f fmt.State) { _, _ = io.WriteString(f, "[redacted]") }
 
 // Public is W = [γ]P2.
 func (k *IssuerKey) Public() fp256bn.G2 { return fixedBases().p2.Mul(k.gamma) }

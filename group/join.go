@@ -54,11 +54,8 @@ func DeriveWalletSecret(seed, keyName []byte) (WalletSecret, error) {
 	return WalletSecret{u: fp256bn.ReduceScalar(okm)}, nil
 }
 
-// String keeps u out of logs.
-func (WalletSecret) String() string { return "[redacted]" }
-
-// GoString keeps u out of %#v.
-func (WalletSecret) GoString() string { return "[redacted]" }
+// Format keeps u out of every verb of fmt.
+func (WalletSecret) Format(f fmt.State, _ rune) { redact(f) }
 
 // NewJoin makes the request with one TPM2_Commit and one TPM2_Sign.
 // ctx bounds the TPM's work. q is the public point of the key.

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/speciecash/specie/group/fp256bn"
@@ -209,9 +210,11 @@ func TestDealings(t *testing.T) {
 func TestSharesAndSecretsDoNotPrint(t *testing.T) {
 	w := newWorld(t)
 	s := w.shares[0]
-	for _, v := range []interface{ String() string }{s, w.issuer, w.admit(t).w} {
-		if v.String() != "[redacted]" {
-			t.Fatal("a secret prints")
+	for _, v := range []any{s, w.issuer, w.admit(t).w} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
+			if got := fmt.Sprintf(verb, v); got != "[redacted]" {
+				t.Fatalf("%s prints %s", verb, got)
+			}
 		}
 	}
 	back, err := ParseShare(s.Bytes())

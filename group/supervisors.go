@@ -31,11 +31,8 @@ type Share struct {
 // shareSize is index (1) ‖ o_j (32) ‖ o2_j (32).
 const shareSize = 65
 
-// String keeps shares out of logs.
-func (*Share) String() string { return "[redacted]" }
-
-// GoString keeps shares out of %#v.
-func (*Share) GoString() string { return "[redacted]" }
+// Format keeps shares out of every verb of fmt.
+func (*Share) Format(f fmt.State, _ rune) { redact(f) }
 
 // Bytes encodes the share, 65 bytes, to be encrypted to its officer and
 // nothing else.

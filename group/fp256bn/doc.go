@@ -24,7 +24,7 @@
 //
 // # Trust
 //
-// Nothing that comes out of a Parse function, of [G1FromXY] or of [G2FromXY]
+// Nothing that comes out of a Parse function, or of [G1FromXY]
 // is outside the group it is typed as: the curve is checked, in G2 also the
 // order, and infinity has no encoding. Encodings are canonical, one per value.
 //
