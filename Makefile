@@ -1,0 +1,50 @@
+# Specie: two commands set everything up and run it.
+#
+#   make demo   the main job, end to end, on SoftHSM and an emulated TPM
+#   make test   all tests
+#
+#   make dev    the same box, left running for a person to play with
+#   make bench  figures, as ratios within one run
+#   make build  the three programs into bin/
+#   make generate  everything that is generated from a source in the tree
+
+GO ?= go
+export GOFLAGS ?= -buildvcs=false
+
+# Packages with goroutines or C below them run under the race detector; pure
+# mathematics does not gain from it.
+PURE := ./frame ./group/fp256bn/... ./coin/... ./trust/... ./groupdoc/... ./attest/... ./opening/...
+
+.PHONY: all setup build demo dev test bench generate vet clean
+
+all: build
+
+setup:
+	@scripts/setup
+
+build: setup
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/specie ./cmd/specie
+	$(GO) build -trimpath -o bin/ ./cmd/specied ./cmd/specie-ceremony
+
+demo: build
+	@$(GO) run ./demo -bin bin
+
+dev: build
+	@bin/specied dev
+
+vet:
+	$(GO) vet ./...
+
+test: setup vet build
+	$(GO) test $(PURE)
+	$(GO) test -race $$($(GO) list ./... | grep -v -x -F "$$($(GO) list $(PURE))")
+
+bench: setup build
+	@scripts/bench
+
+generate:
+	$(GO) generate ./...
+
+clean:
+	rm -rf bin
