@@ -1,0 +1,106 @@
+// Package sqlitefile owns how Specie opens a small SQLite file that one
+// process writes: durable settings, file mode, schema versions, and the three
+// ways in which opening goes wrong.
+//
+// # Errors
+//
+// [ErrBusy], [ErrNewer] and [ErrDamaged], matched with errors.Is.
+//
+// # Concurrency
+//
+// An exclusive file has one connection: callers of the returned DB take turns.
+//
+// The package knows no table and imports nothing of Specie.
+package sqlitefile
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+var (
+	// ErrBusy: another process holds the file.
+	ErrBusy = errors.New("another process is using this file")
+	// ErrNewer: the file was written by a newer version of the program.
+	ErrNewer = errors.New("written by a newer version of this program")
+	// ErrDamaged: the file is no database, or a damaged one.
+	ErrDamaged = errors.New("the file is damaged or not a database")
+)
+
+// Open opens or creates the file with mode 0600, takes it for this process
+// alone until it is closed, and brings its schema up to the last of
+// migrations (migration i takes user_version i to i+1, in one transaction).
+// Every commit is synced to disk before it returns.
+func Open(ctx context.Context, path string, migrations []string) (*sql.DB, error) {
+	// Created here so that the mode is ours and not the umask's; before the
+	// driver opens it, because closing a second descriptor later would drop
+	// SQLite's POSIX locks.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	q := url.Values{"_pragma": {
+		"busy_timeout(250)", "locking_mode(EXCLUSIVE)", "journal_mode(WAL)",
+		"synchronous(FULL)", "foreign_keys(ON)",
+	}, "_txlock": {"immediate"}}
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: path, RawQuery: q.Encode()}).String())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(1)
+	if err := migrate(ctx, db, migrations); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, classify(err)), db.Close())
+	}
+	return db, nil
+}
+
+func migrate(ctx context.Context, db *sql.DB, migrations []string) error {
+	// A write transaction even when there is nothing to migrate: it takes the
+	// exclusive lock now, not at the first payment.
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	var version int
+	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return err
+	}
+	if version > len(migrations) {
+		return fmt.Errorf("%w: schema %d, this program knows %d", ErrNewer, version, len(migrations))
+	}
+	for _, m := range migrations[version:] {
+		if _, err := tx.ExecContext(ctx, m); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// classify turns SQLite's codes into this package's errors.
+func classify(err error) error {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}

@@ -1,0 +1,61 @@
+package sqlitefile_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/speciecash/specie/sqlitefile"
+)
+
+var schema = []string{"CREATE TABLE a (x INTEGER)", "CREATE TABLE b (y INTEGER)"}
+
+func TestOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.db")
+	db, err := sqlitefile.Open(t.Context(), path, schema[:1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("INSERT INTO a VALUES (1)"); err != nil {
+		t.Fatal(err)
+	}
+	fi, err := os.Stat(path)
+	if err != nil || fi.Mode().Perm() != 0o600 {
+		t.Fatalf("mode %v, %v", fi.Mode(), err)
+	}
+	t.Run("a second opener is told that it is busy", func(t *testing.T) {
+		if _, err := sqlitefile.Open(t.Context(), path, schema[:1]); !errors.Is(err, sqlitefile.ErrBusy) {
+			t.Fatalf("got %v", err)
+		}
+	})
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("a later version migrates and keeps the rows", func(t *testing.T) {
+		db, err := sqlitefile.Open(t.Context(), path, schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		var n int
+		if err := db.QueryRow("SELECT (SELECT count(*) FROM a) + (SELECT count(*) FROM b)").Scan(&n); err != nil || n != 1 {
+			t.Fatalf("%d rows, %v", n, err)
+		}
+	})
+	t.Run("an earlier version refuses", func(t *testing.T) {
+		if _, err := sqlitefile.Open(t.Context(), path, schema[:1]); !errors.Is(err, sqlitefile.ErrNewer) {
+			t.Fatalf("got %v", err)
+		}
+	})
+}
+
+func TestOpenRefusesWhatIsNoDatabase(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.db")
+	if err := os.WriteFile(path, []byte("this is a shopping list, and a long one at that: bread, milk, honey"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlitefile.Open(t.Context(), path, schema); !errors.Is(err, sqlitefile.ErrDamaged) {
+		t.Fatalf("got %v", err)
+	}
+}
