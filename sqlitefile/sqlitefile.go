@@ -1,6 +1,6 @@
-// Package sqlitefile owns how Specie opens a small SQLite file that one
-// process writes: durable settings, file mode, schema versions, and the three
-// ways in which opening goes wrong.
+// Package sqlitefile owns how Specie opens a small SQLite file: durable
+// settings, file mode, schema versions, and the three ways in which opening
+// goes wrong.
 //
 // # Errors
 //
@@ -8,7 +8,8 @@
 //
 // # Concurrency
 //
-// An exclusive file has one connection: callers of the returned DB take turns.
+// A file has one connection per process: callers of the returned DB take
+// turns. Processes that share a file wait for each other's transactions.
 //
 // The package knows no table and imports nothing of Specie.
 package sqlitefile
@@ -34,11 +35,29 @@ var (
 	ErrDamaged = errors.New("the file is damaged or not a database")
 )
 
-// Open opens or creates the file with mode 0600, takes it for this process
-// alone until it is closed, and brings its schema up to the last of
-// migrations (migration i takes user_version i to i+1, in one transaction).
-// Every commit is synced to disk before it returns.
-func Open(ctx context.Context, path string, migrations []string) (*sql.DB, error) {
+// Mode says whether several processes may have the file open.
+type Mode int
+
+// The modes.
+const (
+	// Exclusive takes the file for this process alone until it is closed.
+	Exclusive Mode = iota
+	// Shared lets processes take turns, transaction by transaction.
+	Shared
+)
+
+func (m Mode) pragmas() []string {
+	common := []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"}
+	if m == Shared {
+		return append([]string{"busy_timeout(5000)"}, common...)
+	}
+	return append([]string{"busy_timeout(250)", "locking_mode(EXCLUSIVE)"}, common...)
+}
+
+// Open opens or creates the file with mode 0600 and brings its schema up to
+// the last of migrations (migration i takes user_version i to i+1, in one
+// transaction). Every commit is synced to disk before it returns.
+func Open(ctx context.Context, path string, mode Mode, migrations []string) (*sql.DB, error) {
 	// Created here so that the mode is ours and not the umask's; before the
 	// driver opens it, because closing a second descriptor later would drop
 	// SQLite's POSIX locks.
@@ -49,10 +68,7 @@ func Open(ctx context.Context, path string, migrations []string) (*sql.DB, error
 	if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	q := url.Values{"_pragma": {
-		"busy_timeout(250)", "locking_mode(EXCLUSIVE)", "journal_mode(WAL)",
-		"synchronous(FULL)", "foreign_keys(ON)",
-	}, "_txlock": {"immediate"}}
+	q := url.Values{"_pragma": mode.pragmas(), "_txlock": {"immediate"}}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: path, RawQuery: q.Encode()}).String())
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)

@@ -13,7 +13,7 @@ var schema = []string{"CREATE TABLE a (x INTEGER)", "CREATE TABLE b (y INTEGER)"
 
 func TestOpen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f.db")
-	db, err := sqlitefile.Open(t.Context(), path, schema[:1])
+	db, err := sqlitefile.Open(t.Context(), path, sqlitefile.Exclusive, schema[:1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func TestOpen(t *testing.T) {
 		t.Fatalf("mode %v, %v", fi.Mode(), err)
 	}
 	t.Run("a second opener is told that it is busy", func(t *testing.T) {
-		if _, err := sqlitefile.Open(t.Context(), path, schema[:1]); !errors.Is(err, sqlitefile.ErrBusy) {
+		if _, err := sqlitefile.Open(t.Context(), path, sqlitefile.Exclusive, schema[:1]); !errors.Is(err, sqlitefile.ErrBusy) {
 			t.Fatalf("got %v", err)
 		}
 	})
@@ -33,7 +33,7 @@ func TestOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("a later version migrates and keeps the rows", func(t *testing.T) {
-		db, err := sqlitefile.Open(t.Context(), path, schema)
+		db, err := sqlitefile.Open(t.Context(), path, sqlitefile.Exclusive, schema)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func TestOpen(t *testing.T) {
 		}
 	})
 	t.Run("an earlier version refuses", func(t *testing.T) {
-		if _, err := sqlitefile.Open(t.Context(), path, schema[:1]); !errors.Is(err, sqlitefile.ErrNewer) {
+		if _, err := sqlitefile.Open(t.Context(), path, sqlitefile.Exclusive, schema[:1]); !errors.Is(err, sqlitefile.ErrNewer) {
 			t.Fatalf("got %v", err)
 		}
 	})
@@ -55,7 +55,25 @@ func TestOpenRefusesWhatIsNoDatabase(t *testing.T) {
 	if err := os.WriteFile(path, []byte("this is a shopping list, and a long one at that: bread, milk, honey"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sqlitefile.Open(t.Context(), path, schema); !errors.Is(err, sqlitefile.ErrDamaged) {
+	if _, err := sqlitefile.Open(t.Context(), path, sqlitefile.Exclusive, schema); !errors.Is(err, sqlitefile.ErrDamaged) {
 		t.Fatalf("got %v", err)
+	}
+}
+
+func TestASharedFileTakesTurns(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.db")
+	for range 2 {
+		db, err := sqlitefile.Open(t.Context(), path, sqlitefile.Shared, schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if _, err := db.Exec("INSERT INTO a VALUES (1)"); err != nil {
+			t.Fatal(err)
+		}
+		var n int
+		if err := db.QueryRow("SELECT count(*) FROM a").Scan(&n); err != nil || n == 0 {
+			t.Fatalf("%d rows, %v", n, err)
+		}
 	}
 }
