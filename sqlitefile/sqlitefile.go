@@ -19,6 +19,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 
@@ -58,18 +59,10 @@ func (m Mode) pragmas() []string {
 // the last of migrations (migration i takes user_version i to i+1, in one
 // transaction). Every commit is synced to disk before it returns.
 func Open(ctx context.Context, path string, mode Mode, migrations []string) (*sql.DB, error) {
-	// Created here so that the mode is ours and not the umask's; before the
-	// driver opens it, because closing a second descriptor later would drop
-	// SQLite's POSIX locks.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	if err := touch(path); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	if err := f.Close(); err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
-	q := url.Values{"_pragma": mode.pragmas(), "_txlock": {"immediate"}}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: path, RawQuery: q.Encode()}).String())
+	db, err := sql.Open("sqlite", address(path, mode))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -78,6 +71,40 @@ func Open(ctx context.Context, path string, mode Mode, migrations []string) (*sq
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, classify(err)), db.Close())
 	}
 	return db, nil
+}
+
+// touch creates the file, or takes its mode back to 0600 where somebody
+// restored it from a copy with a looser one: the mode is ours and not the
+// umask's, and SQLite gives the files beside it the same.
+//
+// A file that is there is not opened: closing the descriptor would drop the
+// POSIX locks of whoever has it open in this process.
+func touch(path string) error {
+	fi, err := os.Stat(path)
+	if err == nil {
+		if fi.Mode().Perm()&0o077 == 0 {
+			return nil
+		}
+		return os.Chmod(path, 0o600)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil // another process was faster
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// address is the path as SQLite's URI. It is escaped: in a path as it stands,
+// "?", "#" and "%" would make SQLite open another file than touch did.
+func address(path string, mode Mode) string {
+	q := url.Values{"_pragma": mode.pragmas(), "_txlock": {"immediate"}}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 
 func migrate(ctx context.Context, db *sql.DB, migrations []string) error {

@@ -77,3 +77,67 @@ func TestASharedFileTakesTurns(t *testing.T) {
 		}
 	}
 }
+
+func TestThePathIsTakenAsItStands(t *testing.T) {
+	for _, name := range []string{"a?b.db", "a#b.db", "a%41b.db", "a b.db", "ä;&=:b.db", "a+b.db"} {
+		dir := t.TempDir()
+		db, err := sqlitefile.Open(t.Context(), filepath.Join(dir, name), sqlitefile.Shared, schema)
+		if err != nil {
+			t.Fatalf("%q: %v", name, err)
+		}
+		if _, err := db.Exec("INSERT INTO a VALUES (1)"); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) != 1 || entries[0].Name() != name {
+			t.Errorf("%q became %v", name, entries)
+		}
+		if fi, err := os.Stat(filepath.Join(dir, name)); err != nil || fi.Size() == 0 {
+			t.Errorf("%q is empty: SQLite wrote elsewhere", name)
+		}
+	}
+}
+
+func TestARelativePath(t *testing.T) {
+	t.Chdir(t.TempDir())
+	db, err := sqlitefile.Open(t.Context(), "f.db", sqlitefile.Exclusive, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if fi, err := os.Stat("f.db"); err != nil || fi.Size() == 0 {
+		t.Fatalf("%v, %v", fi, err)
+	}
+}
+
+func TestALooseModeIsTakenBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.db")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlitefile.Open(t.Context(), path, sqlitefile.Shared, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("INSERT INTO a VALUES (1)"); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		fi, err := os.Stat(path + suffix)
+		if err != nil || fi.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", suffix, fi.Mode(), err)
+		}
+	}
+}
