@@ -1,0 +1,4 @@
+package coin
+
+// ParseKeysetPayload lets the fuzzer past the signature.
+var ParseKeysetPayload = parseKeysetPayload

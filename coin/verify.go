@@ -1,0 +1,129 @@
+package coin
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+)
+
+// Verify says whether a spend is good at the given time, but for what only
+// the bank knows: whether a coin was spent before. It needs no network, and
+// merchant and bank run the same checks, cheapest first:
+//
+//   - the spend is well-formed (errors of Spend.Check);
+//   - bank and currency are the keyset's (ErrBank, ErrCurrency);
+//   - every coin is under a known key, of its kind, that may be spent now,
+//     and every output for the issuer under one that may sign now
+//     (ErrUnknownKey, ErrUnknownKind, ErrRevoked, ErrLost, ErrKeyNotYet,
+//     ErrKeyExpired, ErrOutput);
+//   - the coins are worth the amount and the change together (ErrAmount);
+//   - the bank signed every coin (ErrCoinSignature);
+//   - every owner consents (ErrOwner), and one member of the group owns all
+//     bound coins (ErrBinding).
+//
+// verifier may be nil where no bound coins are accepted. Purpose, offer and
+// the outputs for the acquirer are for the caller to check: a bank compares
+// the purpose with the request, Offer.CheckSpend the rest.
+func Verify(s *Spend, a *Authorisation, k *Keyset, verifier PresentationVerifier, at time.Time) error {
+	if err := s.Check(); err != nil {
+		return err
+	}
+	if err := a.check(s); err != nil {
+		return err
+	}
+	if s.Bank != k.Bank {
+		return ErrBank
+	}
+	if s.Currency != k.Currency {
+		return ErrCurrency
+	}
+	keys, err := checkSums(s, k, at)
+	if err != nil {
+		return err
+	}
+	for i, d := range keys {
+		if err := s.Coins[i].Verify(d); err != nil {
+			return fmt.Errorf("coin %d: %w", i, err)
+		}
+	}
+	if err := a.verifyBearer(s, func(*Coin) bool { return true }); err != nil {
+		return err
+	}
+	return a.verifyBound(s, verifier)
+}
+
+// checkSums looks up every key, checks its dates and adds up. It returns the
+// coins' keys in the order of the coins.
+func checkSums(s *Spend, k *Keyset, at time.Time) ([]*Denomination, error) {
+	keys := make([]*Denomination, len(s.Coins))
+	var in Amount
+	for i := range s.Coins {
+		d, err := k.Find(s.Coins[i].KeyID)
+		if err == nil {
+			err = d.CheckSpend(at)
+		}
+		if err == nil && d.Kind != s.Coins[i].Kind {
+			err = ErrUnknownKind
+		}
+		if err == nil {
+			in, err = in.Add(d.Value)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("coin %d: %w", i, err)
+		}
+		keys[i] = d
+	}
+	out, err := k.CheckOutputs(s.ToIssuer, at)
+	if err != nil {
+		return nil, err
+	}
+	if out, err = out.Add(s.Amount); err != nil {
+		return nil, err
+	}
+	if in != out {
+		return nil, fmt.Errorf("%w: coins of %d for amount and change of %d", ErrAmount, in, out)
+	}
+	return keys, nil
+}
+
+// CheckOutputs says whether the bank can sign all of the outputs at the given
+// time, and returns what they are worth together. Every output must be as
+// long as its key's modulus and between 0 and it, both excluded; ErrOutput
+// otherwise, or the errors of Find, CheckIssue and Amount.Add.
+func (k *Keyset) CheckOutputs(outputs []Output, at time.Time) (Amount, error) {
+	if err := checkOutputs(outputs); err != nil {
+		return 0, err
+	}
+	var sum Amount
+	for i := range outputs {
+		d, err := k.Find(outputs[i].KeyID)
+		if err == nil {
+			err = d.CheckIssue(at)
+		}
+		if err == nil {
+			err = d.checkBlinded(outputs[i].Blinded)
+		}
+		if err == nil {
+			sum, err = sum.Add(d.Value)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("output %d: %w", i, err)
+		}
+	}
+	return sum, nil
+}
+
+// checkBlinded refuses what the bank's token must never be asked to sign.
+func (d *Denomination) checkBlinded(blinded []byte) error {
+	size := d.PublicKey.Size()
+	if len(blinded) != size {
+		return fmt.Errorf("%w: %d bytes under a key of %d", ErrOutput, len(blinded), size)
+	}
+	if bytes.Compare(blinded, d.PublicKey.N.FillBytes(make([]byte, size))) >= 0 {
+		return fmt.Errorf("%w: not below the modulus", ErrOutput)
+	}
+	if bytes.Equal(blinded, make([]byte, size)) {
+		return fmt.Errorf("%w: zero", ErrOutput)
+	}
+	return nil
+}
