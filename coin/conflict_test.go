@@ -121,6 +121,10 @@ func FuzzConflictProof(f *testing.F) {
 	m := theMint()
 	later, p := twice(m, coin.Bearer)
 	f.Add(must(json.Marshal(p)))
+	small, a := signed(must(coin.NewSpend(coin.Spend{
+		Purpose: coin.Pay, Bank: bankID, OfferDigest: [32]byte{1}, Amount: 1, Currency: "EUR", Coins: []coin.Coin{m.coin(m.one, 6)}, IssuedAt: 1,
+	})))
+	f.Add(must(json.Marshal(&coin.ConflictProof{CoinID: small.Coins[0].ID(), Spend: small, Authorisation: a})))
 	f.Add([]byte(`{"v":1}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var q coin.ConflictProof

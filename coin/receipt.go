@@ -52,15 +52,19 @@ func (r *DepositReceipt) check() error {
 	return checkMoney(r.Amount, r.Currency)
 }
 
-// Sign signs the receipt with the bank's online key, as trust.TypReceipt.
-func (r *DepositReceipt) Sign(signer crypto.Signer, chain []*x509.Certificate) ([]byte, error) {
+func (r *DepositReceipt) payload() ([]byte, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	payload, err := marshal(depositReceiptJSON{
+	return marshal(depositReceiptJSON{
 		Version: 1, Kind: kindDeposit, Bank: r.Bank, Op: r.Op, OfferDigest: r.OfferDigest, SpendDigest: r.SpendDigest,
 		Amount: r.Amount, Currency: r.Currency, Payee: r.Payee, At: instant(r.At),
 	})
+}
+
+// Sign signs the receipt with the bank's online key, as trust.TypReceipt.
+func (r *DepositReceipt) Sign(signer crypto.Signer, chain []*x509.Certificate) ([]byte, error) {
+	payload, err := r.payload()
 	if err != nil {
 		return nil, err
 	}
@@ -80,8 +84,19 @@ func VerifyDepositReceipt(root *trust.Root, jws []byte, at time.Time) (*DepositR
 	if err != nil {
 		return nil, fmt.Errorf("coin: receipt: %w", err)
 	}
+	r, err := parseDepositReceipt(doc.Payload)
+	if err != nil {
+		return nil, err
+	}
+	if doc.Signer.ID != r.Bank {
+		return nil, fmt.Errorf("%w: receipt of %s signed by %s", ErrBank, r.Bank, doc.Signer)
+	}
+	return r, nil
+}
+
+func parseDepositReceipt(payload []byte) (*DepositReceipt, error) {
 	var j depositReceiptJSON
-	if err := unmarshalCanonical(doc.Payload, maxReceipt, &j); err != nil {
+	if err := unmarshalCanonical(payload, maxReceipt, &j); err != nil {
 		return nil, fmt.Errorf("receipt: %w", err)
 	}
 	if j.Version != 1 || j.Kind != kindDeposit {
@@ -93,9 +108,6 @@ func VerifyDepositReceipt(root *trust.Root, jws []byte, at time.Time) (*DepositR
 	}
 	if err := r.check(); err != nil {
 		return nil, err
-	}
-	if doc.Signer.ID != r.Bank {
-		return nil, fmt.Errorf("%w: receipt of %s signed by %s", ErrBank, r.Bank, doc.Signer)
 	}
 	return r, nil
 }
@@ -128,16 +140,20 @@ type holderReceiptJSON struct {
 	At          instant `json:"at"`
 }
 
-// Sign signs the receipt with the merchant's Ed25519 key, the one that signed
-// the offer.
-func (r *HolderReceipt) Sign(signer crypto.Signer) ([]byte, error) {
+func (r *HolderReceipt) payload() ([]byte, error) {
 	if err := checkMoney(r.Amount, r.Currency); err != nil {
 		return nil, err
 	}
-	payload, err := marshal(holderReceiptJSON{
+	return marshal(holderReceiptJSON{
 		Version: 1, Kind: kindPayment, OfferDigest: r.OfferDigest, SpendDigest: r.SpendDigest,
 		Amount: r.Amount, Currency: r.Currency, At: instant(r.At),
 	})
+}
+
+// Sign signs the receipt with the merchant's Ed25519 key, the one that signed
+// the offer.
+func (r *HolderReceipt) Sign(signer crypto.Signer) ([]byte, error) {
+	payload, err := r.payload()
 	if err != nil {
 		return nil, err
 	}
@@ -158,8 +174,12 @@ func VerifyHolderReceipt(jws []byte, merchantID string) (*HolderReceipt, error) 
 	if doc.KeyID != merchantID {
 		return nil, fmt.Errorf("%w: signed by another merchant", ErrReceipt)
 	}
+	return parseHolderReceipt(doc.Payload)
+}
+
+func parseHolderReceipt(payload []byte) (*HolderReceipt, error) {
 	var j holderReceiptJSON
-	if err := unmarshalCanonical(doc.Payload, maxReceipt, &j); err != nil {
+	if err := unmarshalCanonical(payload, maxReceipt, &j); err != nil {
 		return nil, fmt.Errorf("receipt: %w", err)
 	}
 	if j.Version != 1 || j.Kind != kindPayment {

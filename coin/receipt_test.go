@@ -1,6 +1,7 @@
 package coin_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/x509"
 	"strings"
@@ -168,8 +169,6 @@ func TestHolderReceiptRefuses(t *testing.T) {
 	expect(t, err, coin.ErrMalformed)
 }
 
-// The signatures are made here, so that the fuzzer reaches what is behind
-// them.
 func FuzzReceiptPayload(f *testing.F) {
 	m := theMint()
 	s, _ := m.spend()
@@ -177,27 +176,16 @@ func FuzzReceiptPayload(f *testing.F) {
 	f.Add(must(trust.VerifyKeyed(must(holderReceipt(s).Sign(merchant(1))), coin.TypHolderReceipt)).Payload)
 	f.Add([]byte(`{"v":1,"kind":"deposit"}`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		if len(payload) == 0 || len(payload) > 4096 {
-			return
+		again, err := coin.ParseDepositReceipt(payload)
+		if err == nil && !bytes.Equal(again, payload) {
+			t.Fatalf("not canonical: %s", payload)
 		}
-		jws, err := trust.Sign(trust.TypReceipt, payload, m.signingKey, m.signing)
-		if err != nil {
-			t.Fatal(err)
+		other, err2 := coin.ParseHolderReceipt(payload)
+		if err2 == nil && !bytes.Equal(other, payload) {
+			t.Fatalf("not canonical: %s", payload)
 		}
-		if r, err := coin.VerifyDepositReceipt(m.root, jws, now); err == nil {
-			again := must(m.root.Verify(must(r.Sign(m.signingKey, m.signing)), trust.TypReceipt, trust.RoleSigning, now)).Payload
-			if string(again) != string(payload) {
-				t.Fatalf("not canonical: %s", payload)
-			}
-		}
-		if jws, err = trust.SignKeyed(coin.TypHolderReceipt, payload, merchant(1)); err != nil {
-			t.Fatal(err)
-		}
-		if r, err := coin.VerifyHolderReceipt(jws, merchantID(1)); err == nil {
-			again := must(trust.VerifyKeyed(must(r.Sign(merchant(1))), coin.TypHolderReceipt)).Payload
-			if string(again) != string(payload) {
-				t.Fatalf("not canonical: %s", payload)
-			}
+		if err == nil && err2 == nil {
+			t.Fatal("one payload passes for both receipts")
 		}
 	})
 }
