@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -24,6 +25,9 @@ const (
 	MaxClasses  = 16
 )
 
+// kindName is what a kind of EK is called.
+var kindName = regexp.MustCompile(`^[a-z0-9]{1,16}$`)
+
 // ClassECDAA is the class of TPM key that this version reads: an ECDAA key on
 // BN_P256, exact template, EK certified under a listed root.
 const ClassECDAA = 1
@@ -39,6 +43,9 @@ type Contents struct {
 	// Template is the exact public area (TPMT_PUBLIC) of class 1, all but the
 	// point.
 	Template []byte
+	// EKKind is the one kind of endorsement key that the manager takes, such
+	// as "rsa2048": a TPM with several certified EKs is still one member.
+	EKKind string
 	// EKRoots is the digest of the list of roots under which a TPM must be
 	// certified.
 	EKRoots [32]byte
@@ -81,6 +88,7 @@ type documentJSON struct {
 type classJSON struct {
 	ID       int    `json:"id"`
 	Template string `json:"template"`
+	EKKind   string `json:"ek_kind"`
 	EKRoots  string `json:"ek_roots"`
 	W        string `json:"w"`
 	WProof   string `json:"w_proof"`
@@ -90,7 +98,7 @@ type classJSON struct {
 func (c *Contents) Marshal() ([]byte, error) {
 	w := c.W.Bytes()
 	class, err := json.Marshal(classJSON{
-		ID: ClassECDAA, Template: encode(c.Template), EKRoots: encode(c.EKRoots[:]),
+		ID: ClassECDAA, Template: encode(c.Template), EKKind: c.EKKind, EKRoots: encode(c.EKRoots[:]),
 		W: encode(w[:]), WProof: encode(c.WProof[:]),
 	})
 	if err != nil {
@@ -246,6 +254,10 @@ func (c *Contents) readClass(raw []byte) error {
 	if c.Template, err = decode("template", j.Template, -MaxTemplate); err != nil {
 		return err
 	}
+	if !kindName.MatchString(j.EKKind) {
+		return fmt.Errorf("%w: ek_kind", ErrMalformed)
+	}
+	c.EKKind = j.EKKind
 	roots, err := decode("ek_roots", j.EKRoots, len(c.EKRoots))
 	if err != nil {
 		return err
