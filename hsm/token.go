@@ -1,0 +1,228 @@
+package hsm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/pkcs11"
+)
+
+const (
+	defaultSessions = 8
+	maxSessions     = 256
+)
+
+// A Config names a token and says how to use it.
+type Config struct {
+	Module     string       // absolute path of the PKCS#11 library; may be empty for Module.Token
+	TokenLabel string       // 1 to 32 printable ASCII bytes
+	Serial     string       // optional; needed if two tokens share the label
+	PIN        PIN          // the user's PIN; the Token keeps its own copy until closed
+	Sessions   int          // calls at a time, 1 to 256; 0 is 8
+	Logger     *slog.Logger // nil is silence
+}
+
+func (c Config) check() error {
+	if err := checkTokenLabel(c.TokenLabel); err != nil {
+		return err
+	}
+	if c.PIN.IsZero() {
+		return fmt.Errorf("%w: no PIN for token %q", ErrInput, c.TokenLabel)
+	}
+	if c.Sessions < 0 || c.Sessions > maxSessions {
+		return fmt.Errorf("%w: %d sessions; at most %d", ErrInput, c.Sessions, maxSessions)
+	}
+	return nil
+}
+
+// A Token is a token that was found, unlocked and is held open by a fixed
+// number of read-only sessions. Each session serves one call at a time; calls
+// beyond that wait, as long as their context lets them. Safe for concurrent
+// use.
+type Token struct {
+	mod  *Module
+	id   string
+	info TokenInfo
+	pin  PIN
+	log  *slog.Logger
+	own  bool // the Module was opened by Open and is closed with the Token
+
+	pool     chan *session
+	sessions []*session
+	done     chan struct{} // closed by shut
+	once     sync.Once
+	closeErr error
+
+	generating chan struct{} // holds one value while a key is made
+
+	// world is held for reading around every use of a session and for writing
+	// while sessions are replaced. Without it a session that another goroutine
+	// still believes in could share its number with a new one, and two
+	// goroutines in one session crash some modules.
+	world    sync.RWMutex
+	lost     bool          // sessions are gone and could not be replaced
+	lastHeal time.Time     // of the last attempt that failed
+	epoch    atomic.Uint64 // counts how often sessions were replaced
+}
+
+// A session belongs to whoever took it out of the pool. h is guarded by
+// Token.world.
+type session struct{ h pkcs11.SessionHandle }
+
+// Open opens the library cfg.Module for this one token; Close unloads it. For
+// several tokens of one library use OpenModule and Module.Token.
+func Open(ctx context.Context, cfg Config) (*Token, error) {
+	m, err := OpenModule(cfg.Module)
+	if err != nil {
+		return nil, err
+	}
+	t, err := m.Token(ctx, cfg)
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	t.own = true
+	return t, nil
+}
+
+func newToken(m *Module, cfg Config, slot uint, info pkcs11.TokenInfo) (*Token, error) {
+	n := cfg.Sessions
+	if n == 0 {
+		n = defaultSessions
+	}
+	log := cfg.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	t := &Token{
+		mod:        m,
+		id:         tokenID(info),
+		info:       publicInfo(info),
+		pin:        cfg.PIN.clone(),
+		log:        log.With("token", info.Label),
+		pool:       make(chan *session, n),
+		done:       make(chan struct{}),
+		generating: make(chan struct{}, 1),
+	}
+	for range n {
+		t.sessions = append(t.sessions, new(session))
+	}
+	if err := t.openSessions(slot); err != nil {
+		t.closeSessions()
+		t.pin.Destroy()
+		return nil, err
+	}
+	for _, s := range t.sessions {
+		t.pool <- s
+	}
+	t.log.Info("token open", "serial", t.info.Serial, "model", t.info.Model, "sessions", n)
+	return t, nil
+}
+
+// Info says which token this is.
+func (t *Token) Info() TokenInfo { return t.info }
+
+// Close waits for the calls in flight, logs out and closes all sessions.
+// Calls that wait for a session, and all later ones, end with ErrUnavailable.
+// A second Close returns what the first one did.
+func (t *Token) Close() error {
+	err := t.shut()
+	t.mod.forget(t)
+	if t.own {
+		err = errors.Join(err, t.mod.Close())
+	}
+	return err
+}
+
+func (t *Token) shut() error {
+	t.once.Do(func() {
+		close(t.done)
+		t.world.Lock()
+		defer t.world.Unlock()
+		for _, s := range t.sessions {
+			if s.h != 0 {
+				t.closeErr = called("C_Logout", t.mod.ctx.Logout(s.h))
+				break
+			}
+		}
+		t.closeErr = errors.Join(t.closeErr, t.closeSessions())
+		t.pin.Destroy()
+	})
+	return t.closeErr
+}
+
+// openSessions fills all sessions and logs in; the caller has the world to
+// himself. Every number is taken afresh from slot.
+func (t *Token) openSessions(slot uint) error {
+	for _, s := range t.sessions {
+		h, err := t.mod.ctx.OpenSession(slot, pkcs11.CKF_SERIAL_SESSION)
+		if err != nil {
+			return called("C_OpenSession", err)
+		}
+		s.h = h
+	}
+	return t.login(slot, t.sessions[0].h)
+}
+
+// closeSessions forgets every session, whatever the module says to it.
+func (t *Token) closeSessions() error {
+	var errs []error
+	for _, s := range t.sessions {
+		if s.h != 0 {
+			errs = append(errs, called("C_CloseSession", t.mod.ctx.CloseSession(s.h)))
+			s.h = 0
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// login tries the PIN, once in the life of the Module unless it was right.
+func (t *Token) login(slot uint, h pkcs11.SessionHandle) error {
+	if t.mod.isLatched(t.id) {
+		return fmt.Errorf("%w: a login to token %q failed before; it is not tried again until a restart", ErrPIN, t.info.Label)
+	}
+	info, err := t.mod.ctx.GetTokenInfo(slot)
+	if err != nil {
+		return called("C_GetTokenInfo", err)
+	}
+	if err := checkPINFlags(info.Flags); err != nil {
+		return fmt.Errorf("token %q: %w", t.info.Label, err)
+	}
+	if info.Flags&pkcs11.CKF_USER_PIN_COUNT_LOW != 0 {
+		t.log.Warn("a wrong PIN was tried on this token since the last login")
+	}
+	err = called("C_Login", t.mod.ctx.Login(h, pkcs11.CKU_USER, string(t.pin.reveal())))
+	switch {
+	case err == nil:
+		return nil
+	case hasCode(err, ckrUserAlreadyLoggedIn):
+		// The module answers so whatever the PIN: it proves nothing.
+		return fmt.Errorf("%w: token %q was logged in by another part of this process, so the PIN can't be checked: %w", ErrPIN, t.info.Label, err)
+	case isClass(err, ClassOperator):
+		t.mod.latch(t.id)
+		t.log.Error("login refused; not tried again until a restart", "err", err)
+		return fmt.Errorf("%w: token %q: %w", ErrPIN, t.info.Label, err)
+	default:
+		return err
+	}
+}
+
+// checkPINFlags reads what the token says about its user PIN before a try is
+// spent on it.
+func checkPINFlags(flags uint) error {
+	switch {
+	case flags&pkcs11.CKF_USER_PIN_LOCKED != 0:
+		return fmt.Errorf("%w: locked (CKF_USER_PIN_LOCKED); the security officer must set a new PIN", ErrPIN)
+	case flags&pkcs11.CKF_USER_PIN_FINAL_TRY != 0:
+		return fmt.Errorf("%w: one try left (CKF_USER_PIN_FINAL_TRY); log in once with the maker's tool", ErrPIN)
+	case flags&pkcs11.CKF_USER_PIN_TO_BE_CHANGED != 0:
+		return fmt.Errorf("%w: must be changed first (CKF_USER_PIN_TO_BE_CHANGED)", ErrPIN)
+	case flags&pkcs11.CKF_USER_PIN_INITIALIZED == 0:
+		return fmt.Errorf("%w: the token has no user PIN", ErrPIN)
+	}
+	return nil
+}
