@@ -1,0 +1,160 @@
+package hsm_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/hex"
+	"errors"
+	"math/big"
+	"testing"
+	"time"
+
+	"github.com/speciecash/specie/hsm"
+)
+
+func TestECDSAKeySignsCertificates(t *testing.T) {
+	tok := newToken(t)
+	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384()} {
+		name := curve.Params().Name
+		t.Run(name, func(t *testing.T) {
+			made, err := tok.GenerateECDSA(t.Context(), name, curve)
+			if err != nil {
+				t.Fatal(err)
+			}
+			key, err := tok.FindECDSA(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !made.Public().(*ecdsa.PublicKey).Equal(key.Public()) {
+				t.Fatal("found another key than was made")
+			}
+			var signer crypto.Signer = key
+			tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+			der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, signer.Public(), signer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cert, err := x509.ParseCertificate(der)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestECDSAKeyRefuses(t *testing.T) {
+	tok := newToken(t)
+	p256, err := tok.GenerateECDSA(t.Context(), "p256", elliptic.P256())
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, long := sha256.Sum256(nil), sha512.Sum384(nil)
+	cases := []struct {
+		name   string
+		digest []byte
+		opts   crypto.SignerOpts
+	}{
+		{"a message that was not hashed", []byte("message"), crypto.SHA256},
+		{"no hash named", short[:], nil},
+		{"hash zero", short[:], crypto.Hash(0)},
+		{"SHA-384 on P-256", long[:], crypto.SHA384},
+		{"SHA-1", make([]byte, 20), crypto.SHA1},
+		{"a digest cut short", short[:31], crypto.SHA256},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := p256.Sign(nil, c.digest, c.opts); !errors.Is(err, hsm.ErrInput) {
+				t.Fatalf("got %v, want ErrInput", err)
+			}
+		})
+	}
+	if _, err := tok.GenerateECDSA(t.Context(), "p521", elliptic.P521()); !errors.Is(err, hsm.ErrInput) {
+		t.Fatalf("P-521: got %v, want ErrInput", err)
+	}
+	if _, err := tok.GenerateECDSA(t.Context(), "p256", elliptic.P256()); !errors.Is(err, hsm.ErrDuplicateLabel) {
+		t.Fatalf("label taken: got %v, want ErrDuplicateLabel", err)
+	}
+	if _, err := tok.FindECDSA(t.Context(), "nobody"); !errors.Is(err, hsm.ErrKeyNotFound) {
+		t.Fatalf("got %v, want ErrKeyNotFound", err)
+	}
+}
+
+func TestECDSAKeyReleasesNoFaultySignature(t *testing.T) {
+	key, err := newToken(t).GenerateECDSA(t.Context(), "k", elliptic.P256())
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("message"))
+	damages := []struct {
+		name   string
+		damage func([]byte) []byte
+	}{
+		{"a flipped bit", func(s []byte) []byte { s[40] ^= 1; return s }},
+		{"a signature cut short", func(s []byte) []byte { return s[:62] }},
+		{"zeros", func(s []byte) []byte { return make([]byte, len(s)) }},
+	}
+	for _, d := range damages {
+		t.Run(d.name, func(t *testing.T) {
+			fault.set(t, func() {
+				fault.sign = func(s []byte, err error) ([]byte, error) { return d.damage(s), err }
+			})
+			if sig, err := key.Sign(nil, digest[:], crypto.SHA256); !errors.Is(err, hsm.ErrFaulty) || sig != nil {
+				t.Fatalf("got %x, %v, want ErrFaulty", sig, err)
+			}
+		})
+	}
+}
+
+// The two attributes of an EC key are foreign bytes: what parses is a point
+// that encodes back to what was read.
+func FuzzParsePoint(f *testing.F) {
+	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384()} {
+		key, err := ecdsa.GenerateKey(curve, rand.Reader)
+		if err != nil {
+			f.Fatal(err)
+		}
+		raw, err := key.PublicKey.Bytes()
+		if err != nil {
+			f.Fatal(err)
+		}
+		point, err := asn1.Marshal(raw)
+		if err != nil {
+			f.Fatal(err)
+		}
+		params := "06082a8648ce3d030107"
+		if curve == elliptic.P384() {
+			params = "06052b81040022"
+		}
+		oid, err := hex.DecodeString(params)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(oid, point)
+		f.Add(oid, raw)
+		f.Add(oid, append(bytes.Clone(point), 0))
+		f.Add([]byte{6, 1, 0}, point)
+	}
+	f.Fuzz(func(t *testing.T, params, point []byte) {
+		key, err := hsm.ParsePoint(params, point)
+		if err != nil {
+			return
+		}
+		raw, err := key.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.HasSuffix(point, raw) {
+			t.Fatalf("%x reads as %x", point, raw)
+		}
+	})
+}
