@@ -1,0 +1,308 @@
+package attest_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-tpm/tpm2"
+	"github.com/speciecash/specie/attest"
+)
+
+func ecKey(t testing.TB) *ecdsa.PublicKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &key.PublicKey
+}
+
+// ecPublic is the TPMT_PUBLIC of an endorsement key, template L-2.
+func ecPublic(t testing.TB, key *ecdsa.PublicKey) []byte {
+	t.Helper()
+	point, err := key.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	area := tpm2.ECCEKTemplate
+	area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{
+		X: tpm2.TPM2BECCParameter{Buffer: point[1:33]}, Y: tpm2.TPM2BECCParameter{Buffer: point[33:]},
+	})
+	return tpm2.Marshal(area)
+}
+
+// rsaPublic is the TPMT_PUBLIC of an endorsement key, template L-1.
+func rsaPublic(key *rsa.PublicKey) []byte {
+	area := tpm2.RSAEKTemplate
+	area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgRSA, &tpm2.TPM2BPublicKeyRSA{Buffer: key.N.Bytes()})
+	return tpm2.Marshal(area)
+}
+
+func TestAGenuineEndorsementKeyIsAccepted(t *testing.T) {
+	root := newAuthority(t, "root", nil)
+	under := newAuthority(t, "under", root)
+	key := ecKey(t)
+	public := ecPublic(t, key)
+	leaf := under.endorse(t, key, nil)
+	spki, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := []struct {
+		name  string
+		chain [][]byte
+		roots *attest.Roots
+	}{
+		{"the intermediate sent along", [][]byte{leaf, under.cert.Raw}, rootsOf(t, root.pem())},
+		{"the intermediate among the roots", [][]byte{leaf}, rootsOf(t, root.pem(), under.pem())},
+		{"the root sent along", [][]byte{leaf, root.cert.Raw, under.cert.Raw}, rootsOf(t, root.pem())},
+		{"padding as in the TPM", [][]byte{append(bytes.Clone(leaf), 0xff, 0xff, 0xff), under.cert.Raw}, rootsOf(t, root.pem())},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			ek, err := attest.VerifyEK(c.chain, public, c.roots, noon())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ek.Kind != "p256" || !bytes.Equal(ek.Public, public) || ek.ID != sha256.Sum256(spki) || ek.Root != sha256.Sum256(root.cert.Raw) {
+				t.Fatalf("%+v", ek)
+			}
+			if id, err := attest.EKID(public); err != nil || id != ek.ID {
+				t.Fatalf("the device's side gets another id: %x, %v", id, err)
+			}
+		})
+	}
+}
+
+func TestAnUntrustedCertificateIsRefused(t *testing.T) {
+	root, stranger := newAuthority(t, "root", nil), newAuthority(t, "root", nil)
+	key := ecKey(t)
+	roots := rootsOf(t, root.pem())
+	leaf := root.endorse(t, key, nil)
+	climber := &authority{cert: parse(t, root.endorse(t, stranger.key.Public(), nil)), key: stranger.key}
+	altered := bytes.Clone(leaf)
+	altered[len(altered)-1] ^= 1
+	critical := func(c *x509.Certificate) {
+		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}})
+	}
+	cases := []struct {
+		name  string
+		chain [][]byte
+		at    time.Time
+	}{
+		{"of an unknown authority", [][]byte{stranger.endorse(t, key, nil)}, noon()},
+		{"of an unknown authority that is sent along", [][]byte{stranger.endorse(t, key, nil), stranger.cert.Raw}, noon()},
+		{"signed with another endorsement key", [][]byte{climber.endorse(t, key, nil), climber.cert.Raw}, noon()},
+		{"with an altered signature", [][]byte{altered}, noon()},
+		{"not yet valid", [][]byte{leaf}, noon().AddDate(0, -2, 0)},
+		{"of an authority that has expired", [][]byte{leaf}, noon().AddDate(2, 0, 0)},
+		{"at no time", [][]byte{leaf}, time.Time{}},
+		{"with a critical extension that nobody knows", [][]byte{root.endorse(t, key, critical)}, noon()},
+		{"with something after it", [][]byte{append(bytes.Clone(leaf), 0xff, 0x00)}, noon()},
+		{"cut", [][]byte{leaf[:len(leaf)-1]}, noon()},
+		{"missing", nil, noon()},
+		{"empty", [][]byte{{}}, noon()},
+		{"too long", [][]byte{append(bytes.Clone(leaf), bytes.Repeat([]byte{0xff}, attest.MaxCertificate)...)}, noon()},
+		{"in too long a chain", [][]byte{leaf, leaf, leaf, leaf, leaf, leaf, leaf}, noon()},
+		{"with rubbish for an intermediate", [][]byte{leaf, []byte("rubbish")}, noon()},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := attest.VerifyEK(c.chain, ecPublic(t, key), roots, c.at); !errors.Is(err, attest.ErrChain) {
+				t.Fatalf("got %v, want ErrChain", err)
+			}
+		})
+	}
+}
+
+func parse(t testing.TB, der []byte) *x509.Certificate {
+	t.Helper()
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+func TestACertificateForAnotherPurposeIsRefused(t *testing.T) {
+	root := newAuthority(t, "root", nil)
+	key := ecKey(t)
+	for name, change := range map[string]func(*x509.Certificate){
+		"no extended usage":    func(c *x509.Certificate) { c.UnknownExtKeyUsage = nil },
+		"an attestation key's": func(c *x509.Certificate) { c.UnknownExtKeyUsage = []asn1.ObjectIdentifier{{2, 23, 133, 8, 3}} },
+		"a TLS server's": func(c *x509.Certificate) {
+			c.UnknownExtKeyUsage, c.ExtKeyUsage = nil, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		},
+		"a certificate authority's":   func(c *x509.Certificate) { c.IsCA = true },
+		"one that signs certificates": func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign },
+	} {
+		t.Run(name, func(t *testing.T) {
+			chain := [][]byte{root.endorse(t, key, change)}
+			if _, err := attest.VerifyEK(chain, ecPublic(t, key), rootsOf(t, root.pem()), noon()); !errors.Is(err, attest.ErrEKProfile) {
+				t.Fatalf("got %v, want ErrEKProfile", err)
+			}
+		})
+	}
+}
+
+func TestAPublicAreaOutsideTheProfileIsRefused(t *testing.T) {
+	root := newAuthority(t, "root", nil)
+	key := ecKey(t)
+	chain := [][]byte{root.endorse(t, key, nil)}
+	public := ecPublic(t, key)
+	for name, bit := range flags {
+		if _, err := attest.VerifyEK(chain, flip(public, bit), rootsOf(t, root.pem()), noon()); !errors.Is(err, attest.ErrEKProfile) {
+			t.Errorf("%s flipped: got %v, want ErrEKProfile", name, err)
+		}
+	}
+	point := len(public) - 68
+	long := bytes.Clone(public[:point])
+	long = append(binary.BigEndian.AppendUint16(long, 33), 0)
+	long = append(long, public[point+2:]...)
+	for name, p := range map[string][]byte{
+		"another policy":           append(append(bytes.Clone(public[:12]), public[12]^1), public[13:]...),
+		"a longer coordinate":      long,
+		"a point off the curve":    append(bytes.Clone(public[:len(public)-1]), public[len(public)-1]^1),
+		"a byte after the end":     append(bytes.Clone(public), 0),
+		"a byte missing":           public[:len(public)-1],
+		"no key":                   public[:point],
+		"an RSA modulus too short": append(bytes.Clone(tpm2.Marshal(tpm2.RSAEKTemplate)[:58]), 0, 1, 0x80),
+		"nothing":                  nil,
+		"too much":                 make([]byte, 4096),
+	} {
+		if _, err := attest.VerifyEK(chain, p, rootsOf(t, root.pem()), noon()); !errors.Is(err, attest.ErrEKProfile) {
+			t.Errorf("%s: got %v, want ErrEKProfile", name, err)
+		}
+		if _, err := attest.EKID(p); !errors.Is(err, attest.ErrEKProfile) {
+			t.Errorf("%s: its id: got %v, want ErrEKProfile", name, err)
+		}
+	}
+}
+
+func TestTheCertificateOfAnotherKeyIsRefused(t *testing.T) {
+	root := newAuthority(t, "root", nil)
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := ecKey(t)
+	chain := [][]byte{root.endorse(t, key, nil)}
+	for name, public := range map[string][]byte{
+		"another key of the same kind": ecPublic(t, ecKey(t)),
+		"a key of another kind":        rsaPublic(&rsaKey.PublicKey),
+	} {
+		if _, err := attest.VerifyEK(chain, public, rootsOf(t, root.pem()), noon()); !errors.Is(err, attest.ErrEKMismatch) {
+			t.Errorf("%s: got %v, want ErrEKMismatch", name, err)
+		}
+	}
+}
+
+// Some manufacturers certify RSA keys as id-RSAES-OAEP.
+func TestAnOAEPKeyIsUnderstood(t *testing.T) {
+	root := newAuthority(t, "root", nil)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cert struct {
+		TBS       asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(root.endorse(t, &key.PublicKey, nil), &cert); err != nil {
+		t.Fatal(err)
+	}
+	remark := func(to byte) []byte {
+		rsaOID := []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01}
+		other := append(bytes.Clone(rsaOID[:10]), to)
+		c := cert
+		c.TBS = asn1.RawValue{FullBytes: bytes.Replace(cert.TBS.FullBytes, rsaOID, other, 1)}
+		digest := sha256.Sum256(c.TBS.FullBytes)
+		sig, err := ecdsa.SignASN1(rand.Reader, root.key, digest[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Signature = asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)}
+		der, err := asn1.Marshal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	roots := rootsOf(t, root.pem())
+	ek, err := attest.VerifyEK([][]byte{remark(7)}, rsaPublic(&key.PublicKey), roots, noon())
+	if err != nil || ek.Kind != "rsa2048" {
+		t.Fatalf("id-RSAES-OAEP: %v", err)
+	}
+	if _, err := attest.VerifyEK([][]byte{remark(99)}, rsaPublic(&key.PublicKey), roots, noon()); !errors.Is(err, attest.ErrEKProfile) {
+		t.Fatalf("an unknown algorithm: got %v, want ErrEKProfile", err)
+	}
+}
+
+// fixture reads what an emulated TPM has stored.
+func fixture(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", "swtpm", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestStoredCertificatesOfAnEmulatorAreAccepted(t *testing.T) {
+	at := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	roots := rootsOf(t, fixture(t, "roots.pem"))
+	for _, kind := range []string{"rsa2048", "p384"} {
+		chain := [][]byte{fixture(t, kind+".der")}
+		ek, err := attest.VerifyEK(chain, fixture(t, kind+".pub"), roots, at)
+		if err != nil || ek.Kind != kind {
+			t.Errorf("%s: %v", kind, err)
+		}
+		if _, err := attest.VerifyEK(chain, fixture(t, kind+".pub"), rootsOf(t, newAuthority(t, "other", nil).pem()), at); !errors.Is(err, attest.ErrChain) {
+			t.Errorf("%s under another root: got %v, want ErrChain", kind, err)
+		}
+	}
+}
+
+func FuzzVerifyEK(f *testing.F) {
+	at := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	roots := rootsOf(f, fixture(f, "roots.pem"))
+	genuine := make(map[[32]byte]bool)
+	for _, kind := range []string{"rsa2048", "p384"} {
+		leaf, public := fixture(f, kind+".der"), fixture(f, kind+".pub")
+		ek, err := attest.VerifyEK([][]byte{leaf}, public, roots, at)
+		if err != nil {
+			f.Fatal(err)
+		}
+		genuine[ek.ID] = true
+		f.Add(leaf, []byte{}, public)
+		f.Add(append(bytes.Clone(leaf), 0xff, 0xff), leaf, public)
+		f.Add(leaf[:len(leaf)-1], leaf, public[:len(public)-1])
+	}
+	f.Fuzz(func(t *testing.T, leaf, intermediate, public []byte) {
+		chain := [][]byte{leaf}
+		if len(intermediate) > 0 {
+			chain = append(chain, intermediate)
+		}
+		ek, err := attest.VerifyEK(chain, public, roots, at)
+		if err == nil && !genuine[ek.ID] {
+			t.Fatalf("accepted a key that the authority never certified: %x", public)
+		}
+		if err != nil && !errors.Is(err, attest.ErrChain) && !errors.Is(err, attest.ErrEKProfile) && !errors.Is(err, attest.ErrEKMismatch) {
+			t.Fatalf("an error of no kind: %v", err)
+		}
+	})
+}

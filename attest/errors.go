@@ -1,0 +1,22 @@
+package attest
+
+import "errors"
+
+// The errors of this package, to be matched with errors.Is.
+var (
+	// ErrRoots: the list of manufacturers' roots can't be used.
+	ErrRoots = errors.New("unusable list of roots")
+	// ErrChain: the endorsement key certificate is malformed, expired, or leads to
+	// none of the roots.
+	ErrChain = errors.New("endorsement key certificate not trusted")
+	// ErrEKProfile: the certificate is not one of an endorsement key, or the key
+	// is not of a kind that the TCG's profile knows.
+	ErrEKProfile = errors.New("not an endorsement key of the TCG profile")
+	// ErrEKMismatch: the certificate is for another key than the one shown.
+	ErrEKMismatch = errors.New("endorsement key is not the certified one")
+	// ErrTemplate: the group key is not made as the template demands, or the
+	// template would admit keys that can leave the TPM.
+	ErrTemplate = errors.New("group key does not match the template")
+	// ErrInput: an argument that no challenge can be made of.
+	ErrInput = errors.New("bad input for a credential")
+)
