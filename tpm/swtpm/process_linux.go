@@ -1,0 +1,13 @@
+package swtpm
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// dieWithParent has the kernel end the emulator if this process is killed, so
+// that no test and no demonstration leaves one running. A process group of its own
+// keeps a Ctrl-C at the terminal away from it: the parent shuts it down in order.
+func dieWithParent(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
+}
