@@ -1,0 +1,75 @@
+/*
+Package tpm owns the device's side of TPM 2.0: it opens the user's TPM, finds
+its endorsement keys, makes and loads the group key, and runs the three commands
+that membership rests on: TPM2_Commit, TPM2_Sign with ECDAA, and
+TPM2_ActivateCredential.
+
+It must never import package attest, which is the verifier's side: the template
+of a group key and the verifier's challenge come in as bytes. It needs no cgo.
+
+A [Device] is one TPM, a [Blob] is a group key as it lies on disk, wrapped by the
+storage key of that TPM, and a [GroupKey] is such a key loaded and ready for use:
+
+	d, err := tpm.Open(ctx, "device:/dev/tpmrm0")
+	err = d.Probe(ctx)
+	blob, err := d.CreateGroupKey(ctx, template, pin)
+	key, err := d.LoadGroupKey(ctx, blob, pin)
+	defer key.Close()
+
+# Addresses
+
+TPMs are named by the strings that users of tpm2-tools know:
+
+	device:/dev/tpmrm0                  the kernel's resource manager, the default on Linux
+	device:/dev/tpm0                    the bare device; nobody else may use the TPM meanwhile
+	swtpm:path=/x/sock                  an emulator's UNIX socket
+	swtpm:host=127.0.0.1,port=2321      an emulator's TCP port (swtpm socket --server type=tcp,…,disconnect,
+	                                    or without disconnect)
+
+The last two speak swtpm's raw byte stream, not the framing of the Microsoft
+simulator. They connect anew for each command, as tpm2-tools do, so that several
+processes can take turns.
+
+# Trust
+
+The TPM is trusted with f, the group key's scalar, and with nothing else: points
+and scalars that it returns are checked to be on the curve and below the order,
+and the caller verifies his own presentations. The operating system between this
+process and the TPM is trusted. The authorisation value of a group key crosses
+the bus to the TPM in the clear: it stops the finder of a machine, who has a few
+tries before the TPM locks out, not somebody with a probe on the bus.
+
+Endorsement and owner hierarchies are used with the empty password, as shipped.
+
+An emulated TPM protects nothing from whoever can read its state file, and can be
+rolled back. The verifier decides which manufacturers he trusts.
+
+# Handles
+
+A TPM has as few as three slots for loaded objects. A Device holds none between
+calls but one for each GroupKey that is not closed; everything else is flushed
+before a call returns, after errors too. Where the context has ended in the midst
+of a call, so that no more can be sent, the flush is owed and made up for at the
+next call, or in Close.
+
+# Errors
+
+Everything that a user can do something about is a sentinel to be matched with
+errors.Is: [ErrAddress], [ErrUnavailable], [ErrUnsupported], [ErrWrongTPM],
+[ErrAuth], [ErrLockout], [ErrNoEK], [ErrCredential], [ErrCommitment],
+[ErrNoSlot], [ErrInput], [ErrClosed]. The TPM's own code is wrapped beside it and
+matches the constants of go-tpm. A response that makes no sense is
+[ErrResponse].
+
+TPM_RC_RETRY, TPM_RC_YIELDED and TPM_RC_TESTING are no errors: the command is
+sent again, for as long as the context lasts and at most [retryBudget].
+
+# Concurrency
+
+A Device and its GroupKeys may be used from several goroutines at once: one
+sequence of commands runs at a time, the others wait for their turn or the end of
+their context. A command that has reached the TPM cannot be called back; if its
+context ends, the call returns at once, and the next call first waits for the
+answer that is still due.
+*/
+package tpm

@@ -1,0 +1,74 @@
+package tpm
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/go-tpm/tpm2"
+)
+
+// The errors of this package, to be matched with errors.Is.
+var (
+	// ErrAddress: the string that names the TPM is not understood.
+	ErrAddress = errors.New("bad TPM address")
+	// ErrUnavailable: there is no TPM at that address, or no permission.
+	ErrUnavailable = errors.New("TPM not available")
+	// ErrUnsupported: this TPM lacks what a group key needs. The text names it.
+	ErrUnsupported = errors.New("TPM does not support group keys")
+	// ErrWrongTPM: the wrapped key belongs to another TPM, or to this one before
+	// it was cleared, or has been altered.
+	ErrWrongTPM = errors.New("this key does not belong to this TPM")
+	// ErrAuth: the authorisation value is wrong. A failure on a group key counts
+	// towards the TPM's lock-out.
+	ErrAuth = errors.New("wrong authorisation value")
+	// ErrLockout: too many wrong authorisation values, or unclean power losses;
+	// the TPM refuses even the right one until its recovery time has passed.
+	ErrLockout = errors.New("TPM is locked out")
+	// ErrNoEK: no endorsement key certificate of that kind is stored in the TPM.
+	ErrNoEK = errors.New("no endorsement key certificate in the TPM")
+	// ErrCredential: the challenge was made for another key or another TPM.
+	ErrCredential = errors.New("credential is not for this key in this TPM")
+	// ErrCommitment: the counter names no open commitment. Each signs once, and
+	// a reset of the TPM voids them all: commit again.
+	ErrCommitment = errors.New("commitment is used, expired or lost")
+	// ErrNoSlot: another program keeps all of the TPM's slots. The resource
+	// manager, device:/dev/tpmrm0, has no such limit.
+	ErrNoSlot = errors.New("no free slot in the TPM")
+	// ErrInput: an argument that no TPM would take.
+	ErrInput = errors.New("bad input for the TPM")
+	// ErrResponse: the TPM answered something that makes no sense.
+	ErrResponse = errors.New("malformed TPM response")
+	// ErrClosed: the device, or the group key, has been closed.
+	ErrClosed = errors.New("closed")
+)
+
+// meaning puts the sentinel that a response code stands for in front of it,
+// wherever the command was sent. Errors of other origin pass unchanged.
+func meaning(err error) error {
+	var rc tpm2.TPMRC
+	if !errors.As(err, &rc) {
+		return err
+	}
+	switch {
+	case rc.Is(tpm2.TPMRCAuthFail), rc.Is(tpm2.TPMRCBadAuth):
+		return fmt.Errorf("%w: %w", ErrAuth, err)
+	case rc.Is(tpm2.TPMRCLockout):
+		return fmt.Errorf("%w: %w", ErrLockout, err)
+	case rc.Is(tpm2.TPMRCObjectMemory), rc.Is(tpm2.TPMRCObjectHandles), rc.Is(tpm2.TPMRCSessionMemory), rc.Is(tpm2.TPMRCSessionHandles):
+		return fmt.Errorf("%w: %w", ErrNoSlot, err)
+	case rc.Is(tpm2.TPMRCInitialize):
+		return fmt.Errorf("%w: it has not been started (tpm2_startup -c): %w", ErrUnavailable, err)
+	}
+	return err
+}
+
+// isRC says whether err is, or wraps, one of the response codes, whatever
+// handle or parameter they point at.
+func isRC(err error, codes ...tpm2.TPMRC) bool {
+	for _, rc := range codes {
+		if errors.Is(err, rc) {
+			return true
+		}
+	}
+	return false
+}
