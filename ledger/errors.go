@@ -1,0 +1,64 @@
+package ledger
+
+import "errors"
+
+// Errors of Ledger and Register. Drivers wrap them with context; match them
+// with errors.Is.
+var (
+	// ErrNotFound: no such op, account, session, member or meta key.
+	ErrNotFound = errors.New("not found")
+	// ErrMalformed: a value is outside its documented form. A bug of the
+	// caller, or foreign bytes that he passed on (a Cursor).
+	ErrMalformed = errors.New("malformed")
+	// ErrUnbalanced: the postings of an op do not sum to zero.
+	ErrUnbalanced = errors.New("postings do not sum to zero")
+	// ErrOverflow: a balance would leave ±MaxAmount.
+	ErrOverflow = errors.New("balance out of range")
+	// ErrUnknownEpoch: a spend names an epoch that OpenEpoch was not called
+	// for.
+	ErrUnknownEpoch = errors.New("unknown epoch")
+	// ErrDuplicate: a unique value is taken. It is wrapped in a
+	// *DuplicateError that says which.
+	ErrDuplicate = errors.New("already taken")
+	// ErrStale: the record changed since it was read.
+	ErrStale = errors.New("record has changed")
+	// ErrAnswered: the op's state or answer is final, and another.
+	ErrAnswered = errors.New("op already has another answer")
+	// ErrState: the member's state does not allow the change.
+	ErrState = errors.New("wrong state")
+	// ErrExpired: the session is past its time.
+	ErrExpired = errors.New("session expired")
+	// ErrUnavailable: the store could not answer. A write may or may not
+	// have been recorded: replay it.
+	ErrUnavailable = errors.New("store unavailable")
+	// ErrClosed: Close was called. Nothing was recorded.
+	ErrClosed = errors.New("store closed")
+	// ErrSchema: the file or database was written by a newer version, or is
+	// not a store of this kind. Nothing was touched.
+	ErrSchema = errors.New("schema not understood")
+	// ErrCorrupt: the file is damaged, or Verify found rows that disagree
+	// with each other or with the journal.
+	ErrCorrupt = errors.New("store corrupt")
+)
+
+// Fields that a DuplicateError can name.
+const (
+	FieldAccount = "account" // Account.ID
+	FieldToken   = "token"   // Account.TokenHash
+	FieldSession = "session" // Session.ID, or a Session.Nonce
+	FieldMember  = "member"  // Member.ID
+	FieldEK      = "ek"      // Member.EK
+	FieldTag     = "tag"     // Member.F
+	FieldUh      = "uh"      // Member.Uh
+)
+
+// DuplicateError says which unique value was taken. It matches ErrDuplicate.
+type DuplicateError struct {
+	Field string // one of the Field constants
+}
+
+// Error names the field and never the value.
+func (e *DuplicateError) Error() string { return e.Field + " already taken" }
+
+// Unwrap makes errors.Is(err, ErrDuplicate) true.
+func (e *DuplicateError) Unwrap() error { return ErrDuplicate }

@@ -1,0 +1,159 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+)
+
+// Keys of Meta that every ledger has a use for.
+const (
+	// MetaBank is the id of the bank whose ledger it is.
+	MetaBank = "bank"
+	// MetaRestoreEpoch counts restorations from a backup.
+	MetaRestoreEpoch = "restore-epoch"
+)
+
+// MaxMeta bounds a meta value, in bytes.
+const MaxMeta = 64 << 10
+
+// Status says what became of an op.
+type Status int
+
+// What Apply answers.
+const (
+	Applied      Status = iota + 1 // recorded by this call
+	Replayed                       // recorded before: see Existing
+	Conflict                       // refused, ids already spent: see Conflicts
+	Insufficient                   // refused, an account would be overdrawn: see Short
+)
+
+// String returns the status in lower case.
+func (s Status) String() string {
+	switch s {
+	case Applied:
+		return "applied"
+	case Replayed:
+		return "replayed"
+	case Conflict:
+		return "conflict"
+	case Insufficient:
+		return "insufficient"
+	}
+	return fmt.Sprintf("status %d", int(s))
+}
+
+// Outcome is the answer of Apply.
+type Outcome struct {
+	Status Status
+	// Existing is the recorded op when Replayed. Its Request may differ from
+	// the new one: an id that is a content hash rules that out.
+	Existing *Op
+	// Conflicts are the spends already taken when Conflict, in the order of
+	// the op's Spends.
+	Conflicts []Taken
+	// Short names the floors that would be broken when Insufficient.
+	Short []string
+}
+
+// Taken is an id that is spent, and the op that spent it.
+type Taken struct {
+	Epoch string
+	ID    ID
+	Op    ID
+}
+
+// Ledger is a bank's durable state. The package comment says what holds for
+// all methods.
+type Ledger interface {
+	// Apply records op, or says why not: see the package comment for the
+	// order of checks. Errors other than ErrUnavailable, ErrClosed and the
+	// context's: ErrMalformed, ErrUnbalanced, ErrUnknownEpoch, ErrOverflow,
+	// all only for an id that is not recorded.
+	Apply(ctx context.Context, op Op) (Outcome, error)
+	// SetAnswer settles an op's state and answer by the rule of Settle.
+	// Repeating a call is harmless. ErrNotFound, ErrAnswered, ErrMalformed.
+	SetAnswer(ctx context.Context, id ID, state string, answer []byte) error
+	// Op returns a recorded op, or ErrNotFound.
+	Op(ctx context.Context, id ID) (*Op, error)
+	// OpsByAccount lists the ops run on behalf of an account, newest first.
+	// The cursor is empty on the last page.
+	OpsByAccount(ctx context.Context, account string, page Page) ([]Op, Cursor, error)
+
+	// OpenEpoch makes the spent set of epoch, once; repeating it is harmless.
+	OpenEpoch(ctx context.Context, epoch string) error
+	// SpentBy returns, for those ids that are spent in epoch, the op that
+	// spent them. ErrUnknownEpoch.
+	SpentBy(ctx context.Context, epoch string, ids []ID) (map[ID]ID, error)
+
+	// Balance returns an account's balance, zero for one never posted to.
+	Balance(ctx context.Context, account, currency string) (int64, error)
+	// Entries lists an account's postings, newest first. The cursor is empty
+	// on the last page.
+	Entries(ctx context.Context, account string, page Page) ([]Entry, Cursor, error)
+	// Totals returns the balances of all accounts whose path begins with
+	// prefix, of all accounts if it is empty, ordered by account and
+	// currency. It is one consistent picture: all of it sums to zero.
+	Totals(ctx context.Context, prefix string) ([]Balance, error)
+
+	// CreateAccount adds a record; Rev is ignored. ErrMalformed, or a
+	// *DuplicateError for FieldAccount or FieldToken.
+	CreateAccount(ctx context.Context, a Account) error
+	// UpdateAccount replaces the record whose ID and Rev are given; ID,
+	// Kind, Currency and CreatedAt must stay (ErrMalformed). ErrNotFound,
+	// ErrStale, or a *DuplicateError for FieldToken.
+	UpdateAccount(ctx context.Context, a Account) error
+	// Account returns a record, or ErrNotFound.
+	Account(ctx context.Context, id string) (*Account, error)
+	// AccountByToken returns the record with that token hash, or
+	// ErrNotFound; the zero hash finds nothing.
+	AccountByToken(ctx context.Context, hash [32]byte) (*Account, error)
+	// Accounts returns at most limit (see Page.Size) records whose path
+	// begins with prefix and sorts after after, in the order of their paths.
+	Accounts(ctx context.Context, prefix, after string, limit int) ([]Account, error)
+
+	// Meta returns a value of the store's identity, or ErrNotFound.
+	Meta(ctx context.Context, key string) ([]byte, error)
+	// SetMeta sets it, at most MaxMeta bytes. ErrMalformed.
+	SetMeta(ctx context.Context, key string, value []byte) error
+
+	// Verify recomputes everything from the rows: journals are unbroken and
+	// agree with what they record, the postings of each op sum to zero,
+	// balances are the postings folded, and spent sets and ops refer to each
+	// other. What is found is in Audit.Problems, with ErrCorrupt. It reads
+	// the whole store in one consistent picture.
+	Verify(ctx context.Context) (*Audit, error)
+
+	// Close waits for writes under way and releases the store.
+	Close() error
+}
+
+// MaxProblems bounds Audit.Problems.
+const MaxProblems = 100
+
+// Audit is what Verify saw.
+type Audit struct {
+	// Rows counted.
+	Ops, Answers, Postings, Spends, Accounts, Records int64
+	// Heads are the ends of the journals, ordered by lane.
+	Heads []Head
+	// Problems are the first MaxProblems found, and Found counts them all.
+	Problems []string
+	Found    int64
+}
+
+// Problem notes something wrong.
+func (a *Audit) Problem(format string, args ...any) {
+	a.Found++
+	if len(a.Problems) < MaxProblems {
+		a.Problems = append(a.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// Err returns nil, or ErrCorrupt with the first problem and the number of
+// all.
+func (a *Audit) Err() error {
+	if a.Found == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s (problems found: %d)", ErrCorrupt, a.Problems[0], a.Found)
+}
