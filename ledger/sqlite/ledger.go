@@ -1,0 +1,185 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/speciecash/specie/ledger"
+)
+
+// Ledger is a bank's ledger in one SQLite file. It implements ledger.Ledger.
+type Ledger struct {
+	*store
+
+	mu     sync.RWMutex
+	epochs map[string]struct{} // known to be open; others may be too
+}
+
+var _ ledger.Ledger = (*Ledger)(nil)
+
+// OpenLedger opens the ledger at path, and makes it if there is no file.
+// ledger.ErrSchema if the file is something else or newer,
+// ledger.ErrUnavailable if it cannot be opened. ctx bounds the opening only.
+func OpenLedger(ctx context.Context, path string, opts Options) (*Ledger, error) {
+	l := &Ledger{epochs: make(map[string]struct{})}
+	s, err := open(ctx, path, ledgerSchema(), opts, l.runBatch)
+	if err != nil {
+		return nil, err
+	}
+	l.store = s
+	return l, nil
+}
+
+// opJob is an op on its way through the writer.
+type opJob struct {
+	op      ledger.Op
+	digest  [32]byte
+	invalid error // why it cannot be recorded, if its id is not
+	outcome ledger.Outcome
+}
+
+// Apply implements ledger.Ledger.
+func (l *Ledger) Apply(ctx context.Context, op ledger.Op) (ledger.Outcome, error) {
+	// A caller whose context ends may reuse his buffers while the writer is
+	// still at it.
+	op.Request, op.Answer = bytes.Clone(op.Request), bytes.Clone(op.Answer)
+	op.Spends, op.Postings, op.Floors = slices.Clone(op.Spends), slices.Clone(op.Postings), slices.Clone(op.Floors)
+	if op.Lane == "" {
+		op.Lane = l.opts.Lane
+	}
+	job := &job{op: &opJob{op: op, invalid: op.Validate()}, size: len(op.Request) + len(op.Answer)}
+	if job.op.invalid == nil {
+		job.op.digest = op.Digest()
+	}
+	if err := l.writer.submit(ctx, job); err != nil {
+		return ledger.Outcome{}, fmt.Errorf("sqlite: apply %x: %w", op.ID[:8], err)
+	}
+	out := job.op.outcome
+	if out.Status == ledger.Replayed {
+		// Read here and not by the writer, whom everybody waits for.
+		existing, err := l.Op(ctx, op.ID)
+		if err != nil {
+			return ledger.Outcome{}, err
+		}
+		out.Existing = existing
+	}
+	return out, nil
+}
+
+// answerJob is a SetAnswer on its way through the writer.
+type answerJob struct {
+	id     ledger.ID
+	state  string
+	answer []byte
+}
+
+// SetAnswer implements ledger.Ledger.
+func (l *Ledger) SetAnswer(ctx context.Context, id ledger.ID, state string, answer []byte) error {
+	job := &job{answer: &answerJob{id: id, state: state, answer: bytes.Clone(answer)}, size: len(answer)}
+	if err := l.writer.submit(ctx, job); err != nil {
+		return fmt.Errorf("sqlite: set answer of %x: %w", id[:8], err)
+	}
+	return nil
+}
+
+// runBatch decides and writes ops, then answers: any order is as good, since
+// all of them are waiting at the same time.
+func (l *Ledger) runBatch(t *tx, jobs []*job) error {
+	var ops, answers []*job
+	for _, j := range jobs {
+		if j.op != nil {
+			ops = append(ops, j)
+		} else {
+			answers = append(answers, j)
+		}
+	}
+	rec := newRecorder(t)
+	wroteOps, err := l.applyAll(t, rec, ops)
+	if err != nil {
+		return err
+	}
+	wroteAnswers, err := answerAll(t, rec, l.opts.Lane, answers)
+	if err != nil {
+		return err
+	}
+	if !wroteOps && !wroteAnswers {
+		return errNothing
+	}
+	return rec.flush()
+}
+
+// OpenEpoch implements ledger.Ledger.
+func (l *Ledger) OpenEpoch(ctx context.Context, epoch string) error {
+	if !ledger.ValidEpoch(epoch) {
+		return fmt.Errorf("sqlite: %w: epoch %q", ledger.ErrMalformed, epoch)
+	}
+	err := l.writer.do(ctx, func(t *tx) error {
+		n, err := t.change("INSERT INTO epochs (name) VALUES (?) ON CONFLICT DO NOTHING", epoch)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errNothing
+		}
+		// No IF NOT EXISTS: a table that is there unregistered is none of
+		// ours, or a set taken off the hot path that must not come back so.
+		if err := t.exec("CREATE TABLE spent_" + epoch + " (id BLOB NOT NULL PRIMARY KEY, op BLOB NOT NULL) STRICT, WITHOUT ROWID"); err != nil {
+			return err
+		}
+		return record(t, l.opts.Lane, ledger.EventEpoch, epoch, 1, ledger.EpochDigest(epoch))
+	})
+	if err != nil {
+		return fmt.Errorf("sqlite: open epoch %s: %w", epoch, err)
+	}
+	l.learnEpoch(epoch)
+	return nil
+}
+
+func (l *Ledger) learnEpoch(epoch string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.epochs[epoch] = struct{}{}
+}
+
+// knowsEpoch tells whether an epoch is open; ask looks in the file for one
+// opened by another process, or before this one started.
+func (l *Ledger) knowsEpoch(epoch string, ask func(into []any, query string, args ...any) (bool, error)) (bool, error) {
+	l.mu.RLock()
+	_, ok := l.epochs[epoch]
+	l.mu.RUnlock()
+	if ok {
+		return true, nil
+	}
+	var name string
+	ok, err := ask([]any{&name}, "SELECT name FROM epochs WHERE name=?", epoch)
+	if err != nil || !ok {
+		return false, err
+	}
+	l.learnEpoch(epoch)
+	return true, nil
+}
+
+// get reads at most one row from the reader pool, as tx.get does.
+func (s *store) get(ctx context.Context) func(into []any, query string, args ...any) (bool, error) {
+	return func(into []any, query string, args ...any) (bool, error) {
+		err := s.reads.QueryRowContext(ctx, query, args...).Scan(into...)
+		if errors.Is(err, sql.ErrNoRows) {
+			return false, nil
+		}
+		return err == nil, classify(err)
+	}
+}
+
+// list reads rows from the reader pool.
+func (s *store) list(ctx context.Context, row func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := s.reads.QueryContext(ctx, query, args...)
+	if err != nil {
+		return classify(err)
+	}
+	return eachRow(rows, row)
+}

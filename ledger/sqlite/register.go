@@ -1,0 +1,136 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/speciecash/specie/ledger"
+)
+
+// Register is a group manager's register in one SQLite file. It implements
+// ledger.Register.
+type Register struct {
+	*store
+}
+
+var _ ledger.Register = (*Register)(nil)
+
+// OpenRegister opens the register at path, and makes it if there is no file.
+// ledger.ErrSchema if the file is something else or newer,
+// ledger.ErrUnavailable if it cannot be opened. ctx bounds the opening only.
+func OpenRegister(ctx context.Context, path string, opts Options) (*Register, error) {
+	// A register's writes are few: each has a transaction of its own.
+	s, err := open(ctx, path, registerSchema(), opts, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &Register{s}, nil
+}
+
+// SetMeta implements ledger.Register.
+func (r *Register) SetMeta(ctx context.Context, key string, value []byte) error {
+	return r.setMeta(ctx, key, value, nil)
+}
+
+const sessionColumns = "id, ek, nonce, state, expires, payload"
+
+func scanSession(scan func(...any) error, s *ledger.Session) error {
+	var id, ek, nonce []byte
+	var expires int64
+	err := scan(&id, &ek, &nonce, &s.State, &expires, &s.Payload)
+	copy(s.ID[:], id)
+	s.EK, s.Nonce, s.Expires = toID(ek), toID(nonce), fromMicro(expires)
+	return err
+}
+
+// PutSession implements ledger.Register.
+func (r *Register) PutSession(ctx context.Context, s ledger.Session) error {
+	if err := s.Validate(); err != nil {
+		return fmt.Errorf("sqlite: put session: %w", err)
+	}
+	s.Payload = bytes.Clone(s.Payload)
+	err := r.writer.do(ctx, func(t *tx) error {
+		if err := t.exec("DELETE FROM sessions WHERE ek=?", s.EK[:]); err != nil {
+			return err
+		}
+		if err := free(t, ledger.FieldSession, "SELECT id FROM sessions WHERE id=? OR nonce=?", s.ID[:], s.Nonce[:]); err != nil {
+			return err
+		}
+		return t.exec("INSERT INTO sessions ("+sessionColumns+") VALUES (?,?,?,?,?,?)",
+			s.ID[:], s.EK[:], s.Nonce[:], s.State, s.Expires.UnixMicro(), blob(s.Payload))
+	})
+	if err != nil {
+		return fmt.Errorf("sqlite: put session: %w", err)
+	}
+	return nil
+}
+
+// Session implements ledger.Register.
+func (r *Register) Session(ctx context.Context, id [16]byte) (*ledger.Session, error) {
+	var s *ledger.Session
+	err := r.list(ctx, func(rows *sql.Rows) error {
+		s = new(ledger.Session)
+		return classify(scanSession(rows.Scan, s))
+	}, "SELECT "+sessionColumns+" FROM sessions WHERE id=?", id[:])
+	if err == nil && s == nil {
+		err = ledger.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: session: %w", err)
+	}
+	return s, nil
+}
+
+// take ends a session within t. An expired one it returns as well: the caller
+// says ErrExpired once its end is committed.
+func take(t *tx, id [16]byte) (*ledger.Session, error) {
+	var s *ledger.Session
+	err := t.query(func(rows *sql.Rows) error {
+		s = new(ledger.Session)
+		return classify(scanSession(rows.Scan, s))
+	}, "SELECT "+sessionColumns+" FROM sessions WHERE id=?", id[:])
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return nil, ledger.ErrNotFound
+	}
+	return s, t.exec("DELETE FROM sessions WHERE id=?", id[:])
+}
+
+func expired(s *ledger.Session, now time.Time) error {
+	if !s.Expires.After(now) {
+		return ledger.ErrExpired
+	}
+	return nil
+}
+
+// TakeSession implements ledger.Register.
+func (r *Register) TakeSession(ctx context.Context, id [16]byte, now time.Time) (*ledger.Session, error) {
+	var s *ledger.Session
+	err := r.writer.do(ctx, func(t *tx) (err error) {
+		s, err = take(t, id)
+		return err
+	})
+	if err == nil {
+		err = expired(s, now)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: take session: %w", err)
+	}
+	return s, nil
+}
+
+// PurgeSessions implements ledger.Register.
+func (r *Register) PurgeSessions(ctx context.Context, now time.Time) error {
+	err := r.writer.do(ctx, func(t *tx) error {
+		return t.exec("DELETE FROM sessions WHERE expires <= ?", now.UnixMicro())
+	})
+	if err != nil {
+		return fmt.Errorf("sqlite: purge sessions: %w", err)
+	}
+	return nil
+}

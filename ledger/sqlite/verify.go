@@ -1,0 +1,256 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/speciecash/specie/ledger"
+)
+
+// audit is a Verify under way: one read transaction, hence one consistent
+// picture, on one connection.
+type audit struct {
+	ctx      context.Context
+	conn     *sql.Conn
+	out      *ledger.Audit
+	accounts map[string]version
+	meta     map[string]version
+	epochs   map[string]version
+	answers  *sql.Stmt // the answer row of a journal record
+}
+
+// version is the newest version of a record that the journal knows.
+type version struct {
+	rev    uint64
+	digest [32]byte
+}
+
+// Verify implements ledger.Ledger.
+func (l *Ledger) Verify(ctx context.Context) (_ *ledger.Audit, err error) {
+	a := &audit{
+		ctx: ctx, out: &ledger.Audit{},
+		accounts: make(map[string]version), meta: make(map[string]version), epochs: make(map[string]version),
+	}
+	stopped := classify(a.run(l.reads))
+	// What stopped it half-way may come of the damage found: say both.
+	if err := errors.Join(a.out.Err(), stopped); err != nil {
+		return a.out, fmt.Errorf("sqlite: verify: %w", err)
+	}
+	return a.out, nil
+}
+
+func (a *audit) run(pool *sql.DB) (err error) {
+	if a.conn, err = pool.Conn(a.ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.conn.Close()) }()
+	if _, err := a.conn.ExecContext(a.ctx, "BEGIN"); err != nil {
+		return err
+	}
+	defer func() {
+		// Nothing was written; what matters is that the connection goes
+		// back to the pool outside a transaction.
+		_, rollback := a.conn.ExecContext(context.WithoutCancel(a.ctx), "ROLLBACK")
+		err = errors.Join(err, rollback)
+	}()
+	a.answers, err = a.conn.PrepareContext(a.ctx, `SELECT o.id, a.rev, a.state, a.answer
+		FROM answers a JOIN ops o ON o.lane = a.op_lane AND o.seq = a.op_seq WHERE a.lane=? AND a.seq=?`)
+	if err != nil {
+		return err
+	}
+	defer a.answers.Close()
+	for _, step := range []func() error{
+		a.file, a.journal, a.unrecorded, a.balances, a.spentSets, a.accountRows, a.metaRows,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// each calls row for each row of a query.
+func (a *audit) each(row func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := a.conn.QueryContext(a.ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	return eachRow(rows, row)
+}
+
+// file lets SQLite check its own structures: pages, and that indexes and
+// tables agree.
+func (a *audit) file() error {
+	return a.each(func(rows *sql.Rows) error {
+		var message string
+		err := rows.Scan(&message)
+		if err == nil && message != "ok" {
+			a.out.Problem("file: %s", message)
+		}
+		return err
+	}, fmt.Sprintf("PRAGMA integrity_check(%d)", ledger.MaxProblems))
+}
+
+// unrecorded looks for ops and answers that no journal record stands for. The
+// journal found its own ops and answers already.
+func (a *audit) unrecorded() error {
+	for _, table := range []struct{ name, event string }{{"ops", "op"}, {"answers", "answer"}} {
+		err := a.each(func(rows *sql.Rows) error {
+			var lane string
+			var seq int64
+			err := rows.Scan(&lane, &seq)
+			a.out.Problem("%s: row %s/%d is not in the journal", table.name, lane, seq)
+			return err
+		}, "SELECT lane, seq FROM "+table.name+` t WHERE NOT EXISTS
+			(SELECT 1 FROM journal j WHERE j.lane = t.lane AND j.seq = t.seq AND j.event = ?)`, table.event)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// balances compares each balance with its postings folded. The journal walk
+// has vouched for the postings.
+func (a *audit) balances() error {
+	return a.each(func(rows *sql.Rows) error {
+		var account, currency string
+		var folded, kept int64
+		err := rows.Scan(&account, &currency, &folded, &kept)
+		a.out.Problem("balances: %s holds %d %s, its postings come to %d", account, kept, currency, folded)
+		return err
+	}, `SELECT account, currency, SUM(folded), SUM(kept) FROM (
+			SELECT account, currency, amount AS folded, 0 AS kept FROM postings
+			UNION ALL SELECT account, currency, 0, amount FROM balances) AS both
+		GROUP BY account, currency HAVING SUM(folded) <> SUM(kept)`)
+}
+
+// spentSets compares each spent set with the spends of ops. Every row of a
+// set must be a spend of the op it names; a set's ids are unique, so that
+// equal counts then make the two the same.
+func (a *audit) spentSets() error {
+	spends := make(map[string]int64)
+	err := a.each(func(rows *sql.Rows) error {
+		var epoch string
+		var n int64
+		err := rows.Scan(&epoch, &n)
+		spends[epoch] = n
+		return err
+	}, "SELECT epoch, COUNT(*) FROM op_spends GROUP BY epoch")
+	if err != nil {
+		return err
+	}
+	var open []string
+	err = a.each(func(rows *sql.Rows) error {
+		var epoch string
+		err := rows.Scan(&epoch)
+		open = append(open, epoch)
+		return err
+	}, "SELECT name FROM epochs ORDER BY name")
+	if err != nil {
+		return err
+	}
+	for _, epoch := range open {
+		if v, ok := a.epochs[epoch]; !ok || v.digest != ledger.EpochDigest(epoch) || !ledger.ValidEpoch(epoch) {
+			a.out.Problem("epochs: %q is not in the journal", epoch)
+			continue
+		}
+		if err := a.spentSet(epoch, spends[epoch]); err != nil {
+			return err
+		}
+		delete(spends, epoch)
+		delete(a.epochs, epoch)
+	}
+	for epoch := range a.epochs {
+		a.out.Problem("epochs: %q is in the journal and not open", epoch)
+	}
+	for epoch, n := range spends {
+		a.out.Problem("op_spends: %d spends in %q, which is not open", n, epoch)
+	}
+	return nil
+}
+
+func (a *audit) spentSet(epoch string, spends int64) error {
+	var tables, n int64
+	table := "spent_" + epoch
+	err := a.conn.QueryRowContext(a.ctx, "SELECT COUNT(*) FROM sqlite_master WHERE type='table' AND name=?", table).Scan(&tables)
+	if err != nil {
+		return err
+	}
+	if tables == 0 {
+		a.out.Problem("%s: the table is gone", table)
+		return nil
+	}
+	err = a.each(func(rows *sql.Rows) error {
+		var id, op []byte
+		err := rows.Scan(&id, &op)
+		a.out.Problem("%s: %x is not a spend of op %x", table, id, op)
+		return err
+	}, "SELECT s.id, s.op FROM "+table+` s WHERE NOT EXISTS (SELECT 1 FROM ops o
+		JOIN op_spends p ON p.lane = o.lane AND p.seq = o.seq
+		WHERE o.id = s.op AND p.id = s.id AND p.epoch = ?)`, epoch)
+	if err != nil {
+		return err
+	}
+	if err := a.conn.QueryRowContext(a.ctx, "SELECT COUNT(*) FROM "+table).Scan(&n); err != nil {
+		return err
+	}
+	if n != spends {
+		a.out.Problem("%s: %d ids, but ops spend %d", table, n, spends)
+	}
+	return nil
+}
+
+func (a *audit) accountRows() error {
+	err := a.each(func(rows *sql.Rows) error {
+		acct, err := scanAccount(rows.Scan)
+		if err != nil {
+			return err
+		}
+		a.out.Accounts++
+		a.current("accounts", acct.ID, a.accounts, version{acct.Rev, acct.Digest()})
+		return nil
+	}, "SELECT "+accountColumns+" FROM accounts ORDER BY id")
+	a.missing("accounts", a.accounts)
+	return err
+}
+
+func (a *audit) metaRows() error {
+	err := a.each(func(rows *sql.Rows) error {
+		var key string
+		var value []byte
+		var rev uint64
+		if err := rows.Scan(&key, &value, &rev); err != nil {
+			return err
+		}
+		a.current("meta", key, a.meta, version{rev, ledger.MetaDigest(key, value)})
+		return nil
+	}, "SELECT name, value, rev FROM meta ORDER BY name")
+	a.missing("meta", a.meta)
+	return err
+}
+
+// current checks that a row is the newest version the journal knows, and
+// strikes it off.
+func (a *audit) current(table, key string, known map[string]version, row version) {
+	if known[key] != row {
+		a.out.Problem("%s: row %q is not as the journal has it", table, key)
+	}
+	delete(known, key)
+}
+
+// missing reports what the journal knows and no row was struck off for.
+func (a *audit) missing(table string, known map[string]version) {
+	for key := range known {
+		a.out.Problem("%s: row %q is in the journal and gone", table, key)
+	}
+}
+
+// newer keeps the newest version of key, whatever lane it came from.
+func newer(known map[string]version, key string, v version) {
+	if v.rev > known[key].rev {
+		known[key] = v
+	}
+}
