@@ -166,6 +166,10 @@ func testClosed(t *testing.T, fresh FreshLedger) {
 	})
 	_, err := l.Apply(ctx, deposit(1000, "merchant/m1", 1000))
 	wantErr(t, err, ledger.ErrClosed)
+	_, err = l.Op(ctx, id("op", 1))
+	wantErr(t, err, ledger.ErrClosed)
+	_, err = l.Verify(ctx)
+	wantErr(t, err, ledger.ErrClosed)
 	check(t, l.Close())
 
 	l = open()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/speciecash/specie/ledger"
@@ -129,14 +128,15 @@ func (l *Ledger) AccountByToken(ctx context.Context, hash [32]byte) (*ledger.Acc
 }
 
 func (l *Ledger) account(ctx context.Context, where string, arg any) (*ledger.Account, error) {
-	a, err := scanAccount(l.reads.QueryRowContext(ctx, "SELECT "+accountColumns+" FROM accounts WHERE "+where, arg).Scan)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return nil, ledger.ErrNotFound
-	case err != nil:
-		return nil, classify(err)
+	var a *ledger.Account
+	err := l.list(ctx, func(rows *sql.Rows) (err error) {
+		a, err = scanAccount(rows.Scan)
+		return classify(err)
+	}, "SELECT "+accountColumns+" FROM accounts WHERE "+where, arg)
+	if err == nil && a == nil {
+		err = ledger.ErrNotFound
 	}
-	return a, nil
+	return a, err
 }
 
 // Accounts implements ledger.Ledger.

@@ -3,8 +3,6 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -162,24 +160,4 @@ func (l *Ledger) knowsEpoch(epoch string, ask func(into []any, query string, arg
 	}
 	l.learnEpoch(epoch)
 	return true, nil
-}
-
-// get reads at most one row from the reader pool, as tx.get does.
-func (s *store) get(ctx context.Context) func(into []any, query string, args ...any) (bool, error) {
-	return func(into []any, query string, args ...any) (bool, error) {
-		err := s.reads.QueryRowContext(ctx, query, args...).Scan(into...)
-		if errors.Is(err, sql.ErrNoRows) {
-			return false, nil
-		}
-		return err == nil, classify(err)
-	}
-}
-
-// list reads rows from the reader pool.
-func (s *store) list(ctx context.Context, row func(*sql.Rows) error, query string, args ...any) error {
-	rows, err := s.reads.QueryContext(ctx, query, args...)
-	if err != nil {
-		return classify(err)
-	}
-	return eachRow(rows, row)
 }

@@ -79,8 +79,8 @@ func registerSchema() schema { return schema{"register", 0x53505247, 1, register
 // store is an open file: what ledger and register have in common.
 type store struct {
 	writer *writer
-	reads  *sql.DB
-	opts   Options
+	*reader
+	opts Options
 }
 
 func open(ctx context.Context, path string, s schema, opts Options, batch batchFunc) (*store, error) {
@@ -102,7 +102,11 @@ func open(ctx context.Context, path string, s schema, opts Options, batch batchF
 	}
 	reads.SetMaxOpenConns(opts.Readers)
 	reads.SetMaxIdleConns(opts.Readers)
-	return &store{writer: startWriter(db, conn, opts, batch), reads: reads, opts: opts}, nil
+	return &store{
+		writer: startWriter(db, conn, opts, batch),
+		reader: &reader{db: reads, statements: make(map[string]*sql.Stmt)},
+		opts:   opts,
+	}, nil
 }
 
 // connect returns a pool whose connections have the pragmas set. The path is
@@ -232,7 +236,7 @@ func createSchema(ctx context.Context, conn *sql.Conn, s schema) (err error) {
 
 // Close waits for the writes under way and closes the file.
 func (s *store) Close() error {
-	return errors.Join(s.writer.close(), s.reads.Close())
+	return errors.Join(s.writer.close(), s.reader.close())
 }
 
 // classify gives an error of SQLite the ledger error that it amounts to.
@@ -243,8 +247,8 @@ func classify(err error) error {
 		code = e.Code() & 0xff
 	}
 	switch {
-	case err == nil, errors.Is(err, ledger.ErrSchema), errors.Is(err, ledger.ErrUnavailable),
-		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case err == nil, errors.Is(err, ledger.ErrSchema), errors.Is(err, ledger.ErrCorrupt), errors.Is(err, ledger.ErrUnavailable),
+		errors.Is(err, ledger.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case code == sqlite3.SQLITE_NOTADB:
 		return fmt.Errorf("%w: %w", ledger.ErrSchema, err)

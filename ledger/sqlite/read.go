@@ -3,10 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/speciecash/specie/ledger"
@@ -39,15 +37,18 @@ func fromMicro(at int64) time.Time { return time.UnixMicro(at).UTC() }
 func (l *Ledger) Op(ctx context.Context, id ledger.ID) (*ledger.Op, error) {
 	var op ledger.Op
 	var seq int64
-	row := l.reads.QueryRowContext(ctx, "SELECT "+opColumns+" FROM ops o WHERE o.id=?", id[:])
-	err := scanOp(row.Scan, &op, &seq)
+	found := false
+	err := l.list(ctx, func(rows *sql.Rows) error {
+		found = true
+		return classify(scanOp(rows.Scan, &op, &seq))
+	}, "SELECT "+opColumns+" FROM ops o WHERE o.id=?", id[:])
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return nil, fmt.Errorf("sqlite: op %x: %w", id[:8], ledger.ErrNotFound)
-	case err != nil:
-		return nil, fmt.Errorf("sqlite: op %x: %w", id[:8], classify(err))
+	case err == nil && found:
+		err = l.complete(ctx, &op, seq)
+	case err == nil:
+		err = ledger.ErrNotFound
 	}
-	if err := l.complete(ctx, &op, seq); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("sqlite: op %x: %w", id[:8], err)
 	}
 	return &op, nil
@@ -202,24 +203,21 @@ func (l *Ledger) SpentBy(ctx context.Context, epoch string, ids []ledger.ID) (ma
 	if !open {
 		return fail(ledger.ErrUnknownEpoch)
 	}
-	const most = 500
 	out := make(map[ledger.ID]ledger.ID)
-	for len(ids) > 0 {
-		n := min(len(ids), most)
-		keys := make([]any, n)
-		for i := range keys {
-			keys[i] = ids[i][:]
-		}
-		err := l.list(ctx, func(rows *sql.Rows) error {
+	keys := make([]any, len(ids))
+	for i := range ids {
+		keys[i] = ids[i][:]
+	}
+	err = inChunks("SELECT id, op FROM spent_"+epoch+" WHERE id IN ", keys, func(query string, args []any) error {
+		return l.list(ctx, func(rows *sql.Rows) error {
 			var id, op []byte
 			err := rows.Scan(&id, &op)
 			out[toID(id)] = toID(op)
 			return classify(err)
-		}, "SELECT id, op FROM spent_"+epoch+" WHERE id IN (?"+strings.Repeat(",?", n-1)+")", keys...)
-		if err != nil {
-			return fail(err)
-		}
-		ids = ids[n:]
+		}, query, args...)
+	})
+	if err != nil {
+		return fail(err)
 	}
 	return out, nil
 }

@@ -125,10 +125,15 @@ func (t *tx) insert(head string, columns int, tail string, args []any) error {
 	return nil
 }
 
-// lookup runs head + "(?,…)" for all keys, a few hundred at a time, repeating
-// the last one where a statement has room for more. Keys must be sorted if
-// the order of page accesses matters.
+// lookup calls row for what head + "(?,…)" finds for keys.
 func (t *tx) lookup(row func(*sql.Rows) error, head string, keys []any) error {
+	return inChunks(head, keys, func(query string, args []any) error { return t.query(row, query, args...) })
+}
+
+// inChunks runs head + "(?,…)" for all keys, a few hundred at a time. There
+// are four texts, to be kept prepared: where one has room for more keys, the
+// last is repeated.
+func inChunks(head string, keys []any, run func(query string, args []any) error) error {
 	for len(keys) > 0 {
 		size := 512
 		for _, s := range []int{1, 8, 64} {
@@ -142,7 +147,7 @@ func (t *tx) lookup(row func(*sql.Rows) error, head string, keys []any) error {
 		for len(args) < size {
 			args = append(args, keys[n-1])
 		}
-		if err := t.query(row, head+"(?"+strings.Repeat(",?", size-1)+")", args...); err != nil {
+		if err := run(head+"(?"+strings.Repeat(",?", size-1)+")", args); err != nil {
 			return err
 		}
 		keys = keys[n:]

@@ -33,7 +33,7 @@ func (l *Ledger) Verify(ctx context.Context) (_ *ledger.Audit, err error) {
 		ctx: ctx, out: &ledger.Audit{},
 		accounts: make(map[string]version), meta: make(map[string]version), epochs: make(map[string]version),
 	}
-	stopped := classify(a.run(l.reads))
+	stopped := classify(a.run(l.reader))
 	// What stopped it half-way may come of the damage found: say both.
 	if err := errors.Join(a.out.Err(), stopped); err != nil {
 		return a.out, fmt.Errorf("sqlite: verify: %w", err)
@@ -41,8 +41,8 @@ func (l *Ledger) Verify(ctx context.Context) (_ *ledger.Audit, err error) {
 	return a.out, nil
 }
 
-func (a *audit) run(pool *sql.DB) (err error) {
-	if a.conn, err = pool.Conn(a.ctx); err != nil {
+func (a *audit) run(r *reader) (err error) {
+	if a.conn, err = r.conn(a.ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.conn.Close()) }()
