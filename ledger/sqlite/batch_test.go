@@ -1,0 +1,311 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/speciecash/specie/ledger"
+)
+
+func openTest(t *testing.T, opts Options) *Ledger {
+	t.Helper()
+	l, err := OpenLedger(context.Background(), filepath.Join(t.TempDir(), "ledger.db"), opts)
+	must(t, err)
+	t.Cleanup(func() { l.Close() })
+	must(t, l.OpenEpoch(context.Background(), "k1"))
+	return l
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func sound(t *testing.T, l *Ledger) {
+	t.Helper()
+	_, err := l.Verify(context.Background())
+	must(t, err)
+}
+
+// testOp moves amount from one account to another and spends coins.
+func testOp(n byte, from, to string, amount int64, coins ...byte) ledger.Op {
+	op := ledger.Op{
+		ID: ledger.ID{n}, Kind: "transfer", State: ledger.StateDone, Request: []byte{n}, At: time.Unix(1_800_000_000, 0),
+		Postings: []ledger.Posting{
+			{Account: from, Amount: -amount, Currency: "EUR"}, {Account: to, Amount: amount, Currency: "EUR"},
+		},
+		Floors: []string{from},
+	}
+	for _, c := range coins {
+		op.Spends = append(op.Spends, ledger.Spend{Epoch: "k1", ID: ledger.ID{c}, Value: 1})
+	}
+	return op
+}
+
+// fund is an op that overdraws the reserve, as it may.
+func fund(n byte, to string, amount int64, coins ...byte) ledger.Op {
+	op := testOp(n, "reserve", to, amount, coins...)
+	op.Floors = nil
+	return op
+}
+
+// TestOneBatch puts ops into one batch, in order, and wants what they would
+// have come to one after the other.
+func TestOneBatch(t *testing.T) {
+	malformed := fund(3, "h", 1)
+	malformed.Kind = ""
+	cases := []struct {
+		name   string
+		before []ledger.Op
+		batch  []ledger.Op
+		want   []ledger.Status // 0: an error
+	}{
+		{"two spends of one coin", nil,
+			[]ledger.Op{fund(1, "m", 1, 7), fund(2, "m", 1, 7)},
+			[]ledger.Status{ledger.Applied, ledger.Conflict}},
+		{"an op and its replay", nil,
+			[]ledger.Op{fund(1, "m", 1, 7), fund(1, "m", 1, 7)},
+			[]ledger.Status{ledger.Applied, ledger.Replayed}},
+		{"an op refused twice", []ledger.Op{fund(9, "m", 1, 7)},
+			[]ledger.Op{fund(1, "m", 1, 7), fund(1, "m", 1, 7)},
+			[]ledger.Status{ledger.Conflict, ledger.Conflict}},
+		{"an op refused, then affordable", nil,
+			[]ledger.Op{testOp(1, "h", "m", 5), fund(2, "h", 5), testOp(1, "h", "m", 5)},
+			[]ledger.Status{ledger.Insufficient, ledger.Applied, ledger.Applied}},
+		{"two withdrawals from what covers one", []ledger.Op{fund(9, "h", 100)},
+			[]ledger.Op{testOp(1, "h", "m", 60), testOp(2, "h", "m", 60)},
+			[]ledger.Status{ledger.Applied, ledger.Insufficient}},
+		{"money passed on", nil,
+			[]ledger.Op{fund(1, "a", 5), testOp(2, "a", "b", 5), testOp(3, "b", "c", 5), testOp(4, "a", "c", 1)},
+			[]ledger.Status{ledger.Applied, ledger.Applied, ledger.Applied, ledger.Insufficient}},
+		{"a coin freed by a refusal", nil,
+			[]ledger.Op{testOp(1, "h", "m", 5, 7), fund(2, "m", 5, 7)},
+			[]ledger.Status{ledger.Insufficient, ledger.Applied}},
+		{"a refused conflict leaves its other coin", nil,
+			[]ledger.Op{fund(1, "m", 1, 7), fund(2, "m", 1, 7, 8), fund(3, "m", 1, 8)},
+			[]ledger.Status{ledger.Applied, ledger.Conflict, ledger.Applied}},
+		{"a malformed op among good ones", nil,
+			[]ledger.Op{fund(1, "m", 1, 7), malformed, fund(2, "m", 1, 8)},
+			[]ledger.Status{ledger.Applied, 0, ledger.Applied}},
+		{"a malformed replay", nil,
+			[]ledger.Op{fund(3, "h", 1), malformed},
+			[]ledger.Status{ledger.Applied, ledger.Replayed}},
+		{"replays and refusals only", []ledger.Op{fund(9, "m", 1, 7)},
+			[]ledger.Op{fund(9, "m", 1, 7), fund(1, "m", 1, 7), testOp(2, "h", "m", 1)},
+			[]ledger.Status{ledger.Replayed, ledger.Conflict, ledger.Insufficient}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			l := openTest(t, Options{})
+			for _, op := range c.before {
+				_, err := l.Apply(context.Background(), op)
+				must(t, err)
+			}
+			jobs := make([]*job, len(c.batch))
+			for i, op := range c.batch {
+				op.Lane = "main"
+				jobs[i] = &job{op: &opJob{op: op, digest: op.Digest(), invalid: op.Validate()}}
+			}
+			must(t, l.writer.do(context.Background(), func(tx *tx) error { return l.runBatch(tx, jobs) }))
+			for i, want := range c.want {
+				if got := jobs[i].op.outcome.Status; got != want || (jobs[i].err != nil) != (want == 0) {
+					t.Errorf("op %d: got %v, %v; want %v", i, got, jobs[i].err, want)
+				}
+			}
+			sound(t, l)
+		})
+	}
+}
+
+func TestAnswersInOneBatch(t *testing.T) {
+	l := openTest(t, Options{})
+	op := fund(1, "m", 1, 7)
+	op.Lane, op.State = "main", ledger.StatePending
+	jobs := []*job{
+		{answer: &answerJob{id: op.ID, state: ledger.StateDone, answer: []byte("a")}},
+		{op: &opJob{op: op, digest: op.Digest()}},
+		{answer: &answerJob{id: op.ID, state: ledger.StateDone, answer: []byte("a")}},
+		{answer: &answerJob{id: op.ID, state: ledger.StateDone, answer: []byte("b")}},
+		{answer: &answerJob{id: ledger.ID{9}, state: ledger.StateDone}},
+	}
+	must(t, l.writer.do(context.Background(), func(tx *tx) error { return l.runBatch(tx, jobs) }))
+	for i, want := range []error{nil, nil, nil, ledger.ErrAnswered, ledger.ErrNotFound} {
+		if !errors.Is(jobs[i].err, want) {
+			t.Errorf("job %d: got %v, want %v", i, jobs[i].err, want)
+		}
+	}
+	got, err := l.Op(context.Background(), op.ID)
+	must(t, err)
+	if got.State != ledger.StateDone || string(got.Answer) != "a" {
+		t.Fatalf("op is %s %q", got.State, got.Answer)
+	}
+	sound(t, l)
+}
+
+// hold keeps the writer busy until release is called, so that what is queued
+// meanwhile forms one batch.
+func hold(t *testing.T, l *Ledger) (release func()) {
+	t.Helper()
+	started, gate, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		ended <- l.writer.do(context.Background(), func(*tx) error {
+			close(started)
+			<-gate
+			return errNothing
+		})
+	}()
+	<-started
+	return func() {
+		close(gate)
+		must(t, <-ended)
+	}
+}
+
+// applyAsync applies op and sends the error, nil only if it was applied.
+func applyAsync(ctx context.Context, l *Ledger, op ledger.Op) <-chan error {
+	out := make(chan error, 1)
+	go func() {
+		o, err := l.Apply(ctx, op)
+		if err == nil && o.Status != ledger.Applied {
+			err = errors.New(o.Status.String())
+		}
+		out <- err
+	}()
+	return out
+}
+
+// queued waits until n jobs are in the queue.
+func queued(l *Ledger, n int) {
+	for len(l.writer.queue) < n {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestPoison: one call that cannot be written must not take the others of its
+// batch with it.
+func TestPoison(t *testing.T) {
+	l := openTest(t, Options{})
+	ctx := context.Background()
+	must(t, l.OpenEpoch(ctx, "k2"))
+	must(t, l.writer.do(ctx, func(tx *tx) error { return tx.exec("DROP TABLE spent_k2") }))
+	release := hold(t, l)
+	var good, bad []<-chan error
+	for n := range byte(20) {
+		op := fund(n+1, "m", 1, n+1)
+		if n%5 == 3 {
+			op.Spends[0].Epoch = "k2"
+			bad = append(bad, applyAsync(ctx, l, op))
+		} else {
+			good = append(good, applyAsync(ctx, l, op))
+		}
+	}
+	queued(l, 20)
+	release()
+	for _, c := range good {
+		must(t, <-c)
+	}
+	for _, c := range bad {
+		if err := <-c; !errors.Is(err, ledger.ErrUnavailable) {
+			t.Errorf("a spend in a set that is gone gave %v", err)
+		}
+	}
+	audit, err := l.Verify(ctx)
+	if !errors.Is(err, ledger.ErrCorrupt) || len(audit.Problems) != 1 || !strings.Contains(audit.Problems[0], "spent_k2") {
+		t.Fatalf("Verify found %v", audit.Problems)
+	}
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	l := openTest(t, Options{Queue: 2})
+	ctx, leave := context.WithCancel(context.Background())
+	release := hold(t, l)
+	stays := applyAsync(context.Background(), l, fund(1, "m", 1))
+	queued(l, 1)
+	leaves := applyAsync(ctx, l, fund(2, "m", 1))
+	queued(l, 2)
+	short, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
+	defer cancel()
+	if err := <-applyAsync(short, l, fund(3, "m", 1)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("a caller found room in a full queue: %v", err)
+	}
+	leave()
+	if err := <-leaves; !errors.Is(err, context.Canceled) {
+		t.Fatalf("a caller who left got %v", err)
+	}
+	release()
+	must(t, <-stays)
+	for n, want := range map[byte]error{1: nil, 2: ledger.ErrNotFound, 3: ledger.ErrNotFound} {
+		if _, err := l.Op(context.Background(), ledger.ID{n}); !errors.Is(err, want) {
+			t.Errorf("op %d: got %v, want %v", n, err, want)
+		}
+	}
+}
+
+func TestLargeRequestsAreNotOneBatch(t *testing.T) {
+	l := openTest(t, Options{})
+	release := hold(t, l)
+	var done []<-chan error
+	for n := range byte(6) {
+		op := fund(n+1, "m", 1)
+		op.Request = make([]byte, ledger.MaxRequest)
+		done = append(done, applyAsync(context.Background(), l, op))
+	}
+	queued(l, 6)
+	release()
+	for _, c := range done {
+		must(t, <-c)
+	}
+	sound(t, l)
+}
+
+func TestFullDisk(t *testing.T) {
+	l := openTest(t, Options{})
+	ctx := context.Background()
+	limit := func(pages int64) {
+		t.Helper()
+		must(t, l.writer.do(ctx, func(tx *tx) error {
+			return tx.exec(fmt.Sprintf("PRAGMA max_page_count=%d", pages))
+		}))
+	}
+	limit(1) // no growth: SQLite raises it to the present size
+	op := fund(1, "m", 1, 7)
+	op.Request = make([]byte, 1<<20)
+	for range 2 {
+		if _, err := l.Apply(ctx, op); !errors.Is(err, ledger.ErrUnavailable) {
+			t.Fatalf("a full disk gave %v", err)
+		}
+	}
+	sound(t, l)
+	limit(1 << 30)
+	out, err := l.Apply(ctx, op)
+	must(t, err)
+	if out.Status != ledger.Applied {
+		t.Fatalf("with room again the op is %v", out.Status)
+	}
+	sound(t, l)
+}
+
+func TestStatementsAreBounded(t *testing.T) {
+	l := openTest(t, Options{})
+	must(t, l.writer.do(context.Background(), func(tx *tx) error {
+		for n := range 2*maxStatements + 10 {
+			if err := tx.exec("UPDATE epochs SET name = name WHERE name = 'x" + strings.Repeat("y", n) + "'"); err != nil {
+				return err
+			}
+			if len(tx.w.statements) > maxStatements {
+				t.Errorf("%d statements prepared", len(tx.w.statements))
+			}
+		}
+		return nil
+	}))
+	_, err := l.Apply(context.Background(), fund(1, "m", 1, 7))
+	must(t, err)
+	sound(t, l)
+}

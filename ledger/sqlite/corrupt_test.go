@@ -1,0 +1,234 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/speciecash/specie/ledger"
+	"github.com/speciecash/specie/ledger/sqlite"
+)
+
+// soundLedger writes a ledger with something in each table, in two lanes, and
+// closes it.
+func soundLedger(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "ledger.db")
+	ctx := context.Background()
+	l := openLedger(t, path)
+	must(t, l.OpenEpoch(ctx, "k1"))
+	must(t, l.OpenEpoch(ctx, "k2"))
+	must(t, l.SetMeta(ctx, ledger.MetaBank, []byte("BANKA")))
+	must(t, l.SetMeta(ctx, ledger.MetaBank, []byte("BANKB")))
+	for i, id := range []string{"holder/h1", "merchant/m1"} {
+		a := ledger.Account{ID: id, Kind: "holder", TokenHash: hash("token", i), Currency: "EUR", CreatedAt: time.Unix(1, 0)}
+		must(t, l.CreateAccount(ctx, a))
+		a.Rev, a.Suspended = 1, true
+		must(t, l.UpdateAccount(ctx, a))
+	}
+	for n := range 6 {
+		op := numbered(n, n)
+		if n%2 == 1 {
+			op.Lane = "side"
+		}
+		_, err := l.Apply(ctx, op)
+		must(t, err)
+	}
+	for n := range 3 {
+		must(t, l.SetAnswer(ctx, hash("op", n), ledger.StateDone, nil))
+		must(t, l.SetAnswer(ctx, hash("op", n), ledger.StateDone, []byte("receipt")))
+	}
+	_, err := l.Verify(ctx)
+	must(t, err)
+	must(t, l.Close())
+	return path
+}
+
+// TestVerifyFindsPlantedCorruption changes one thing behind the store's back;
+// Verify must name the table.
+func TestVerifyFindsPlantedCorruption(t *testing.T) {
+	sound, err := os.ReadFile(soundLedger(t))
+	must(t, err)
+	const first = "lane='main' AND seq=(SELECT MIN(seq) FROM ops WHERE lane='main')"
+	id := "x'" + strings.Repeat("ab", 32) + "'"
+	for _, c := range []struct {
+		table, name string
+		sql         []string
+	}{
+		{"meta", "a value changed", []string{"UPDATE meta SET value=x'00'"}},
+		{"meta", "a version put back", []string{"UPDATE meta SET value=CAST('BANKA' AS BLOB), rev=1"}},
+		{"meta", "a row gone", []string{"DELETE FROM meta"}},
+		{"meta", "a row planted", []string{"INSERT INTO meta VALUES ('x', x'00', 1)"}},
+
+		{"accounts", "a token exchanged", []string{"UPDATE accounts SET token_hash=" + id + " WHERE id='holder/h1'"}},
+		{"accounts", "a suspension lifted", []string{"UPDATE accounts SET suspended=0 WHERE id='holder/h1'"}},
+		{"accounts", "a version put back", []string{"UPDATE accounts SET suspended=0, rev=1 WHERE id='holder/h1'"}},
+		{"accounts", "a row gone", []string{"DELETE FROM accounts WHERE id='holder/h1'"}},
+		{"accounts", "a row planted", []string{
+			"INSERT INTO accounts SELECT 'holder/h9', kind, name, pubkey, NULL, currency, created_at, 0, 1 FROM accounts LIMIT 1"}},
+
+		{"epochs", "a row gone", []string{"DELETE FROM epochs WHERE name='k2'"}},
+		{"epochs", "a row planted", []string{"INSERT INTO epochs VALUES ('k3')"}},
+		{"op_spends", "a used epoch gone", []string{"DELETE FROM epochs WHERE name='k1'"}},
+
+		{"ops", "a request changed", []string{"UPDATE ops SET request=x'00' WHERE " + first}},
+		{"ops", "an answer planted", []string{"UPDATE ops SET answer=x'00' WHERE " + first}},
+		{"ops", "a state changed", []string{"UPDATE ops SET state='done' WHERE " + first}},
+		{"ops", "an account changed", []string{"UPDATE ops SET account='merchant/m2' WHERE " + first}},
+		{"ops", "an id changed", []string{"UPDATE ops SET id=" + id + " WHERE " + first}},
+		{"ops", "a time changed, with its postings", []string{
+			"UPDATE ops SET at=at+1 WHERE " + first, "UPDATE postings SET at=at+1 WHERE " + first}},
+		{"journal", "an op gone", []string{"DELETE FROM ops WHERE " + first}},
+		{"ops", "an op planted", []string{
+			"INSERT INTO ops SELECT lane, 1000, " + id + ", kind, account, issuer, acquirer, state, request, answer, at FROM ops LIMIT 1"}},
+
+		{"answers", "an answer changed", []string{"UPDATE answers SET answer=x'00' WHERE rev=3"}},
+		{"answers", "a state changed", []string{"UPDATE answers SET state='refused'"}},
+		{"answers", "a row gone", []string{"DELETE FROM answers WHERE rev=3"}},
+		{"answers", "an answer given to another op", []string{
+			"UPDATE answers SET op_seq=(SELECT MAX(seq) FROM ops WHERE lane='main') WHERE seq=(SELECT MIN(seq) FROM answers)"}},
+		{"answers", "a row planted", []string{"INSERT INTO answers SELECT 'x', 1, lane, seq, 2, 'done', x'00' FROM ops WHERE seq=(SELECT MAX(seq) FROM ops WHERE lane='side') AND lane='side'"}},
+
+		{"postings", "an amount changed", []string{"UPDATE postings SET amount=amount+1 WHERE n=0 AND " + first}},
+		{"ops", "both amounts changed, with the balances", []string{
+			"UPDATE postings SET amount=2*amount WHERE " + first,
+			"UPDATE balances SET amount=(SELECT SUM(amount) FROM postings p WHERE p.account=balances.account)"}},
+		{"ops", "an amount sent elsewhere, with the balances", []string{
+			"UPDATE postings SET account='merchant/thief' WHERE n=1 AND " + first,
+			"INSERT INTO balances VALUES ('merchant/thief', 'EUR', 1)",
+			"UPDATE balances SET amount=amount-1 WHERE account='merchant/m1'"}},
+		{"postings", "a row gone", []string{"DELETE FROM postings WHERE n=1 AND " + first}},
+		{"postings", "a time changed", []string{"UPDATE postings SET at=at-1000000 WHERE n=1 AND " + first}},
+		{"postings", "a pair planted in the midst of a lane", []string{
+			"INSERT INTO postings SELECT 'main', 1, n, account, amount, currency, at FROM postings WHERE " + first}},
+		{"postings", "a pair planted at the end", []string{
+			"INSERT INTO postings SELECT 'zzz', 1, n, account, amount, currency, at FROM postings WHERE " + first}},
+
+		{"ops", "a spend's value changed", []string{"UPDATE op_spends SET value=1000 WHERE " + first}},
+		{"spent_k1", "a spend gone", []string{"DELETE FROM op_spends WHERE " + first}},
+		{"spent_k1", "a spend of another coin", []string{"UPDATE op_spends SET id=" + id + " WHERE " + first}},
+		{"op_spends", "a spend planted", []string{"INSERT INTO op_spends VALUES ('zzz', 1, 0, 'k1', " + id + ", 1)"}},
+
+		{"spent_k1", "a coin unspent", []string{"DELETE FROM spent_k1 WHERE op=(SELECT id FROM ops WHERE " + first + ")"}},
+		{"spent_k1", "a coin spent by nobody", []string{"INSERT INTO spent_k1 VALUES (" + id + ", " + id + ")"}},
+		{"spent_k1", "a coin blamed on another op", []string{
+			"UPDATE spent_k1 SET op=(SELECT id FROM ops WHERE " + first + ")"}},
+		{"spent_k1", "a coin exchanged for another", []string{
+			"UPDATE spent_k1 SET id=" + id + " WHERE op=(SELECT id FROM ops WHERE " + first + ")"}},
+		{"spent_k1", "the set emptied", []string{"DELETE FROM spent_k1"}},
+		{"spent_k1", "the set dropped", []string{"DROP TABLE spent_k1"}},
+
+		{"balances", "a balance changed", []string{"UPDATE balances SET amount=amount+1 WHERE account='merchant/m1'"}},
+		{"balances", "a unit moved", []string{"UPDATE balances SET amount=amount+1 WHERE account='merchant/m1'",
+			"UPDATE balances SET amount=amount-1 WHERE account='circulation/k1'"}},
+		{"balances", "a row gone", []string{"DELETE FROM balances WHERE account='merchant/m1'"}},
+		{"balances", "a row planted", []string{"INSERT INTO balances VALUES ('merchant/thief', 'EUR', 5)"}},
+
+		{"journal", "a hash changed", []string{"UPDATE journal SET hash=" + id + " WHERE seq=2"}},
+		{"journal", "a link changed", []string{"UPDATE journal SET prev=" + id + " WHERE seq=2"}},
+		{"journal", "a digest changed", []string{"UPDATE journal SET digest=" + id + " WHERE seq=2"}},
+		{"journal", "a record of a kind unknown", []string{"UPDATE journal SET event='other' WHERE seq=2"}},
+		{"journal", "a record gone", []string{"DELETE FROM journal WHERE lane='main' AND seq=2"}},
+		{"ops", "the newest record of a lane gone", []string{
+			"DELETE FROM journal WHERE lane='side' AND seq=(SELECT MAX(seq) FROM journal WHERE lane='side')"}},
+		{"ops", "a whole lane gone", []string{"DELETE FROM journal WHERE lane='side'"}},
+	} {
+		t.Run(c.table+": "+c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "ledger.db")
+			must(t, os.WriteFile(path, sound, 0o600))
+			raw(t, path, c.sql...)
+			l := openLedger(t, path)
+			defer l.Close()
+			audit, err := l.Verify(context.Background())
+			if !errors.Is(err, ledger.ErrCorrupt) || audit == nil {
+				t.Fatalf("Verify says %v", err)
+			}
+			if !strings.Contains("\n"+strings.Join(audit.Problems, "\n"), "\n"+c.table+":") {
+				t.Fatalf("Verify does not name %s:\n%s", c.table, strings.Join(audit.Problems, "\n"))
+			}
+		})
+	}
+}
+
+// TestVerifyFindsDamagedPages overwrites each page of the file in turn.
+func TestVerifyFindsDamagedPages(t *testing.T) {
+	path := soundLedger(t)
+	good, err := os.ReadFile(path)
+	must(t, err)
+	const page = 4096
+	for n := 1; n < len(good)/page; n++ {
+		damaged := bytes.Clone(good)
+		copy(damaged[n*page:], bytes.Repeat([]byte{0xa5}, page))
+		copyPath := filepath.Join(t.TempDir(), "damaged.db")
+		must(t, os.WriteFile(copyPath, damaged, 0o600))
+		l, err := sqlite.OpenLedger(context.Background(), copyPath, sqlite.Options{})
+		if err == nil {
+			_, err = l.Verify(context.Background())
+			l.Close()
+		}
+		if !errors.Is(err, ledger.ErrCorrupt) && !errors.Is(err, ledger.ErrSchema) {
+			t.Errorf("page %d is damaged, and the store says %v", n+1, err)
+		}
+	}
+}
+
+// TestDamageStopsWriting: what met a damaged file writes no more to it.
+func TestDamageStopsWriting(t *testing.T) {
+	path := soundLedger(t)
+	file, err := os.ReadFile(path)
+	must(t, err)
+	for i := 4096; i < len(file); i++ {
+		file[i] = 0xa5
+	}
+	must(t, os.WriteFile(path, file, 0o600))
+	ctx := context.Background()
+	l, err := sqlite.OpenLedger(ctx, path, sqlite.Options{})
+	must(t, err)
+	defer l.Close()
+	if _, err := l.Apply(ctx, numbered(100, 100)); !errors.Is(err, ledger.ErrCorrupt) {
+		t.Fatalf("a write to a damaged file gave %v", err)
+	}
+	if err := l.SetMeta(ctx, "x", nil); !errors.Is(err, ledger.ErrUnavailable) || !strings.Contains(err.Error(), "opened anew") {
+		t.Fatalf("the next write gave %v", err)
+	}
+	after, err := os.ReadFile(path)
+	must(t, err)
+	if !bytes.Equal(file, after) {
+		t.Fatal("the file was written to")
+	}
+}
+
+// TestHeadShowsWhatVerifyCannot: a newest end cut off without a trace is
+// sound in itself; a head kept elsewhere tells.
+func TestHeadShowsWhatVerifyCannot(t *testing.T) {
+	ctx := context.Background()
+	path := soundLedger(t)
+	l := openLedger(t, path)
+	before, err := l.Verify(ctx)
+	must(t, err)
+	_, err = l.Apply(ctx, numbered(50, 50))
+	must(t, err)
+	after, err := l.Verify(ctx)
+	must(t, err)
+	must(t, l.Close())
+	raw(t, path,
+		"DELETE FROM spent_k1 WHERE op=(SELECT id FROM ops ORDER BY at DESC LIMIT 1)",
+		"UPDATE balances SET amount=amount-1 WHERE account='merchant/m1'",
+		"UPDATE balances SET amount=amount+1 WHERE account='circulation/k1'",
+		"DELETE FROM postings WHERE lane='main' AND seq=(SELECT MAX(seq) FROM journal WHERE lane='main')",
+		"DELETE FROM op_spends WHERE lane='main' AND seq=(SELECT MAX(seq) FROM journal WHERE lane='main')",
+		"DELETE FROM ops WHERE lane='main' AND seq=(SELECT MAX(seq) FROM journal WHERE lane='main')",
+		"DELETE FROM journal WHERE lane='main' AND seq=(SELECT MAX(seq) FROM journal WHERE lane='main')")
+	l = openLedger(t, path)
+	defer l.Close()
+	cut, err := l.Verify(ctx)
+	must(t, err)
+	if cut.Heads[0] != before.Heads[0] || cut.Heads[0] == after.Heads[0] {
+		t.Fatalf("heads are %v before, %v after, %v with the end cut off", before.Heads[0], after.Heads[0], cut.Heads[0])
+	}
+}
