@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,11 @@ type guard func(ctx context.Context, token string) (context.Context, error)
 type route struct {
 	limit int64 // largest body in bytes; 0 where the route takes none
 	guard guard // nil where anybody may call
+	// cache is the answer's Cache-Control, "no-store" if empty.
+	cache string
 }
+
+const noStore = "no-store"
 
 // routes is all that one listener serves, by method and path as the router
 // writes it: "GET /v1/ops/:op". What is not named here is not registered.
@@ -79,6 +84,7 @@ func enforce(table routes) echo.MiddlewareFunc {
 				return tooLarge(r.limit)
 			}
 			req.Body = http.MaxBytesReader(c.Response(), req.Body, r.limit)
+			c.Response().Header().Set("Cache-Control", cmp.Or(r.cache, noStore))
 			return next(c)
 		}
 	}

@@ -109,11 +109,12 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 func (p *Problem) write(w http.ResponseWriter) error {
 	body, err := json.Marshal(p)
 	if err != nil {
-		return fmt.Errorf("problem: %w", err)
+		p = &Problem{Status: http.StatusInternalServerError, Code: CodeInternal, Cause: err}
+		body = []byte(`{"type":"urn:specie:problem:internal","title":"Internal Server Error","status":500,"code":"internal"}`)
 	}
 	h := w.Header()
 	h.Set("Content-Type", problemType)
-	h.Set("Cache-Control", "no-store")
+	h.Set("Cache-Control", noStore)
 	if p.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
 	}

@@ -313,9 +313,6 @@ type ExchangeRequest struct {
 
 // Funded defines model for Funded.
 type Funded struct {
-	// Balance Of the account, now.
-	Balance SignedAmount `json:"balance"`
-
 	// Op 32 bytes, the hash of a request, see docs/protocol.md.
 	Op OpID `json:"op"`
 }
