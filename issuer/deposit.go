@@ -1,0 +1,256 @@
+package issuer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/ledger"
+)
+
+// DepositRequest is a payment that a merchant redeems.
+type DepositRequest struct {
+	Offer         []byte   // P, byte for byte as the payer hashed it
+	PayeeSalt     [32]byte // opens P's payee to the account's merchant id
+	Spend         *coin.Spend
+	Authorisation *coin.Authorisation
+}
+
+// Deposited is the answer to a deposit.
+type Deposited struct {
+	Op         ledger.ID
+	Receipt    []byte   // a compact JWS, see coin.DepositReceipt
+	Signatures [][]byte // over the change, in order
+}
+
+// depositRecord is what the ledger keeps of a deposit or exchange: all that a
+// later conflict is proven with, and all that an audit needs.
+type depositRecord struct {
+	Offer     []byte          `json:"offer,omitempty"`
+	PayeeSalt []byte          `json:"payee_salt,omitempty"`
+	Spend     json.RawMessage `json:"spend"` // as coin.EncodeSpend writes
+}
+
+// Deposit redeems a payment into a merchant's account. Refusals: ErrForbidden,
+// those of coin.Verify and of coin.Offer's checks, coin.ErrBank for an offer
+// of another acquirer, and *DoubleSpendError. A deposit with the op of a
+// recorded one gets the recorded answer.
+func (b *Bank) Deposit(ctx context.Context, account *Account, r *DepositRequest) (*Deposited, error) {
+	if account.Kind != Merchant {
+		return nil, fmt.Errorf("%w: deposits are for merchants", ErrForbidden)
+	}
+	if r.Spend.Purpose != coin.Pay {
+		return nil, coin.ErrPurpose
+	}
+	if err := r.Spend.Check(); err != nil {
+		return nil, err
+	}
+	id := r.Spend.Op()
+	op, err := b.recorded(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if op == nil {
+		if op, err = b.recordDeposit(ctx, id, account, r); err != nil {
+			return nil, err
+		}
+	}
+	if op.Account != account.ID {
+		// Another merchant's payment, overheard and presented again.
+		return nil, fmt.Errorf("%w: deposited into another account", coin.ErrForeignOffer)
+	}
+	spend, _, err := recordedSpend(op)
+	if err != nil {
+		return nil, err
+	}
+	signatures, err := b.sign(ctx, spend.ToIssuer)
+	if err != nil {
+		return nil, err
+	}
+	return &Deposited{Op: id, Receipt: op.Answer, Signatures: signatures}, nil
+}
+
+// recordDeposit checks a payment and records it, and returns the operation as
+// it stands in the ledger.
+func (b *Bank) recordDeposit(ctx context.Context, id ledger.ID, account *Account, r *DepositRequest) (*ledger.Op, error) {
+	now := b.now()
+	offer, err := b.checkOffer(account, r, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.verify(ctx, r.Spend, r.Authorisation, now); err != nil {
+		return nil, err
+	}
+	request, err := encodeRecord(r.Offer, r.PayeeSalt[:], r.Spend, r.Authorisation)
+	if err != nil {
+		return nil, err
+	}
+	receipt := &coin.DepositReceipt{
+		Bank: b.keyset.Bank, Op: id, OfferDigest: r.Spend.OfferDigest, SpendDigest: r.Spend.Digest(),
+		Amount: r.Spend.Amount, Currency: r.Spend.Currency, Payee: offer.Payee, At: now,
+	}
+	// Before the commit, see the package comment. If the token fails here,
+	// nothing has happened.
+	answer, err := receipt.Sign(b.cfg.Receipts.Key, b.cfg.Receipts.Chain)
+	if err != nil {
+		return nil, fmt.Errorf("%w: receipt: %w", ErrUnavailable, err)
+	}
+	p := newPostings(b.keyset.Currency)
+	p.add(account.ID, int64(r.Spend.Amount))
+	return b.recordSpend(ctx, r.Spend, r.Authorisation, p, ledger.Op{
+		ID: id, Kind: KindDeposit, Account: account.ID, Acquirer: b.keyset.Bank,
+		Request: request, Answer: answer, At: now,
+	})
+}
+
+// checkOffer checks that the spend pays an open offer of this account's
+// merchant at this bank.
+func (b *Bank) checkOffer(account *Account, r *DepositRequest, now time.Time) (*coin.Offer, error) {
+	offer, err := coin.ParseOffer(r.Offer)
+	if err != nil {
+		return nil, err
+	}
+	if err := offer.CheckPayee(r.PayeeSalt, account.Merchant); err != nil {
+		return nil, err
+	}
+	if offer.Acquirer != b.keyset.Bank {
+		return nil, fmt.Errorf("%w: the offer is for acquirer %s", coin.ErrBank, offer.Acquirer)
+	}
+	if err := offer.CheckSpend(r.Spend); err != nil {
+		return nil, err
+	}
+	if len(r.Spend.ToAcquirer) != 0 {
+		return nil, fmt.Errorf("%w: issuer and acquirer are one bank, change is the issuer's", coin.ErrOutput)
+	}
+	// An online payment ends with its offer, so that a payer whose merchant
+	// vanished knows when his coins are his again. One taken offline comes
+	// later; it must have been made in time.
+	at := now
+	if offer.Mode == coin.Offline {
+		at = time.Unix(r.Spend.IssuedAt, 0)
+	}
+	return offer, offer.CheckOpen(at)
+}
+
+// Exchange signs new coins for old ones of the same value. No account takes
+// part. Refusals: those of coin.Verify, and *DoubleSpendError. An exchange of
+// the same coins as a recorded one gets the recorded answer.
+func (b *Bank) Exchange(ctx context.Context, s *coin.Spend, a *coin.Authorisation) (*Signed, error) {
+	if s.Purpose != coin.Exchange {
+		return nil, coin.ErrPurpose
+	}
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	id := s.Op()
+	op, err := b.recorded(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if op == nil {
+		if op, err = b.recordExchange(ctx, id, s, a); err != nil {
+			return nil, err
+		}
+	}
+	spend, _, err := recordedSpend(op)
+	if err != nil {
+		return nil, err
+	}
+	signatures, err := b.sign(ctx, spend.ToIssuer)
+	if err != nil {
+		return nil, err
+	}
+	return &Signed{Op: id, Signatures: signatures}, nil
+}
+
+func (b *Bank) recordExchange(ctx context.Context, id ledger.ID, s *coin.Spend, a *coin.Authorisation) (*ledger.Op, error) {
+	now := b.now()
+	if err := b.verify(ctx, s, a, now); err != nil {
+		return nil, err
+	}
+	request, err := encodeRecord(nil, nil, s, a)
+	if err != nil {
+		return nil, err
+	}
+	return b.recordSpend(ctx, s, a, newPostings(b.keyset.Currency), ledger.Op{
+		ID: id, Kind: KindExchange, Acquirer: b.keyset.Bank, Request: request, At: now,
+	})
+}
+
+// verify runs coin.Verify with the verifier of the spend's group.
+func (b *Bank) verify(ctx context.Context, s *coin.Spend, a *coin.Authorisation, now time.Time) error {
+	var verifier coin.PresentationVerifier
+	if s.Group != ([32]byte{}) && b.cfg.Groups != nil {
+		var err error
+		if verifier, err = b.cfg.Groups.Verifier(ctx, s.Group); err != nil {
+			return err
+		}
+	}
+	return coin.Verify(s, a, b.keyset, verifier, now)
+}
+
+// recordSpend completes an operation that consumes a verified spend's coins:
+// each coin into its key's spent set, out of circulation, and the change into
+// it. p holds what the operation posts besides. It returns the operation as
+// recorded, by this call or an equal one.
+func (b *Bank) recordSpend(ctx context.Context, s *coin.Spend, a *coin.Authorisation, p *postings, op ledger.Op) (*ledger.Op, error) {
+	op.Issuer, op.State = b.keyset.Bank, ledger.StateDone
+	for i, id := range s.CoinIDs() {
+		d, err := b.find(s.Coins[i].KeyID)
+		if err != nil {
+			return nil, fmt.Errorf("coin %d: %w", i, err)
+		}
+		op.Spends = append(op.Spends, ledger.Spend{Epoch: epochOf(d.KeyID), ID: id, Value: int64(d.Value)})
+		p.add(circulation(d.KeyID), -int64(d.Value))
+	}
+	if err := b.circulate(p, s.ToIssuer); err != nil {
+		return nil, err
+	}
+	op.Postings = p.list()
+	out, err := b.cfg.Ledger.Apply(ctx, op)
+	switch {
+	case errors.Is(err, ledger.ErrOverflow):
+		return nil, fmt.Errorf("%w: the account can't hold that much", coin.ErrOverflow)
+	case err != nil:
+		return nil, fmt.Errorf("issuer: %s: %w", op.Kind, store(err))
+	}
+	switch out.Status {
+	case ledger.Applied:
+		return &op, nil
+	case ledger.Replayed:
+		return out.Existing, nil
+	case ledger.Conflict:
+		return nil, b.doubleSpend(ctx, s, a, out.Conflicts)
+	}
+	return nil, fmt.Errorf("issuer: %s: ledger answered %s", op.Kind, out.Status)
+}
+
+func encodeRecord(offer, salt []byte, s *coin.Spend, a *coin.Authorisation) ([]byte, error) {
+	spend, err := coin.EncodeSpend(s, a)
+	if err != nil {
+		return nil, err
+	}
+	request, err := json.Marshal(depositRecord{Offer: offer, PayeeSalt: salt, Spend: spend})
+	if err != nil {
+		return nil, fmt.Errorf("issuer: record spend: %w", err)
+	}
+	return request, nil
+}
+
+// recordedSpend reads back what encodeRecord wrote. Its errors match no
+// refusal: a record that doesn't read is the bank's fault, and a caller who
+// took it for a refusal would give up money that is his.
+func recordedSpend(op *ledger.Op) (*coin.Spend, *coin.Authorisation, error) {
+	var r depositRecord
+	if err := json.Unmarshal(op.Request, &r); err != nil {
+		return nil, nil, fmt.Errorf("issuer: recorded %s does not read: %v", op.Kind, err)
+	}
+	s, a, err := coin.DecodeSpend(r.Spend)
+	if err != nil {
+		return nil, nil, fmt.Errorf("issuer: recorded %s does not read: %v", op.Kind, err)
+	}
+	return s, a, nil
+}

@@ -1,0 +1,60 @@
+// Package issuer owns the bank's rules: accounts, withdrawals, deposits,
+// exchanges, fundings, receipts and what is shown when a coin comes twice.
+//
+// It knows no HTTP, no database and no PKCS#11: state goes through package
+// ledger, signatures through [BlindSigner] and [ReceiptSigner], groups through
+// [Groups]. It must never import hsm, a ledger driver, server or anything
+// above.
+//
+// # The order of things
+//
+// Every request that moves money runs through the same steps, and each step
+// stands where it does because money is lost otherwise:
+//
+//  1. The request's id, a hash of its content, is looked up. What is recorded
+//     is answered again, whatever expired, was spent or ran dry since.
+//  2. Everything is checked: dates, sums, signatures.
+//  3. One ledger operation debits, credits, marks coins as spent and keeps the
+//     exact request, all or nothing. The ledger looks at the id once more, so
+//     two requests that pass step 1 together still happen once.
+//  4. Only after that is durable does the token sign blinded messages. RSA is
+//     deterministic: a retry signs again and gets the same bytes, so the
+//     signatures are not stored.
+//  5. Each signature is checked against the message before it leaves: one
+//     wrong signature out of a faulty CRT gives the key away.
+//
+// A receipt is made before step 3 and recorded with it, because an ECDSA
+// signature differs each time and a repeated request must get the same bytes;
+// it is worth nothing until the operation is recorded, and does not leave
+// before.
+//
+// # Books
+//
+// Accounts are holder/<id>, merchant/<id>, circulation/<kid> and reserve. What
+// the bank owes is positive; the reserve is negative by as much. A withdrawal
+// moves from holder to circulation, a deposit from circulation to merchant,
+// an exchange within circulation, a funding from the reserve to an account.
+//
+// Coins of each key have a spent set of their own, named by the key's id: a
+// date would not do, since a later keyset may extend spend_until, and a set
+// that changes its name forgets what is in it.
+//
+// # Trust
+//
+// The bank's keyset comes signed from a ceremony and is only served; the
+// [Root] decides. Callers have checked nothing but that a token belongs to an
+// account ([Bank.Authenticate]). A merchant can deposit only what is payable
+// to the merchant id of his account. Exchanges need no account: the coins'
+// owners authorise them.
+//
+// # Errors
+//
+// Refusals match an Err variable of this package, of coin, or a
+// *DoubleSpendError. After [ErrUnavailable], or the end of a context, the
+// operation may or may not be recorded: repeat the request unchanged.
+//
+// # Concurrency
+//
+// A Bank may be used from any number of goroutines and holds no lock across
+// them: the ledger orders what must be ordered.
+package issuer

@@ -1,0 +1,70 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/ledger"
+)
+
+// The refusals of this package, for errors.Is; those about coins, spends and
+// offers are of package coin.
+var (
+	// ErrConfig: the bank can't open with this configuration.
+	ErrConfig = errors.New("issuer: configuration refused")
+	// ErrUnauthorized: no account has this token.
+	ErrUnauthorized = errors.New("issuer: unknown access token")
+	// ErrForbidden: the account is of another kind, or suspended.
+	ErrForbidden = errors.New("issuer: not allowed for this account")
+	// ErrNotFound: no such account, operation or case.
+	ErrNotFound = errors.New("issuer: not found")
+	// ErrMalformed: a request that no rule has a place for.
+	ErrMalformed = errors.New("issuer: malformed request")
+	// ErrInsufficientFunds: the account holds less than the withdrawal.
+	ErrInsufficientFunds = errors.New("issuer: insufficient funds")
+	// ErrConflict: the reference was used for something else.
+	ErrConflict = errors.New("issuer: reference already used otherwise")
+	// ErrDoubleSpend: a coin is spent already; the error is a
+	// *DoubleSpendError.
+	ErrDoubleSpend = errors.New("issuer: coin is spent already")
+	// ErrUnavailable: token or store can't answer now. The operation may be
+	// recorded: repeat the request unchanged.
+	ErrUnavailable = errors.New("issuer: unavailable")
+	// ErrFaulty: the token gave a signature that does not verify. It was not
+	// released. Operators look at the token before anything else is signed.
+	ErrFaulty = errors.New("issuer: signer gave a wrong signature")
+)
+
+// DoubleSpendError is a refusal with its evidence. It matches ErrDoubleSpend.
+type DoubleSpendError struct {
+	// Op is the operation that spent the coin.
+	Op ledger.ID
+	// Proof is the earlier spend with its owners' authorisation.
+	Proof *coin.ConflictProof
+}
+
+// Error names the coin.
+func (e *DoubleSpendError) Error() string {
+	return fmt.Sprintf("%v: coin %x", ErrDoubleSpend, e.Proof.CoinID[:8])
+}
+
+// Unwrap makes errors.Is(err, ErrDoubleSpend) true.
+func (e *DoubleSpendError) Unwrap() error { return ErrDoubleSpend }
+
+// store gives an error of the ledger its meaning here. What is left without
+// one is a bug or a broken store, and stays an internal error.
+func store(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, ledger.ErrUnavailable), errors.Is(err, ledger.ErrClosed):
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case errors.Is(err, ledger.ErrNotFound):
+		return fmt.Errorf("%w: %w", ErrNotFound, err)
+	}
+	return err
+}

@@ -1,0 +1,135 @@
+package issuer
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"math/big"
+	"sync"
+	"sync/atomic"
+
+	"github.com/speciecash/specie/coin"
+)
+
+// BlindSigner makes raw RSA signatures with the bank's denomination keys.
+type BlindSigner interface {
+	// BlindSign returns m^d mod N under the key named kid, as long as the
+	// modulus (RFC 9474 §4.3). The caller has checked that blinded has that
+	// length and is between 0 and N. It waits while the token is busy and
+	// gives up with ctx. Any error means that no signature was made; the
+	// caller repeats the call as often as it likes.
+	BlindSign(ctx context.Context, kid coin.KeyID, blinded []byte) ([]byte, error)
+}
+
+// RawKey is one RSA key of a token, as package hsm has it.
+type RawKey interface {
+	Public() *rsa.PublicKey
+	BlindSign(ctx context.Context, blinded []byte) ([]byte, error)
+}
+
+// Keyring is a BlindSigner over keys that are open in this process.
+type Keyring struct {
+	keys map[coin.KeyID]RawKey
+}
+
+// NewKeyring finds the keys of a keyset among those of a token. Every key
+// that the keyset has neither revoked nor declared lost must be there: better
+// a bank that doesn't open than one that takes money for a signature it can't
+// make. It returns an error that matches ErrConfig.
+func NewKeyring[K RawKey](k *coin.Keyset, keys []K) (*Keyring, error) {
+	byID := make(map[coin.KeyID]RawKey, len(keys))
+	for _, key := range keys {
+		kid, err := coin.NewKeyID(key.Public())
+		if err != nil {
+			continue // a key for something else
+		}
+		byID[kid] = key
+	}
+	ring := &Keyring{keys: make(map[coin.KeyID]RawKey, len(k.Denominations))}
+	for i := range k.Denominations {
+		d := &k.Denominations[i]
+		key, ok := byID[d.KeyID]
+		switch {
+		case ok:
+			ring.keys[d.KeyID] = key
+		case !d.Lost && !d.Revoked && d.Kind.Known():
+			return nil, fmt.Errorf("%w: the token lacks key %s (%s %d)", ErrConfig, d.KeyID, d.Kind, d.Value)
+		}
+	}
+	return ring, nil
+}
+
+// BlindSign implements BlindSigner.
+func (r *Keyring) BlindSign(ctx context.Context, kid coin.KeyID, blinded []byte) ([]byte, error) {
+	key, ok := r.keys[kid]
+	if !ok {
+		return nil, fmt.Errorf("issuer: sign: %w", coin.ErrUnknownKey)
+	}
+	return key.BlindSign(ctx, blinded)
+}
+
+// sign signs the outputs of a recorded operation, in their order, all or
+// none. It must only be called once the operation is durable.
+func (b *Bank) sign(ctx context.Context, outputs []coin.Output) ([][]byte, error) {
+	signatures := make([][]byte, len(outputs))
+	if len(outputs) == 1 {
+		var err error
+		signatures[0], err = b.signOne(ctx, &outputs[0])
+		return signatures, err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range min(b.cfg.Workers, len(outputs)) {
+		group.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(outputs)) && ctx.Err() == nil; i = next.Add(1) - 1 {
+				var err error
+				if signatures[i], err = b.signOne(ctx, &outputs[i]); err != nil {
+					stop(err) // the first to fail is the one that counts
+				}
+			}
+		})
+	}
+	group.Wait()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return signatures, nil
+}
+
+func (b *Bank) signOne(ctx context.Context, o *coin.Output) ([]byte, error) {
+	d, err := b.find(o.KeyID)
+	if err != nil {
+		// Not a refusal: the operation is recorded and the signature due.
+		return nil, fmt.Errorf("%w: key %s is not in the keyset any more", ErrUnavailable, o.KeyID)
+	}
+	signature, err := b.cfg.Signer.BlindSign(ctx, o.KeyID, o.Blinded)
+	switch {
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case !verifies(d.PublicKey, o.Blinded, signature):
+		b.log.ErrorContext(ctx, "signer gave a wrong signature", "kid", o.KeyID.String())
+		return nil, fmt.Errorf("%w: key %s", ErrFaulty, o.KeyID)
+	}
+	return signature, nil
+}
+
+// verifies checks s^e = m mod N. The token's driver does so too; here it is
+// done again because the signer may be behind a socket and a fault anywhere
+// between would give the key's factors away (Boneh, DeMillo, Lipton 1997).
+func verifies(pub *rsa.PublicKey, m, s []byte) bool {
+	if len(s) != pub.Size() {
+		return false
+	}
+	x := new(big.Int).SetBytes(s)
+	if x.Cmp(pub.N) >= 0 {
+		return false
+	}
+	y := x.Exp(x, big.NewInt(int64(pub.E)), pub.N)
+	return bytes.Equal(y.FillBytes(make([]byte, pub.Size())), m)
+}

@@ -1,0 +1,130 @@
+package issuer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/frame"
+	"github.com/speciecash/specie/ledger"
+)
+
+// Kinds of operation, as the ledger has them.
+const (
+	KindWithdrawal = "withdrawal"
+	KindDeposit    = "deposit"
+	KindExchange   = "exchange"
+	KindFunding    = "funding"
+	KindCase       = "case"
+)
+
+// Signed is the answer to a withdrawal or exchange.
+type Signed struct {
+	Op         ledger.ID
+	Signatures [][]byte // one for each output, in order
+}
+
+// WithdrawalOp returns the idempotency key of a withdrawal: the frame digest
+// of account, kid1, blinded1, kid2, …
+func WithdrawalOp(account string, outputs []coin.Output) ledger.ID {
+	parts := make([][]byte, 0, 1+2*len(outputs))
+	parts = append(parts, []byte(account))
+	for i := range outputs {
+		parts = append(parts, outputs[i].KeyID[:], outputs[i].Blinded)
+	}
+	return frame.Digest(parts...)
+}
+
+// withdrawalRequest is what the ledger keeps of a withdrawal.
+type withdrawalRequest struct {
+	Account string            `json:"account"`
+	Outputs []coin.OutputJSON `json:"outputs"`
+}
+
+// Withdraw sells coins to a holder: it debits what the outputs are worth and
+// signs them. Refusals: ErrForbidden, ErrInsufficientFunds, coin.ErrTooLarge,
+// or those of coin.Keyset.CheckOutputs.
+func (b *Bank) Withdraw(ctx context.Context, account *Account, outputs []coin.Output) (*Signed, error) {
+	if account.Kind != Holder {
+		return nil, fmt.Errorf("%w: withdrawals are for holders", ErrForbidden)
+	}
+	if len(outputs) == 0 {
+		return nil, fmt.Errorf("%w: no output", ErrMalformed)
+	}
+	if len(outputs) > coin.MaxOutputs {
+		return nil, fmt.Errorf("%w: %d outputs", coin.ErrTooLarge, len(outputs))
+	}
+	id := WithdrawalOp(account.ID, outputs)
+	recorded, err := b.recorded(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if recorded == nil {
+		if err := b.recordWithdrawal(ctx, id, account, outputs); err != nil {
+			return nil, err
+		}
+	}
+	signatures, err := b.sign(ctx, outputs)
+	if err != nil {
+		return nil, err
+	}
+	return &Signed{Op: id, Signatures: signatures}, nil
+}
+
+func (b *Bank) recordWithdrawal(ctx context.Context, id ledger.ID, account *Account, outputs []coin.Output) error {
+	now := b.now()
+	total, err := b.keyset.CheckOutputs(outputs, now)
+	if err != nil {
+		return err
+	}
+	request, err := json.Marshal(withdrawalRequest{Account: account.ID, Outputs: coin.NewOutputsJSON(outputs)})
+	if err != nil {
+		return fmt.Errorf("issuer: withdrawal: %w", err)
+	}
+	p := newPostings(b.keyset.Currency)
+	p.add(account.ID, -int64(total))
+	if err := b.circulate(p, outputs); err != nil {
+		return err
+	}
+	out, err := b.cfg.Ledger.Apply(ctx, ledger.Op{
+		ID: id, Kind: KindWithdrawal, Account: account.ID, Issuer: b.keyset.Bank,
+		State: ledger.StateDone, Request: request, At: now,
+		Postings: p.list(), Floors: []string{account.ID},
+	})
+	if err != nil {
+		return fmt.Errorf("issuer: withdrawal: %w", store(err))
+	}
+	switch out.Status {
+	case ledger.Applied, ledger.Replayed:
+		return nil
+	case ledger.Insufficient:
+		return fmt.Errorf("%w: %d to withdraw", ErrInsufficientFunds, total)
+	}
+	return fmt.Errorf("issuer: withdrawal: ledger answered %s", out.Status)
+}
+
+// recorded returns the operation with that id, or nil.
+func (b *Bank) recorded(ctx context.Context, id ledger.ID) (*ledger.Op, error) {
+	op, err := b.cfg.Ledger.Op(ctx, id)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("issuer: look up operation: %w", store(err))
+	}
+	return op, nil
+}
+
+// circulate credits the circulation of each output's key with its value.
+func (b *Bank) circulate(p *postings, outputs []coin.Output) error {
+	for i := range outputs {
+		d, err := b.find(outputs[i].KeyID)
+		if err != nil {
+			return fmt.Errorf("output %d: %w", i, err)
+		}
+		p.add(circulation(d.KeyID), int64(d.Value))
+	}
+	return nil
+}

@@ -1,0 +1,311 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/issuer"
+	"github.com/speciecash/specie/ledger"
+	"github.com/speciecash/specie/server/issuerapi"
+)
+
+// IssuerOptions are what the issuer's listeners need besides the bank.
+type IssuerOptions struct {
+	// Groups are shown in /v1/info.
+	Groups []GroupLink
+	// Logger is silent if nil.
+	Logger *slog.Logger
+}
+
+// GroupLink says where a group's manager is found.
+type GroupLink struct {
+	ID  string
+	URL string
+}
+
+// Issuer is what a bank serves: Public to the world, Admin on a UNIX socket.
+type Issuer struct {
+	Public http.Handler
+	Admin  http.Handler
+}
+
+// Largest bodies, in bytes: 256 outputs under 4096-bit keys; a spend with an
+// offer beside it.
+const (
+	maxWithdrawal = 256 << 10
+	maxExchange   = coin.MaxSpendJSON + 1<<10
+	maxDeposit    = coin.MaxSpendJSON + 8<<10
+	maxSmall      = 4 << 10
+)
+
+// NewIssuer makes both handlers of a bank.
+func NewIssuer(bank *issuer.Bank, opts IssuerOptions) *Issuer {
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	h := &issuerHandlers{bank: bank, groups: opts.Groups}
+	m := newMetrics("issuer")
+
+	table := issuerRoutes(bank)
+	public := newEdge(edgeConfig{routes: table, rules: issuerProblem, log: log, metrics: m})
+	issuerapi.RegisterHandlers(registrar{public, table}, issuerapi.NewStrictHandler(h, nil))
+	addHealth(public, m, bank.Ready)
+
+	table = issuerAdminRoutes()
+	admin := newEdge(edgeConfig{routes: table, rules: issuerProblem, log: log, metrics: m})
+	issuerapi.RegisterHandlers(registrar{admin, table}, issuerapi.NewStrictHandler(h, nil))
+	return &Issuer{Public: public, Admin: admin}
+}
+
+// issuerRoutes is all that the world can reach.
+func issuerRoutes(bank *issuer.Bank) routes {
+	holder := accountGuard(bank, issuer.Holder)
+	merchant := accountGuard(bank, issuer.Merchant)
+	either := accountGuard(bank, issuer.Holder, issuer.Merchant)
+	return routes{
+		"GET /v1/info":            {},
+		"GET /v1/keys":            {cache: "public, max-age=60"},
+		"GET /v1/ops/:op":         {},
+		"POST /v1/exchanges":      {limit: maxExchange},
+		"POST /v1/withdrawals":    {limit: maxWithdrawal, guard: holder},
+		"POST /v1/deposits":       {limit: maxDeposit, guard: merchant},
+		"GET /v1/account":         {guard: either},
+		"GET /v1/account/entries": {guard: either},
+	}
+}
+
+// issuerAdminRoutes is what the operator can reach besides.
+func issuerAdminRoutes() routes {
+	return routes{
+		"POST /admin/v1/accounts": {limit: maxSmall},
+		"POST /admin/v1/fundings": {limit: maxSmall},
+		"GET /admin/v1/books":     {},
+		"GET /admin/v1/cases":     {},
+		"GET /admin/v1/cases/:id": {},
+	}
+}
+
+type accountKey struct{}
+
+// accountGuard lets accounts of the given kinds pass.
+func accountGuard(bank *issuer.Bank, kinds ...issuer.AccountKind) guard {
+	return func(ctx context.Context, token string) (context.Context, error) {
+		account, err := bank.Authenticate(ctx, issuer.Token(token))
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(kinds, account.Kind) {
+			return nil, fmt.Errorf("%w: this is a %s's account", issuer.ErrForbidden, account.Kind)
+		}
+		return context.WithValue(ctx, accountKey{}, account), nil
+	}
+}
+
+// caller is the account that the guard let pass. A route without a guard has
+// none, and must not come here.
+func caller(ctx context.Context) (*issuer.Account, error) {
+	account, ok := ctx.Value(accountKey{}).(*issuer.Account)
+	if !ok {
+		return nil, issuer.ErrUnauthorized
+	}
+	return account, nil
+}
+
+// issuerHandlers translates between the generated types and package issuer.
+type issuerHandlers struct {
+	bank   *issuer.Bank
+	groups []GroupLink
+}
+
+var _ issuerapi.StrictServerInterface = (*issuerHandlers)(nil)
+
+// GetInfo implements GET /v1/info.
+func (h *issuerHandlers) GetInfo(context.Context, issuerapi.GetInfoRequestObject) (issuerapi.GetInfoResponseObject, error) {
+	k, root := h.bank.Keyset(), h.bank.Root()
+	info := issuerapi.Info{
+		Bank: k.Bank, Currency: k.Currency, Exponent: k.Exponent, KeysetSeq: int64(k.Seq),
+		KeysetDigest: k.Digest[:], Root: root[:], Time: h.bank.Now(), Groups: []issuerapi.Group{},
+	}
+	for _, g := range h.groups {
+		info.Groups = append(info.Groups, issuerapi.Group{Id: g.ID, Url: g.URL})
+	}
+	return issuerapi.GetInfo200JSONResponse(info), nil
+}
+
+// GetKeys implements GET /v1/keys.
+func (h *issuerHandlers) GetKeys(_ context.Context, r issuerapi.GetKeysRequestObject) (issuerapi.GetKeysResponseObject, error) {
+	digest := h.bank.Keyset().Digest
+	etag := `"` + base64.RawURLEncoding.EncodeToString(digest[:]) + `"`
+	if r.Params.IfNoneMatch != nil && matchesETag(*r.Params.IfNoneMatch, etag) {
+		return issuerapi.GetKeys304Response{}, nil
+	}
+	return issuerapi.GetKeys200JSONResponse{
+		Body:    issuerapi.Keys{Keyset: string(h.bank.SignedKeyset())},
+		Headers: issuerapi.GetKeys200ResponseHeaders{ETag: etag},
+	}, nil
+}
+
+// matchesETag is the weak comparison of RFC 9110 §13.1.2.
+func matchesETag(header, etag string) bool {
+	for candidate := range strings.SplitSeq(header, ",") {
+		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
+		if candidate == etag || candidate == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+// Withdraw implements POST /v1/withdrawals.
+func (h *issuerHandlers) Withdraw(ctx context.Context, r issuerapi.WithdrawRequestObject) (issuerapi.WithdrawResponseObject, error) {
+	account, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	outputs, err := coin.ParseOutputsJSON(r.Body.Outputs)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := h.bank.Withdraw(ctx, account, outputs)
+	if err != nil {
+		return nil, err
+	}
+	return issuerapi.Withdraw200JSONResponse{Op: id64(signed.Op), Signatures: bytes64(signed.Signatures)}, nil
+}
+
+// Exchange implements POST /v1/exchanges.
+func (h *issuerHandlers) Exchange(ctx context.Context, r issuerapi.ExchangeRequestObject) (issuerapi.ExchangeResponseObject, error) {
+	spend, authorisation, err := r.Body.Spend.Parse()
+	if err != nil {
+		return nil, err
+	}
+	signed, err := h.bank.Exchange(ctx, spend, authorisation)
+	if err != nil {
+		return nil, err
+	}
+	return issuerapi.Exchange200JSONResponse{Op: id64(signed.Op), Signatures: bytes64(signed.Signatures)}, nil
+}
+
+// Deposit implements POST /v1/deposits.
+func (h *issuerHandlers) Deposit(ctx context.Context, r issuerapi.DepositRequestObject) (issuerapi.DepositResponseObject, error) {
+	account, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	spend, authorisation, err := r.Body.Spend.Parse()
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Body.PayeeSalt) != 32 {
+		return nil, fmt.Errorf("%w: payee_salt is 32 bytes", issuer.ErrMalformed)
+	}
+	done, err := h.bank.Deposit(ctx, account, &issuer.DepositRequest{
+		Offer: r.Body.Offer, PayeeSalt: [32]byte(r.Body.PayeeSalt), Spend: spend, Authorisation: authorisation,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return issuerapi.Deposit200JSONResponse{
+		Op: id64(done.Op), Receipt: string(done.Receipt), Signatures: bytes64(done.Signatures),
+	}, nil
+}
+
+// GetOp implements GET /v1/ops/{op}.
+func (h *issuerHandlers) GetOp(ctx context.Context, r issuerapi.GetOpRequestObject) (issuerapi.GetOpResponseObject, error) {
+	id, err := parseID(r.Op)
+	if err != nil {
+		return nil, err
+	}
+	op, err := h.bank.Operation(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	out := issuerapi.Op{
+		Op: id64(op.ID), Kind: issuerapi.OpKind(op.Kind), State: issuerapi.OpState(op.State), At: op.At,
+		Outputs: coin.NewOutputsJSON(op.Outputs), Signatures: bytes64(op.Signatures),
+	}
+	if out.Outputs == nil {
+		out.Outputs = []coin.OutputJSON{}
+	}
+	if len(op.Receipt) > 0 {
+		receipt := string(op.Receipt)
+		out.Receipt = &receipt
+	}
+	return issuerapi.GetOp200JSONResponse(out), nil
+}
+
+// GetAccount implements GET /v1/account.
+func (h *issuerHandlers) GetAccount(ctx context.Context, _ issuerapi.GetAccountRequestObject) (issuerapi.GetAccountResponseObject, error) {
+	account, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	balance, err := h.bank.Balance(ctx, account.ID)
+	if err != nil {
+		return nil, err
+	}
+	return issuerapi.GetAccount200JSONResponse(accountJSON(account, balance)), nil
+}
+
+// GetEntries implements GET /v1/account/entries.
+func (h *issuerHandlers) GetEntries(ctx context.Context, r issuerapi.GetEntriesRequestObject) (issuerapi.GetEntriesResponseObject, error) {
+	account, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	page, err := pageOf(r.Params.After, r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	entries, next, err := h.bank.Entries(ctx, account.ID, page)
+	if err != nil {
+		return nil, err
+	}
+	out := issuerapi.Entries{Entries: make([]issuerapi.Entry, len(entries)), Next: nextOf(next)}
+	for i, e := range entries {
+		out.Entries[i] = issuerapi.Entry{
+			Op: id64(e.Op), Kind: e.Kind, State: e.State, Amount: e.Amount, Currency: e.Currency, At: e.At,
+		}
+	}
+	return issuerapi.GetEntries200JSONResponse(out), nil
+}
+
+func accountJSON(a *issuer.Account, balance int64) issuerapi.Account {
+	out := issuerapi.Account{
+		Id: a.ID, Kind: issuerapi.AccountKind(a.Kind), Name: a.Name, Currency: a.Currency,
+		Balance: balance, CreatedAt: a.CreatedAt,
+	}
+	if a.Merchant != "" {
+		out.Merchant = &a.Merchant
+	}
+	return out
+}
+
+func pageOf(after *string, limit *int) (ledger.Page, error) {
+	var page ledger.Page
+	if after != nil {
+		page.After = ledger.Cursor(*after)
+	}
+	if limit != nil {
+		if *limit < 1 || *limit > ledger.MaxPage {
+			return page, fmt.Errorf("%w: limit is 1 to %d", issuer.ErrMalformed, ledger.MaxPage)
+		}
+		page.Limit = *limit
+	}
+	return page, nil
+}
+
+func nextOf(c ledger.Cursor) *string {
+	if c == "" {
+		return nil
+	}
+	next := string(c)
+	return &next
+}

@@ -1,0 +1,109 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+
+	"github.com/speciecash/specie/api"
+	"github.com/speciecash/specie/issuer"
+	"github.com/speciecash/specie/ledger"
+	"github.com/speciecash/specie/server/issuerapi"
+)
+
+// CreateAccount implements POST /admin/v1/accounts.
+func (h *issuerHandlers) CreateAccount(ctx context.Context, r issuerapi.CreateAccountRequestObject) (issuerapi.CreateAccountResponseObject, error) {
+	merchant := ""
+	if r.Body.Merchant != nil {
+		merchant = *r.Body.Merchant
+	}
+	account, token, err := h.bank.CreateAccount(ctx, issuer.AccountKind(r.Body.Kind), r.Body.Name, merchant)
+	if err != nil {
+		return nil, err
+	}
+	// The one place where a token is shown.
+	return issuerapi.CreateAccount201JSONResponse{Account: accountJSON(account, 0), Token: string(token)}, nil
+}
+
+// Fund implements POST /admin/v1/fundings.
+func (h *issuerHandlers) Fund(ctx context.Context, r issuerapi.FundRequestObject) (issuerapi.FundResponseObject, error) {
+	op, err := h.bank.Fund(ctx, r.Body.Account, r.Body.Amount, r.Body.Reference)
+	if err != nil {
+		return nil, err
+	}
+	return issuerapi.Fund200JSONResponse{Op: id64(op)}, nil
+}
+
+// GetBooks implements GET /admin/v1/books.
+func (h *issuerHandlers) GetBooks(ctx context.Context, _ issuerapi.GetBooksRequestObject) (issuerapi.GetBooksResponseObject, error) {
+	books, err := h.bank.Books(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := issuerapi.Books{
+		Bank: books.Bank, Currency: books.Currency, Exponent: books.Exponent, At: books.At, Balanced: books.Balanced,
+		Classes: make([]issuerapi.ClassBalance, len(books.Classes)), Keys: make([]issuerapi.KeyBalance, len(books.Keys)),
+	}
+	for i, c := range books.Classes {
+		out.Classes[i] = issuerapi.ClassBalance{Class: c.Class, Balance: c.Balance}
+	}
+	for i, k := range books.Keys {
+		out.Keys[i] = issuerapi.KeyBalance{Kid: k.KeyID.String(), Kind: string(k.Kind), Value: k.Value, Balance: k.Balance}
+	}
+	return issuerapi.GetBooks200JSONResponse(out), nil
+}
+
+// GetCases implements GET /admin/v1/cases.
+func (h *issuerHandlers) GetCases(ctx context.Context, r issuerapi.GetCasesRequestObject) (issuerapi.GetCasesResponseObject, error) {
+	page, err := pageOf(r.Params.After, r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	cases, next, err := h.bank.Cases(ctx, page)
+	if err != nil {
+		return nil, err
+	}
+	out := issuerapi.Cases{Cases: make([]issuerapi.CaseHead, len(cases)), Next: nextOf(next)}
+	for i, c := range cases {
+		out.Cases[i] = issuerapi.CaseHead{Id: id64(c.ID), At: c.At}
+	}
+	return issuerapi.GetCases200JSONResponse(out), nil
+}
+
+// GetCase implements GET /admin/v1/cases/{id}.
+func (h *issuerHandlers) GetCase(ctx context.Context, r issuerapi.GetCaseRequestObject) (issuerapi.GetCaseResponseObject, error) {
+	id, err := parseID(r.Id)
+	if err != nil {
+		return nil, err
+	}
+	c, err := h.bank.Case(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var out issuerapi.GetCase200JSONResponse
+	if err := json.Unmarshal(c.JSON, &out); err != nil {
+		return nil, fmt.Errorf("recorded case does not read: %w", err)
+	}
+	return out, nil
+}
+
+// id64 writes 32 bytes as the API has them.
+func id64(id ledger.ID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
+// parseID reads what id64 writes.
+func parseID(s string) (ledger.ID, error) {
+	var b api.Bytes
+	if err := b.UnmarshalText([]byte(s)); err != nil || len(b) != len(ledger.ID{}) {
+		return ledger.ID{}, fmt.Errorf("%w: an id is 32 bytes of base64url", issuer.ErrMalformed)
+	}
+	return ledger.ID(b), nil
+}
+
+func bytes64(list [][]byte) []api.Bytes {
+	out := make([]api.Bytes, len(list))
+	for i, b := range list {
+		out[i] = b
+	}
+	return out
+}

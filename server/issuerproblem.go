@@ -1,0 +1,75 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/issuer"
+)
+
+// issuerRefusal says how one error of the rules looks from outside.
+type issuerRefusal struct {
+	err    error
+	status int
+	code   Code
+}
+
+// issuerRefusals names the refusals of issuer; package coin names its own.
+func issuerRefusals() []issuerRefusal {
+	return []issuerRefusal{
+		{issuer.ErrUnauthorized, http.StatusUnauthorized, CodeUnauthorized},
+		{issuer.ErrForbidden, http.StatusForbidden, CodeForbidden},
+		{issuer.ErrNotFound, http.StatusNotFound, CodeNotFound},
+		{issuer.ErrMalformed, http.StatusBadRequest, CodeMalformed},
+		{issuer.ErrInsufficientFunds, http.StatusConflict, CodeInsufficientFunds},
+		{issuer.ErrConflict, http.StatusConflict, CodeConflict},
+		// An error about a presentation's epoch is one about binding too;
+		// here it is named first, because a wallet can mend it.
+		{group.ErrEpoch, http.StatusUnprocessableEntity, CodeEpoch},
+	}
+}
+
+// coinStatus is the HTTP status of a code of package coin: 400 and 413 for
+// requests that nobody could honour, 422 for those that this bank doesn't.
+func coinStatus(code Code) int {
+	switch code {
+	case CodeMalformed:
+		return http.StatusBadRequest
+	case CodeTooLarge:
+		return http.StatusRequestEntityTooLarge
+	}
+	return http.StatusUnprocessableEntity
+}
+
+// issuerProblem is the translator of the issuer's routes.
+func issuerProblem(err error) *Problem {
+	var double *issuer.DoubleSpendError
+	if errors.As(err, &double) {
+		return &Problem{
+			Status: http.StatusConflict, Code: CodeDoubleSpend,
+			Detail:  "a coin of this spend is spent already; the earlier spend is in conflict",
+			Members: map[string]any{"op": id64(double.Op), "conflict": double.Proof},
+		}
+	}
+	switch {
+	case errors.Is(err, issuer.ErrFaulty):
+		// Before anything else: a wrong signature must wake somebody up.
+		return NewProblem(http.StatusInternalServerError, CodeInternal,
+			"the bank could not sign; what was recorded stays yours, repeat the request unchanged")
+	case errors.Is(err, issuer.ErrUnavailable):
+		return &Problem{Status: http.StatusServiceUnavailable, Code: CodeUnavailable, RetryAfter: time.Second,
+			Detail: "the bank can't answer now; repeat the request unchanged", Cause: err}
+	}
+	for _, r := range issuerRefusals() {
+		if errors.Is(err, r.err) {
+			return NewProblem(r.status, r.code, err.Error())
+		}
+	}
+	if code := Code(coin.Code(err)); code != "" {
+		return NewProblem(coinStatus(code), code, err.Error())
+	}
+	return nil
+}
