@@ -1,0 +1,127 @@
+package registration
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/speciecash/specie/attest"
+	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/ledger"
+)
+
+// MaxEKPublic bounds an endorsement key's public area, in bytes; its chain is
+// bounded as in package attest.
+const MaxEKPublic = 1 << 10
+
+const purgeEvery = time.Minute
+
+// BeginRequest shows a TPM's endorsement key.
+type BeginRequest struct {
+	// EKChain is the certificate in DER and its intermediates, leaf first.
+	EKChain [][]byte
+	// EKPublic is the endorsement key's public area (TPMT_PUBLIC).
+	EKPublic []byte
+}
+
+func (r *BeginRequest) check() error {
+	if len(r.EKChain) == 0 || len(r.EKChain) > attest.MaxChain || len(r.EKPublic) == 0 || len(r.EKPublic) > MaxEKPublic {
+		return fmt.Errorf("%w: %d certificates, public area of %d bytes", ErrMalformed, len(r.EKChain), len(r.EKPublic))
+	}
+	for i, c := range r.EKChain {
+		if len(c) == 0 || len(c) > attest.MaxCertificate {
+			return fmt.Errorf("%w: certificate %d of %d bytes", ErrMalformed, i, len(c))
+		}
+	}
+	return nil
+}
+
+// Session is an open registration.
+type Session struct {
+	ID      enrol.ID
+	Nonce   [32]byte
+	Expires time.Time
+}
+
+// Begin verifies an endorsement key and opens a session for it, in place of
+// any other one of the same key. Errors: [ErrMalformed], [ErrEKChain],
+// [ErrEKProfile], [ErrEKRegistered], [ErrUnavailable].
+func (m *Manager) Begin(ctx context.Context, r *BeginRequest) (*Session, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	now := m.Now()
+	ek, err := m.verifyEK(&endorsement{Chain: r.EKChain, Public: r.EKPublic}, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.ekIsNew(ctx, ek.ID); err != nil {
+		return nil, err
+	}
+	m.purge(ctx, now)
+	payload, err := encodeRecord(session{EK: endorsement{Chain: r.EKChain, Public: r.EKPublic}})
+	if err != nil {
+		return nil, err
+	}
+	s := ledger.Session{EK: ek.ID, State: stepOpen, Expires: now.Add(m.cfg.Session), Payload: payload}
+	for _, b := range [][]byte{s.ID[:], s.Nonce[:]} {
+		if _, err := rand.Read(b); err != nil {
+			return nil, fmt.Errorf("registration: begin: %w", err)
+		}
+	}
+	if err := m.cfg.Register.PutSession(ctx, s); err != nil {
+		return nil, stored("begin", err)
+	}
+	return &Session{ID: s.ID, Nonce: s.Nonce, Expires: s.Expires}, nil
+}
+
+// verifyEK checks the endorsement as of a time and that it is of the one kind
+// that counts: a TPM with certificates for two keys would be two members.
+func (m *Manager) verifyEK(e *endorsement, at time.Time) (*attest.EK, error) {
+	ek, err := attest.VerifyEK(e.Chain, e.Public, m.cfg.EKRoots, at)
+	if errors.Is(err, attest.ErrEKProfile) {
+		return nil, fmt.Errorf("%w: %w", ErrEKProfile, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEKChain, err)
+	}
+	if ek.Kind != m.cfg.EKKind {
+		return nil, fmt.Errorf("%w: it is %s, this group takes %s", ErrEKProfile, ek.Kind, m.cfg.EKKind)
+	}
+	return ek, nil
+}
+
+func (m *Manager) ekIsNew(ctx context.Context, ek [32]byte) error {
+	_, err := m.cfg.Register.MemberByEK(ctx, ek)
+	return isNew(err, ErrEKRegistered)
+}
+
+// isNew reads a lookup's error: found is the refusal taken.
+func isNew(err, taken error) error {
+	if err == nil {
+		return taken
+	}
+	if errors.Is(err, ledger.ErrNotFound) {
+		return nil
+	}
+	return stored("lookup", err)
+}
+
+// purge drops expired sessions now and then. That it fails is no reason to
+// refuse anybody.
+func (m *Manager) purge(ctx context.Context, now time.Time) {
+	m.mu.Lock()
+	due := now.Sub(m.purged) >= purgeEvery
+	if due {
+		m.purged = now
+	}
+	m.mu.Unlock()
+	if !due {
+		return
+	}
+	if err := m.cfg.Register.PurgeSessions(ctx, now); err != nil {
+		m.log.Warn("expired sessions not purged", "error", err)
+	}
+}

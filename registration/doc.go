@@ -1,0 +1,52 @@
+// Package registration owns the group manager's rules: who becomes a member,
+// what he is given, when it is renewed, and who is named after an opening.
+//
+// It imports attest, group, groupdoc, ledger (the interface) and trust. It
+// must never import tpm, a driver of the ledger, server, or a room of its own
+// band (issuer, opening, ceremony): what verifies an opening is handed in.
+//
+// # A registration
+//
+// Begin checks a TPM's endorsement key to the manufacturers' roots and opens
+// a session with a nonce. Join checks the new group key against the template,
+// the one proof for its tag, the wallet's scalar and the escrow, and the
+// registration form, and answers a challenge that only that TPM with that key
+// can read. Activate checks the answer, and only then does everything that
+// lasts, in one transaction: the session ends, and the member stands with EK,
+// F and Uh, each of which may stand once.
+//
+// The credential leaves with the answer to Activate. Had it left with the
+// challenge, a join that is never activated would be a working membership,
+// and would have to block its EK for ever; then anybody who knows an EK
+// certificate could use it up.
+//
+// # Repetition
+//
+// Join and Activate are idempotent by content. A session answers one join; the
+// same bytes get the same challenge. A repeated activation gets the same
+// credential, byte for byte, because everything in it is derived: the
+// exponent e from γ, the challenge's secret from γ and the join. A begin has
+// no effect that lasts and opens a session each time, in place of an earlier
+// one of the same EK.
+//
+// # Trust
+//
+// Every request is a stranger's. γ and the form key are in this process's
+// memory only; at rest they are sealed by whoever made the Config. The
+// register holds forms as they came, encrypted to the form key, so a stolen
+// register names nobody; it is trusted not to be altered by others.
+//
+// A manager can admit whom he likes. He can't sign as a member, because f is in
+// the member's TPM and u in his wallet, nor open a signature.
+//
+// # Errors
+//
+// Refusals wrap one of the Err variables, each of which is one stable code
+// over HTTP. ErrUnavailable and the end of a context leave open what was
+// recorded: repeat the request.
+//
+// # Concurrency
+//
+// A Manager may be used by any number of goroutines, and several processes
+// may share a register.
+package registration

@@ -1,0 +1,65 @@
+package registration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/speciecash/specie/ledger"
+)
+
+// The refusals of this package.
+var (
+	// ErrMalformed: the request is not of the documented form or size.
+	ErrMalformed = errors.New("registration: malformed")
+	// ErrEKChain: the endorsement certificate does not lead to an accepted
+	// root, or is not that of the key shown.
+	ErrEKChain = errors.New("registration: endorsement certificate refused")
+	// ErrEKProfile: the endorsement key is of a kind that is not taken here.
+	ErrEKProfile = errors.New("registration: endorsement key refused")
+	// ErrEKRegistered: this TPM is, or was, a member.
+	ErrEKRegistered = errors.New("registration: this TPM is registered already")
+	// ErrTagRegistered: the tag F or the wallet's point Uh is a member's.
+	ErrTagRegistered = errors.New("registration: this key is registered already")
+	// ErrTemplate: the group key is not made after the group's template.
+	ErrTemplate = errors.New("registration: group key refused")
+	// ErrJoinProof: the join proof does not verify for this session, key, EK
+	// and form.
+	ErrJoinProof = errors.New("registration: join proof refused")
+	// ErrForm: the registration form does not open, does not read, or is not
+	// the one whose digest was proven.
+	ErrForm = errors.New("registration: form refused")
+	// ErrNotFound: no such session or member. A session that was replaced or
+	// refused is gone too: begin again.
+	ErrNotFound = errors.New("registration: not found")
+	// ErrAnswered: the session's nonce has answered another join.
+	ErrAnswered = errors.New("registration: this session has answered another join")
+	// ErrNotJoined: the session has answered no join yet.
+	ErrNotJoined = errors.New("registration: join before activating")
+	// ErrSessionExpired: the session is past its time: begin again.
+	ErrSessionExpired = errors.New("registration: session expired")
+	// ErrActivation: the challenge was not answered by that TPM and key.
+	ErrActivation = errors.New("registration: activation refused")
+	// ErrExpelled: the member was expelled.
+	ErrExpelled = errors.New("registration: expelled")
+	// ErrOpening: the opening does not hold, so nobody is named.
+	ErrOpening = errors.New("registration: opening refused")
+	// ErrEpoch: the manager's clock is before the first epoch, or before one
+	// that he has issued for.
+	ErrEpoch = errors.New("registration: no epoch at this time")
+	// ErrOtherGroup: the register belongs to another group or schedule.
+	ErrOtherGroup = errors.New("registration: the register is another group's")
+	// ErrUnavailable: the store could not answer; repeat the request.
+	ErrUnavailable = errors.New("registration: unavailable")
+)
+
+// stored names an error of the register that is nobody's refusal.
+func stored(what string, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if errors.Is(err, ledger.ErrUnavailable) || errors.Is(err, ledger.ErrClosed) {
+		return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, err)
+	}
+	return fmt.Errorf("registration: %s: %w", what, err)
+}

@@ -1,0 +1,151 @@
+package registration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/speciecash/specie/attest"
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/group/fp256bn"
+	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/ledger"
+)
+
+func (r *JoinRequest) check() error {
+	if len(r.KeyPublic) == 0 || len(r.KeyPublic) > enrol.MaxKeyPublic || len(r.Join) != group.JoinSize ||
+		len(r.Form) == 0 || len(r.Form) > enrol.MaxSealedForm {
+		return fmt.Errorf("%w: join with a public area of %d bytes, a proof of %d, a form of %d",
+			ErrMalformed, len(r.KeyPublic), len(r.Join), len(r.Form))
+	}
+	return nil
+}
+
+// Join checks everything about a new group key and answers the challenge for
+// it. The same request gets the same challenge. A refused join leaves the
+// session as it was; the nonce has answered only when a join was accepted.
+//
+// Errors: [ErrNotFound], [ErrSessionExpired], [ErrAnswered], [ErrMalformed],
+// [ErrTemplate], [ErrJoinProof], [ErrForm], [ErrEKRegistered],
+// [ErrTagRegistered], [ErrEKChain], [ErrUnavailable].
+func (m *Manager) Join(ctx context.Context, id enrol.ID, r *JoinRequest) (*Challenge, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	now := m.Now()
+	row, s, err := m.session(ctx, id, now)
+	if err != nil {
+		return nil, err
+	}
+	if row.State == stepJoined {
+		if s.Request.digest() != r.digest() {
+			return nil, ErrAnswered
+		}
+		return s.Challenge, nil
+	}
+	name, err := m.verifyJoin(row, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.joinIsNew(ctx, row.EK, r); err != nil {
+		return nil, err
+	}
+	secret, err := m.joinSecret(id, row.Nonce, r)
+	if err != nil {
+		return nil, err
+	}
+	if s.Challenge, err = m.challenge(&s.EK, name, secret, now); err != nil {
+		return nil, err
+	}
+	s.Request, row.State = r, stepJoined
+	if row.Payload, err = encodeRecord(s); err != nil {
+		return nil, err
+	}
+	if err := m.cfg.Register.PutSession(ctx, *row); err != nil {
+		return nil, stored("join", err)
+	}
+	return s.Challenge, nil
+}
+
+// session returns an open session that is not expired.
+func (m *Manager) session(ctx context.Context, id enrol.ID, now time.Time) (*ledger.Session, *session, error) {
+	row, err := m.cfg.Register.Session(ctx, id)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return nil, nil, fmt.Errorf("%w: no such registration", ErrNotFound)
+	}
+	if err != nil {
+		return nil, nil, stored("session", err)
+	}
+	if !now.Before(row.Expires) {
+		return nil, nil, ErrSessionExpired
+	}
+	s, err := readSession(row)
+	return row, s, err
+}
+
+// verifyJoin checks key, proof and form, and returns the key's Name.
+func (m *Manager) verifyJoin(row *ledger.Session, r *JoinRequest) ([]byte, error) {
+	name, q, err := attest.CheckGroupKey(r.KeyPublic, attest.GroupKeyTemplate())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTemplate, err)
+	}
+	j, err := group.ParseJoin(r.Join)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrJoinProof, err)
+	}
+	jc := group.JoinContext{Nonce: row.Nonce, KeyName: name, EK: row.EK, Form: r.FormDigest}
+	if err := group.VerifyJoin(m.params, j, q, jc); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrJoinProof, err)
+	}
+	if _, err := enrol.OpenForm(m.cfg.FormKey, m.cfg.ID, row.Nonce, r.Form, r.FormDigest); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrForm, err)
+	}
+	return name, nil
+}
+
+// joinIsNew tells a wallet early what the activation would refuse.
+func (m *Manager) joinIsNew(ctx context.Context, ek [32]byte, r *JoinRequest) error {
+	if err := m.ekIsNew(ctx, ek); err != nil {
+		return err
+	}
+	f, uh, err := points(r.Join)
+	if err != nil {
+		return err
+	}
+	_, err = m.cfg.Register.MemberByTag(ctx, f.Bytes())
+	if err := isNew(err, ErrTagRegistered); err != nil {
+		return err
+	}
+	_, err = m.cfg.Register.MemberByUh(ctx, uh.Bytes())
+	return isNew(err, ErrTagRegistered)
+}
+
+// points are F and Uh of an encoded join.
+func points(join []byte) (f, uh fp256bn.G1, err error) {
+	j, err := group.ParseJoin(join)
+	if err != nil {
+		return f, uh, fmt.Errorf("registration: %w", err)
+	}
+	return j.F, j.Uh, nil
+}
+
+// joinSecret is the secret of the challenge to one join in one session.
+func (m *Manager) joinSecret(id enrol.ID, nonce [32]byte, r *JoinRequest) (enrol.Secret, error) {
+	d := r.digest()
+	return m.secret([]byte("join"), id[:], nonce[:], d[:])
+}
+
+// challenge wraps a secret for a TPM and a key in it. The endorsement is
+// verified again: nothing is wrapped for a key that was not.
+func (m *Manager) challenge(e *endorsement, name []byte, secret enrol.Secret, at time.Time) (*Challenge, error) {
+	ek, err := m.verifyEK(e, at)
+	if err != nil {
+		return nil, err
+	}
+	blob, enc, err := attest.MakeCredential(ek, name, secret.Bytes())
+	if err != nil {
+		return nil, fmt.Errorf("registration: challenge: %w", err)
+	}
+	return &Challenge{CredentialBlob: blob, EncryptedSecret: enc}, nil
+}

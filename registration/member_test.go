@@ -1,0 +1,297 @@
+package registration_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/speciecash/specie/attest"
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/ledger"
+	"github.com/speciecash/specie/registration"
+	"github.com/speciecash/specie/tpm/swtpm"
+)
+
+func TestMembersAreRenewedEachEpoch(t *testing.T) {
+	w := newWorld(t)
+	c := newComputer(t, tpmA, "rsa2048")
+	id, old := c.enrol(t, w, "Ada Lovelace")
+	p, err := old.Present(t.Context(), c.key, []byte("m"), nil)
+	must(t, err)
+
+	w.clock.forward(epochLength)
+	r, err := w.Renew(t.Context(), id)
+	must(t, err)
+	again, err := w.Renew(t.Context(), id)
+	must(t, err)
+	if !reflect.DeepEqual(r, again) {
+		t.Fatal("a repeated renewal got another answer")
+	}
+	renewed := c.member(t, w, id, c.answer(t, &r.Challenge), &r.Credential)
+	if renewed.Epoch() != 8 {
+		t.Fatalf("renewed for epoch %d", renewed.Epoch())
+	}
+	p2, err := renewed.Present(t.Context(), c.key, []byte("m"), nil)
+	must(t, err)
+
+	doc := w.document(t)
+	accepts := func(at time.Time) (oldOne, newOne error) {
+		v, err := doc.Verifier(at)
+		must(t, err)
+		return v.Verify(p.Bytes(), []byte("m"), nil), v.Verify(p2.Bytes(), []byte("m"), nil)
+	}
+	// Around the change both are accepted, later the new one only.
+	oldErr, newErr := accepts(doc.Current.Starts.Add(groupdoc.EpochSkew - time.Second))
+	must(t, oldErr)
+	must(t, newErr)
+	oldErr, newErr = accepts(doc.Current.Starts.Add(groupdoc.EpochSkew))
+	wantErr(t, oldErr, group.ErrEpoch)
+	must(t, newErr)
+	v, err := doc.Verifier(doc.Current.Ends.Add(-time.Second))
+	must(t, err)
+	must(t, v.Verify(p2.Bytes(), []byte("m"), nil))
+
+	// A manager whose clock went back does not issue for a past epoch.
+	w.clock.forward(-epochLength)
+	_, err = w.Renew(t.Context(), id)
+	wantErr(t, err, registration.ErrEpoch)
+}
+
+func TestARenewalInTheEpochOfTheActivation(t *testing.T) {
+	w := newWorld(t)
+	c := newComputer(t, tpmA, "rsa2048")
+	id, _ := c.enrol(t, w, "Ada Lovelace")
+	r, err := w.Renew(t.Context(), id)
+	must(t, err)
+	if m := c.member(t, w, id, c.answer(t, &r.Challenge), &r.Credential); m.Epoch() != 7 {
+		t.Fatalf("renewed for epoch %d", m.Epoch())
+	}
+}
+
+func TestAnExpelledMemberGetsNothingMore(t *testing.T) {
+	w := newWorld(t)
+	c := newComputer(t, tpmA, "rsa2048")
+	s := c.begin(t, w)
+	ch, err := w.Join(t.Context(), s.ID, c.joinFor(t, w, s, c.ekID(t, w), "Ada Lovelace"))
+	must(t, err)
+	answer := mac(t, c.answer(t, ch), s.ID)
+	_, err = w.Activate(t.Context(), s.ID, answer)
+	must(t, err)
+
+	must(t, w.Expel(t.Context(), s.ID))
+	must(t, w.Expel(t.Context(), s.ID))
+	m, err := w.Member(t.Context(), s.ID)
+	must(t, err)
+	if !m.Expelled {
+		t.Fatal("not expelled")
+	}
+	_, err = w.Renew(t.Context(), s.ID)
+	wantErr(t, err, registration.ErrExpelled)
+	w.clock.forward(epochLength)
+	_, err = w.Renew(t.Context(), s.ID)
+	wantErr(t, err, registration.ErrExpelled)
+	_, err = w.Activate(t.Context(), s.ID, answer)
+	wantErr(t, err, registration.ErrExpelled)
+	_, err = w.Begin(t.Context(), c.beginRequest())
+	wantErr(t, err, registration.ErrEKRegistered)
+
+	wantErr(t, w.Expel(t.Context(), enrol.ID{1}), registration.ErrNotFound)
+	_, err = w.Renew(t.Context(), enrol.ID{1})
+	wantErr(t, err, registration.ErrNotFound)
+}
+
+func TestAManufacturerStruckOffGetsNoRenewals(t *testing.T) {
+	w := newWorld(t)
+	c := newComputer(t, tpmA, "rsa2048")
+	id, _ := c.enrol(t, w, "Ada Lovelace")
+	other, err := swtpm.NewCA(t.Context(), t.TempDir())
+	must(t, err)
+	pem, err := other.RootsPEM()
+	must(t, err)
+	w.cfg.EKRoots, err = attest.ParseRoots(pem)
+	must(t, err)
+	m, err := registration.New(t.Context(), w.cfg)
+	must(t, err)
+	w.clock.forward(epochLength)
+	_, err = m.Renew(t.Context(), id)
+	wantErr(t, err, registration.ErrEKChain)
+}
+
+func TestAnOpeningNamesAMember(t *testing.T) {
+	w := newWorld(t)
+	ada, charles := newComputer(t, tpmB, "rsa2048"), newComputer(t, tpmA, "rsa2048")
+	id, member := ada.enrol(t, w, "Ada Lovelace")
+	charles.enrol(t, w, "Charles Babbage")
+	doc := w.document(t)
+	v, err := doc.Verifier(w.clock.now())
+	must(t, err)
+	p, err := member.Present(t.Context(), ada.key, []byte("a double spend"), nil)
+	must(t, err)
+	it := group.Item{Presentation: p.Bytes(), Message: []byte("a double spend")}
+	o := openingJSON{Presentation: it.Presentation, Message: it.Message}
+	for _, share := range w.g.Shares[1:] {
+		part, err := group.OpenPartial(v, &doc.Supervision.Key, share, it)
+		must(t, err)
+		o.Parts = append(o.Parts, part.Bytes())
+	}
+	encode := func(o openingJSON) []byte {
+		b, err := json.Marshal(o)
+		must(t, err)
+		return b
+	}
+	jws, err := w.Identify(t.Context(), encode(o))
+	must(t, err)
+	who, err := enrol.ParseStatement(w.g.Root, doc.Parameters(), jws, w.clock.now())
+	must(t, err)
+	if who.Name != "Ada Lovelace" || who.Member != id || who.EK != ada.ekID(t, w) || !bytes.Equal(who.KeyPublic, ada.key.Public()) {
+		t.Fatalf("named %+v", who)
+	}
+
+	one := o
+	one.Parts = o.Parts[:1]
+	_, err = w.Identify(t.Context(), encode(one))
+	wantErr(t, err, registration.ErrOpening)
+	wantErr(t, err, group.ErrQuorum)
+	other := o
+	other.Message = []byte("another payment")
+	_, err = w.Identify(t.Context(), encode(other))
+	wantErr(t, err, registration.ErrOpening)
+	_, err = w.Identify(t.Context(), []byte("no opening"))
+	wantErr(t, err, registration.ErrOpening)
+
+	// Without a verifier nobody is named, whatever is sent.
+	w.cfg.Opening = nil
+	mute, err := registration.New(t.Context(), w.cfg)
+	must(t, err)
+	_, err = mute.Identify(t.Context(), encode(o))
+	wantErr(t, err, registration.ErrOpening)
+
+	// A tag that no member has.
+	w.cfg.Opening = func(context.Context, []byte) (tag [33]byte, err error) { tag[0] = 2; return tag, nil }
+	lost, err := registration.New(t.Context(), w.cfg)
+	must(t, err)
+	_, err = lost.Identify(t.Context(), encode(o))
+	wantErr(t, err, registration.ErrNotFound)
+}
+
+func TestAStolenRegisterNamesNobody(t *testing.T) {
+	w := newWorld(t)
+	c := newComputer(t, tpmA, "rsa2048")
+	c.enrol(t, w, "Ada Lovelace")
+	tag, err := group.Tag(t.Context(), c.key)
+	must(t, err)
+	row, err := w.register.MemberByTag(t.Context(), tag)
+	must(t, err)
+	for _, b := range [][]byte{row.Form, row.Transcript, row.Issued, []byte(row.Name)} {
+		if bytes.Contains(b, []byte("Lovelace")) {
+			t.Fatalf("the name stands in %q", b)
+		}
+	}
+}
+
+func TestTheDocumentFollowsTheEpoch(t *testing.T) {
+	const epochLength = time.Hour // shorter than a document's age
+	w := newWorld(t, func(c *registration.Config) {
+		c.Schedule = registration.Schedule{Start: c.Clock().Truncate(time.Second).Add(-6*epochLength - time.Minute), Length: epochLength}
+	})
+	first, err := w.Document(t.Context())
+	must(t, err)
+	same, err := w.Document(t.Context())
+	must(t, err)
+	if first.Epoch != 7 || !bytes.Equal(first.JWS, same.JWS) {
+		t.Fatalf("epoch %d", first.Epoch)
+	}
+	w.clock.forward(epochLength)
+	next, err := w.Document(t.Context())
+	must(t, err)
+	doc := w.document(t)
+	if next.Epoch != 8 || doc.Current.Number != 8 || doc.Next.Number != 9 || doc.GroupID() != w.GroupID() {
+		t.Fatalf("got %+v", doc.Current)
+	}
+	if at, err := doc.EpochAt(w.clock.now()); err != nil || at.Number != 8 {
+		t.Fatalf("got %v, %v", at, err)
+	}
+	w.clock.forward(-30 * epochLength)
+	_, err = w.Document(t.Context())
+	wantErr(t, err, registration.ErrEpoch)
+}
+
+func TestAManagerRefusesPartsThatDoNotBelongTogether(t *testing.T) {
+	w := newWorld(t)
+	other := newWorld(t)
+	elsewhere := *w.g.Supervision
+	elsewhere.Group = "OTHERGROUP"
+	cases := []struct {
+		name   string
+		change func(c *registration.Config)
+		want   error
+	}{
+		{"another issuing key on this register", func(c *registration.Config) { c.Issuer = other.cfg.Issuer }, registration.ErrOtherGroup},
+		{"another schedule on this register", func(c *registration.Config) { c.Schedule.Length *= 2 }, registration.ErrOtherGroup},
+		{"the supervisors of another group", func(c *registration.Config) { c.Supervision = w.g.SignSupervision(t, &elsewhere) }, registration.ErrOtherGroup},
+		{"a supervisor missing", func(c *registration.Config) { c.Supervision = c.Supervision[1:] }, groupdoc.ErrSupervision},
+		{"another manager's id", func(c *registration.Config) { c.ID = "OTHERGROUP" }, registration.ErrOtherGroup},
+		{"an id that is none", func(c *registration.Config) { c.ID = "g" }, registration.ErrMalformed},
+		{"no form key", func(c *registration.Config) { c.FormKey = nil }, registration.ErrMalformed},
+		{"no roots", func(c *registration.Config) { c.EKRoots = nil }, registration.ErrMalformed},
+		{"epochs that are too short", func(c *registration.Config) { c.Schedule.Length = time.Minute }, registration.ErrMalformed},
+		{"a first epoch to come", func(c *registration.Config) {
+			c.Schedule.Start = time.Now().Add(time.Hour).Truncate(time.Second)
+			c.Register = emptyRegister(t)
+		}, registration.ErrEpoch},
+		{"a certificate that is not the signer's", func(c *registration.Config) { c.Signer = other.cfg.Signer }, nil},
+		{"a closed register", func(c *registration.Config) { c.Register = closedRegister(t) }, registration.ErrUnavailable},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg := w.cfg
+			tc.change(&cfg)
+			m, err := registration.New(t.Context(), cfg)
+			if m != nil || err == nil || tc.want != nil && !errors.Is(err, tc.want) {
+				t.Fatalf("got %v, want %v", err, tc.want)
+			}
+		})
+	}
+	m, err := registration.New(t.Context(), w.cfg)
+	must(t, err)
+	must(t, m.Ready(t.Context()))
+}
+
+func TestWhatIsNotAnsweredIsUnavailable(t *testing.T) {
+	w := newWorld(t)
+	c := newComputer(t, tpmA, "rsa2048")
+	s := c.begin(t, w)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := w.Activate(ended, s.ID, make([]byte, 32))
+	if !errors.Is(err, context.Canceled) && !errors.Is(err, registration.ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+	if errors.Is(err, ledger.ErrNotFound) || errors.Is(err, registration.ErrNotFound) {
+		t.Fatalf("an end of time was taken for an answer: %v", err)
+	}
+}
+
+func TestEpochsBySchedule(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := registration.Schedule{Start: start, Length: 7 * 24 * time.Hour}
+	for _, c := range []struct {
+		at   time.Time
+		want uint64
+	}{
+		{start, 1}, {start.Add(s.Length - 1), 1}, {start.Add(s.Length), 2}, {start.Add(52 * s.Length), 53},
+	} {
+		e, err := s.At(c.at)
+		if err != nil || e.Number != c.want || e.Starts.After(c.at) || !e.Ends.After(c.at) {
+			t.Errorf("%s: got %+v, %v", c.at, e, err)
+		}
+	}
+	_, err := s.At(start.Add(-1))
+	wantErr(t, err, registration.ErrEpoch)
+}
