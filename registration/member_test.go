@@ -15,17 +15,18 @@ import (
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/ledger"
 	"github.com/speciecash/specie/registration"
+	"github.com/speciecash/specie/registration/registrationtest"
 	"github.com/speciecash/specie/tpm/swtpm"
 )
 
 func TestMembersAreRenewedEachEpoch(t *testing.T) {
-	w := newWorld(t)
-	c := newComputer(t, tpmA, "rsa2048")
-	id, old := c.enrol(t, w, "Ada Lovelace")
-	p, err := old.Present(t.Context(), c.key, []byte("m"), nil)
+	w := registrationtest.NewWorld(t, bench)
+	c := registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
+	id, old := c.Enrol(t, w, "Ada Lovelace")
+	p, err := old.Present(t.Context(), c.Key, []byte("m"), nil)
 	must(t, err)
 
-	w.clock.forward(epochLength)
+	w.Clock.Forward(registrationtest.EpochLength)
 	r, err := w.Renew(t.Context(), id)
 	must(t, err)
 	again, err := w.Renew(t.Context(), id)
@@ -33,14 +34,14 @@ func TestMembersAreRenewedEachEpoch(t *testing.T) {
 	if !reflect.DeepEqual(r, again) {
 		t.Fatal("a repeated renewal got another answer")
 	}
-	renewed := c.member(t, w, id, c.answer(t, &r.Challenge), &r.Credential)
+	renewed := c.Member(t, w, id, c.Answer(t, &r.Challenge), &r.Credential)
 	if renewed.Epoch() != 8 {
 		t.Fatalf("renewed for epoch %d", renewed.Epoch())
 	}
-	p2, err := renewed.Present(t.Context(), c.key, []byte("m"), nil)
+	p2, err := renewed.Present(t.Context(), c.Key, []byte("m"), nil)
 	must(t, err)
 
-	doc := w.document(t)
+	doc := w.ReadDocument(t)
 	accepts := func(at time.Time) (oldOne, newOne error) {
 		v, err := doc.Verifier(at)
 		must(t, err)
@@ -58,29 +59,29 @@ func TestMembersAreRenewedEachEpoch(t *testing.T) {
 	must(t, v.Verify(p2.Bytes(), []byte("m"), nil))
 
 	// A manager whose clock went back does not issue for a past epoch.
-	w.clock.forward(-epochLength)
+	w.Clock.Forward(-registrationtest.EpochLength)
 	_, err = w.Renew(t.Context(), id)
 	wantErr(t, err, registration.ErrEpoch)
 }
 
 func TestARenewalInTheEpochOfTheActivation(t *testing.T) {
-	w := newWorld(t)
-	c := newComputer(t, tpmA, "rsa2048")
-	id, _ := c.enrol(t, w, "Ada Lovelace")
+	w := registrationtest.NewWorld(t, bench)
+	c := registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
+	id, _ := c.Enrol(t, w, "Ada Lovelace")
 	r, err := w.Renew(t.Context(), id)
 	must(t, err)
-	if m := c.member(t, w, id, c.answer(t, &r.Challenge), &r.Credential); m.Epoch() != 7 {
+	if m := c.Member(t, w, id, c.Answer(t, &r.Challenge), &r.Credential); m.Epoch() != 7 {
 		t.Fatalf("renewed for epoch %d", m.Epoch())
 	}
 }
 
 func TestAnExpelledMemberGetsNothingMore(t *testing.T) {
-	w := newWorld(t)
-	c := newComputer(t, tpmA, "rsa2048")
-	s := c.begin(t, w)
-	ch, err := w.Join(t.Context(), s.ID, c.joinFor(t, w, s, c.ekID(t, w), "Ada Lovelace"))
+	w := registrationtest.NewWorld(t, bench)
+	c := registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
+	s := c.Begin(t, w)
+	ch, err := w.Join(t.Context(), s.ID, c.JoinFor(t, w, s, c.EKID(t, w), "Ada Lovelace"))
 	must(t, err)
-	answer := mac(t, c.answer(t, ch), s.ID)
+	answer := registrationtest.MAC(t, c.Answer(t, ch), s.ID)
 	_, err = w.Activate(t.Context(), s.ID, answer)
 	must(t, err)
 
@@ -93,12 +94,12 @@ func TestAnExpelledMemberGetsNothingMore(t *testing.T) {
 	}
 	_, err = w.Renew(t.Context(), s.ID)
 	wantErr(t, err, registration.ErrExpelled)
-	w.clock.forward(epochLength)
+	w.Clock.Forward(registrationtest.EpochLength)
 	_, err = w.Renew(t.Context(), s.ID)
 	wantErr(t, err, registration.ErrExpelled)
 	_, err = w.Activate(t.Context(), s.ID, answer)
 	wantErr(t, err, registration.ErrExpelled)
-	_, err = w.Begin(t.Context(), c.beginRequest())
+	_, err = w.Begin(t.Context(), c.BeginRequest())
 	wantErr(t, err, registration.ErrEKRegistered)
 
 	wantErr(t, w.Expel(t.Context(), enrol.ID{1}), registration.ErrNotFound)
@@ -107,49 +108,49 @@ func TestAnExpelledMemberGetsNothingMore(t *testing.T) {
 }
 
 func TestAManufacturerStruckOffGetsNoRenewals(t *testing.T) {
-	w := newWorld(t)
-	c := newComputer(t, tpmA, "rsa2048")
-	id, _ := c.enrol(t, w, "Ada Lovelace")
+	w := registrationtest.NewWorld(t, bench)
+	c := registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
+	id, _ := c.Enrol(t, w, "Ada Lovelace")
 	other, err := swtpm.NewCA(t.Context(), t.TempDir())
 	must(t, err)
 	pem, err := other.RootsPEM()
 	must(t, err)
-	w.cfg.EKRoots, err = attest.ParseRoots(pem)
+	w.Config.EKRoots, err = attest.ParseRoots(pem)
 	must(t, err)
-	m, err := registration.New(t.Context(), w.cfg)
+	m, err := registration.New(t.Context(), w.Config)
 	must(t, err)
-	w.clock.forward(epochLength)
+	w.Clock.Forward(registrationtest.EpochLength)
 	_, err = m.Renew(t.Context(), id)
 	wantErr(t, err, registration.ErrEKChain)
 }
 
 func TestAnOpeningNamesAMember(t *testing.T) {
-	w := newWorld(t)
-	ada, charles := newComputer(t, tpmB, "rsa2048"), newComputer(t, tpmA, "rsa2048")
-	id, member := ada.enrol(t, w, "Ada Lovelace")
-	charles.enrol(t, w, "Charles Babbage")
-	doc := w.document(t)
-	v, err := doc.Verifier(w.clock.now())
+	w := registrationtest.NewWorld(t, bench)
+	ada, charles := registrationtest.NewComputer(t, bench, registrationtest.TPMB, "rsa2048"), registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
+	id, member := ada.Enrol(t, w, "Ada Lovelace")
+	charles.Enrol(t, w, "Charles Babbage")
+	doc := w.ReadDocument(t)
+	v, err := doc.Verifier(w.Clock.Now())
 	must(t, err)
-	p, err := member.Present(t.Context(), ada.key, []byte("a double spend"), nil)
+	p, err := member.Present(t.Context(), ada.Key, []byte("a double spend"), nil)
 	must(t, err)
 	it := group.Item{Presentation: p.Bytes(), Message: []byte("a double spend")}
-	o := openingJSON{Presentation: it.Presentation, Message: it.Message}
-	for _, share := range w.g.Shares[1:] {
+	o := registrationtest.Opening{Presentation: it.Presentation, Message: it.Message}
+	for _, share := range w.Group.Shares[1:] {
 		part, err := group.OpenPartial(v, &doc.Supervision.Key, share, it)
 		must(t, err)
 		o.Parts = append(o.Parts, part.Bytes())
 	}
-	encode := func(o openingJSON) []byte {
+	encode := func(o registrationtest.Opening) []byte {
 		b, err := json.Marshal(o)
 		must(t, err)
 		return b
 	}
 	jws, err := w.Identify(t.Context(), encode(o))
 	must(t, err)
-	who, err := enrol.ParseStatement(w.g.Root, doc.Parameters(), jws, w.clock.now())
+	who, err := enrol.ParseStatement(w.Group.Root, doc.Parameters(), jws, w.Clock.Now())
 	must(t, err)
-	if who.Name != "Ada Lovelace" || who.Member != id || who.EK != ada.ekID(t, w) || !bytes.Equal(who.KeyPublic, ada.key.Public()) {
+	if who.Name != "Ada Lovelace" || who.Member != id || who.EK != ada.EKID(t, w) || !bytes.Equal(who.KeyPublic, ada.Key.Public()) {
 		t.Fatalf("named %+v", who)
 	}
 
@@ -166,27 +167,27 @@ func TestAnOpeningNamesAMember(t *testing.T) {
 	wantErr(t, err, registration.ErrOpening)
 
 	// Without a verifier nobody is named, whatever is sent.
-	w.cfg.Opening = nil
-	mute, err := registration.New(t.Context(), w.cfg)
+	w.Config.Opening = nil
+	mute, err := registration.New(t.Context(), w.Config)
 	must(t, err)
 	_, err = mute.Identify(t.Context(), encode(o))
 	wantErr(t, err, registration.ErrOpening)
 
 	// A tag that no member has.
-	w.cfg.Opening = func(context.Context, []byte) (tag [33]byte, err error) { tag[0] = 2; return tag, nil }
-	lost, err := registration.New(t.Context(), w.cfg)
+	w.Config.Opening = func(context.Context, []byte) (tag [33]byte, err error) { tag[0] = 2; return tag, nil }
+	lost, err := registration.New(t.Context(), w.Config)
 	must(t, err)
 	_, err = lost.Identify(t.Context(), encode(o))
 	wantErr(t, err, registration.ErrNotFound)
 }
 
 func TestAStolenRegisterNamesNobody(t *testing.T) {
-	w := newWorld(t)
-	c := newComputer(t, tpmA, "rsa2048")
-	c.enrol(t, w, "Ada Lovelace")
-	tag, err := group.Tag(t.Context(), c.key)
+	w := registrationtest.NewWorld(t, bench)
+	c := registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
+	c.Enrol(t, w, "Ada Lovelace")
+	tag, err := group.Tag(t.Context(), c.Key)
 	must(t, err)
-	row, err := w.register.MemberByTag(t.Context(), tag)
+	row, err := w.Register.MemberByTag(t.Context(), tag)
 	must(t, err)
 	for _, b := range [][]byte{row.Form, row.Transcript, row.Issued, []byte(row.Name)} {
 		if bytes.Contains(b, []byte("Lovelace")) {
@@ -196,9 +197,9 @@ func TestAStolenRegisterNamesNobody(t *testing.T) {
 }
 
 func TestTheDocumentFollowsTheEpoch(t *testing.T) {
-	const epochLength = time.Hour // shorter than a document's age
-	w := newWorld(t, func(c *registration.Config) {
-		c.Schedule = registration.Schedule{Start: c.Clock().Truncate(time.Second).Add(-6*epochLength - time.Minute), Length: epochLength}
+	const length = time.Hour // shorter than a document's age
+	w := registrationtest.NewWorld(t, bench, func(c *registration.Config) {
+		c.Schedule = registration.Schedule{Start: c.Clock().Truncate(time.Second).Add(-6*length - time.Minute), Length: length}
 	})
 	first, err := w.Document(t.Context())
 	must(t, err)
@@ -207,34 +208,34 @@ func TestTheDocumentFollowsTheEpoch(t *testing.T) {
 	if first.Epoch != 7 || !bytes.Equal(first.JWS, same.JWS) {
 		t.Fatalf("epoch %d", first.Epoch)
 	}
-	w.clock.forward(epochLength)
+	w.Clock.Forward(length)
 	next, err := w.Document(t.Context())
 	must(t, err)
-	doc := w.document(t)
+	doc := w.ReadDocument(t)
 	if next.Epoch != 8 || doc.Current.Number != 8 || doc.Next.Number != 9 || doc.GroupID() != w.GroupID() {
 		t.Fatalf("got %+v", doc.Current)
 	}
-	if at, err := doc.EpochAt(w.clock.now()); err != nil || at.Number != 8 {
+	if at, err := doc.EpochAt(w.Clock.Now()); err != nil || at.Number != 8 {
 		t.Fatalf("got %v, %v", at, err)
 	}
-	w.clock.forward(-30 * epochLength)
+	w.Clock.Forward(-30 * length)
 	_, err = w.Document(t.Context())
 	wantErr(t, err, registration.ErrEpoch)
 }
 
 func TestAManagerRefusesPartsThatDoNotBelongTogether(t *testing.T) {
-	w := newWorld(t)
-	other := newWorld(t)
-	elsewhere := *w.g.Supervision
+	w := registrationtest.NewWorld(t, bench)
+	other := registrationtest.NewWorld(t, bench)
+	elsewhere := *w.Group.Supervision
 	elsewhere.Group = "OTHERGROUP"
 	cases := []struct {
 		name   string
 		change func(c *registration.Config)
 		want   error
 	}{
-		{"another issuing key on this register", func(c *registration.Config) { c.Issuer = other.cfg.Issuer }, registration.ErrOtherGroup},
+		{"another issuing key on this register", func(c *registration.Config) { c.Issuer = other.Config.Issuer }, registration.ErrOtherGroup},
 		{"another schedule on this register", func(c *registration.Config) { c.Schedule.Length *= 2 }, registration.ErrOtherGroup},
-		{"the supervisors of another group", func(c *registration.Config) { c.Supervision = w.g.SignSupervision(t, &elsewhere) }, registration.ErrOtherGroup},
+		{"the supervisors of another group", func(c *registration.Config) { c.Supervision = w.Group.SignSupervision(t, &elsewhere) }, registration.ErrOtherGroup},
 		{"a supervisor missing", func(c *registration.Config) { c.Supervision = c.Supervision[1:] }, groupdoc.ErrSupervision},
 		{"another manager's id", func(c *registration.Config) { c.ID = "OTHERGROUP" }, registration.ErrOtherGroup},
 		{"an id that is none", func(c *registration.Config) { c.ID = "g" }, registration.ErrMalformed},
@@ -243,14 +244,14 @@ func TestAManagerRefusesPartsThatDoNotBelongTogether(t *testing.T) {
 		{"epochs that are too short", func(c *registration.Config) { c.Schedule.Length = time.Minute }, registration.ErrMalformed},
 		{"a first epoch to come", func(c *registration.Config) {
 			c.Schedule.Start = time.Now().Add(time.Hour).Truncate(time.Second)
-			c.Register = emptyRegister(t)
+			c.Register = registrationtest.EmptyRegister(t)
 		}, registration.ErrEpoch},
-		{"a certificate that is not the signer's", func(c *registration.Config) { c.Signer = other.cfg.Signer }, nil},
+		{"a certificate that is not the signer's", func(c *registration.Config) { c.Signer = other.Config.Signer }, nil},
 		{"a closed register", func(c *registration.Config) { c.Register = closedRegister(t) }, registration.ErrUnavailable},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
-			cfg := w.cfg
+			cfg := w.Config
 			tc.change(&cfg)
 			m, err := registration.New(t.Context(), cfg)
 			if m != nil || err == nil || tc.want != nil && !errors.Is(err, tc.want) {
@@ -258,15 +259,15 @@ func TestAManagerRefusesPartsThatDoNotBelongTogether(t *testing.T) {
 			}
 		})
 	}
-	m, err := registration.New(t.Context(), w.cfg)
+	m, err := registration.New(t.Context(), w.Config)
 	must(t, err)
 	must(t, m.Ready(t.Context()))
 }
 
 func TestWhatIsNotAnsweredIsUnavailable(t *testing.T) {
-	w := newWorld(t)
-	c := newComputer(t, tpmA, "rsa2048")
-	s := c.begin(t, w)
+	w := registrationtest.NewWorld(t, bench)
+	c := registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
+	s := c.Begin(t, w)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := w.Activate(ended, s.ID, make([]byte, 32))

@@ -11,18 +11,19 @@ import (
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/registration"
+	"github.com/speciecash/specie/registration/registrationtest"
 	"github.com/speciecash/specie/tpm"
 )
 
 func TestATPMBecomesAMember(t *testing.T) {
 	for _, kind := range []string{"rsa2048", "p384"} {
 		t.Run("with its "+kind+" key", func(t *testing.T) {
-			w := newWorld(t, func(c *registration.Config) { c.EKKind = kind })
-			c := newComputer(t, tpmA, kind)
-			id, member := c.enrol(t, w, "Ada Lovelace")
-			v, err := w.document(t).Verifier(w.clock.now())
+			w := registrationtest.NewWorld(t, bench, func(c *registration.Config) { c.EKKind = kind })
+			c := registrationtest.NewComputer(t, bench, registrationtest.TPMA, kind)
+			id, member := c.Enrol(t, w, "Ada Lovelace")
+			v, err := w.ReadDocument(t).Verifier(w.Clock.Now())
 			must(t, err)
-			p, err := member.Present(t.Context(), c.key, []byte("a payment"), nil)
+			p, err := member.Present(t.Context(), c.Key, []byte("a payment"), nil)
 			must(t, err)
 			must(t, v.Verify(p.Bytes(), []byte("a payment"), nil))
 
@@ -36,10 +37,10 @@ func TestATPMBecomesAMember(t *testing.T) {
 }
 
 func TestEveryStepCanBeRepeated(t *testing.T) {
-	w := newWorld(t)
-	c := newComputer(t, tpmA, "rsa2048")
-	s := c.begin(t, w)
-	req := c.joinFor(t, w, s, c.ekID(t, w), "Ada Lovelace")
+	w := registrationtest.NewWorld(t, bench)
+	c := registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
+	s := c.Begin(t, w)
+	req := c.JoinFor(t, w, s, c.EKID(t, w), "Ada Lovelace")
 	ch, err := w.Join(t.Context(), s.ID, req)
 	must(t, err)
 	again, err := w.Join(t.Context(), s.ID, req)
@@ -47,7 +48,7 @@ func TestEveryStepCanBeRepeated(t *testing.T) {
 	if !reflect.DeepEqual(again, ch) {
 		t.Fatal("a repeated join got another challenge")
 	}
-	answer := mac(t, c.answer(t, ch), s.ID)
+	answer := registrationtest.MAC(t, c.Answer(t, ch), s.ID)
 
 	// Many at once, as a wallet that lost patience sends them.
 	var wg sync.WaitGroup
@@ -66,8 +67,8 @@ func TestEveryStepCanBeRepeated(t *testing.T) {
 
 	// A process that starts anew on the same register answers the same, in a
 	// later epoch too.
-	w.clock.forward(epochLength)
-	second, err := registration.New(t.Context(), w.cfg)
+	w.Clock.Forward(registrationtest.EpochLength)
+	second, err := registration.New(t.Context(), w.Config)
 	must(t, err)
 	later, err := second.Activate(t.Context(), s.ID, answer)
 	must(t, err)
@@ -79,31 +80,31 @@ func TestEveryStepCanBeRepeated(t *testing.T) {
 }
 
 func TestBeginRefuses(t *testing.T) {
-	w := newWorld(t)
-	c := newComputer(t, tpmA, "rsa2048")
-	unknown := newComputer(t, stranger, "rsa2048")
-	twin := newComputer(t, tpmB, "rsa2048")
-	ecc := newComputer(t, tpmA, "p384")
+	w := registrationtest.NewWorld(t, bench)
+	c := registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
+	unknown := registrationtest.NewComputer(t, bench, registrationtest.Stranger, "rsa2048")
+	twin := registrationtest.NewComputer(t, bench, registrationtest.TPMB, "rsa2048")
+	ecc := registrationtest.NewComputer(t, bench, registrationtest.TPMA, "p384")
 	flip := func(b []byte, i int) []byte { b = bytes.Clone(b); b[i] ^= 1; return b }
 	chain := func(der ...[]byte) [][]byte { return der }
-	cert := c.ek.CertificateDER
+	cert := c.EK.CertificateDER
 	cases := []struct {
 		name  string
 		chain [][]byte
 		ek    []byte
 		want  error
 	}{
-		{"a TPM of an unknown manufacturer", chain(unknown.ek.CertificateDER), unknown.ek.Public, registration.ErrEKChain},
-		{"another TPM's certificate", chain(twin.ek.CertificateDER), c.ek.Public, registration.ErrEKChain},
-		{"a flipped bit in the certificate's signature", chain(flip(cert, len(cert)-1)), c.ek.Public, registration.ErrEKChain},
-		{"a flipped bit in the certificate's body", chain(flip(cert, len(cert)/2)), c.ek.Public, registration.ErrEKChain},
-		{"a certificate that is none", chain([]byte("certificate")), c.ek.Public, registration.ErrEKChain},
-		{"a flipped bit in the key's attributes", chain(cert), flip(c.ek.Public, 6), registration.ErrEKProfile},
-		{"the TPM's other endorsement key", chain(ecc.ek.CertificateDER), ecc.ek.Public, registration.ErrEKProfile},
-		{"no certificate", nil, c.ek.Public, registration.ErrMalformed},
-		{"an empty certificate", chain(nil), c.ek.Public, registration.ErrMalformed},
-		{"too many certificates", make([][]byte, attest.MaxChain+1), c.ek.Public, registration.ErrMalformed},
-		{"a certificate too large", chain(make([]byte, attest.MaxCertificate+1)), c.ek.Public, registration.ErrMalformed},
+		{"a TPM of an unknown manufacturer", chain(unknown.EK.CertificateDER), unknown.EK.Public, registration.ErrEKChain},
+		{"another TPM's certificate", chain(twin.EK.CertificateDER), c.EK.Public, registration.ErrEKChain},
+		{"a flipped bit in the certificate's signature", chain(flip(cert, len(cert)-1)), c.EK.Public, registration.ErrEKChain},
+		{"a flipped bit in the certificate's body", chain(flip(cert, len(cert)/2)), c.EK.Public, registration.ErrEKChain},
+		{"a certificate that is none", chain([]byte("certificate")), c.EK.Public, registration.ErrEKChain},
+		{"a flipped bit in the key's attributes", chain(cert), flip(c.EK.Public, 6), registration.ErrEKProfile},
+		{"the TPM's other endorsement key", chain(ecc.EK.CertificateDER), ecc.EK.Public, registration.ErrEKProfile},
+		{"no certificate", nil, c.EK.Public, registration.ErrMalformed},
+		{"an empty certificate", chain(nil), c.EK.Public, registration.ErrMalformed},
+		{"too many certificates", make([][]byte, attest.MaxChain+1), c.EK.Public, registration.ErrMalformed},
+		{"a certificate too large", chain(make([]byte, attest.MaxCertificate+1)), c.EK.Public, registration.ErrMalformed},
 		{"no key", chain(cert), nil, registration.ErrMalformed},
 		{"a key too large", chain(cert), make([]byte, registration.MaxEKPublic+1), registration.ErrMalformed},
 	}
@@ -113,17 +114,17 @@ func TestBeginRefuses(t *testing.T) {
 			wantErr(t, err, tc.want)
 		})
 	}
-	c.begin(t, w) // unchanged, it passes
+	c.Begin(t, w) // unchanged, it passes
 }
 
 func TestJoinRefuses(t *testing.T) {
-	w := newWorld(t)
-	c := newComputer(t, tpmA, "rsa2048")
-	s := c.begin(t, w)
-	good := c.joinFor(t, w, s, c.ekID(t, w), "Ada Lovelace")
+	w := registrationtest.NewWorld(t, bench)
+	c := registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
+	s := c.Begin(t, w)
+	good := c.JoinFor(t, w, s, c.EKID(t, w), "Ada Lovelace")
 	stale := *s
 	stale.Nonce = [32]byte{1}
-	foreign := newWorld(t)
+	foreign := registrationtest.NewWorld(t, bench)
 	flip := func(b []byte, i int) []byte { b = bytes.Clone(b); b[i] ^= 1; return b }
 
 	type req = registration.JoinRequest
@@ -142,17 +143,17 @@ func TestJoinRefuses(t *testing.T) {
 		{"a flipped bit in s_f", func(r *req) { r.Join = flip(r.Join, 293+31) }, registration.ErrJoinProof},
 		{"a flipped bit in s_u", func(r *req) { r.Join = flip(r.Join, 325+31) }, registration.ErrJoinProof},
 		{"a flipped bit in s_k", func(r *req) { r.Join = flip(r.Join, 357+31) }, registration.ErrJoinProof},
-		{"a proof for another nonce", func(r *req) { *r = *c.joinFor(t, w, &stale, c.ekID(t, w), "Ada") }, registration.ErrJoinProof},
-		{"a proof for another TPM's EK", func(r *req) { *r = *c.joinFor(t, w, s, [32]byte{1}, "Ada") }, registration.ErrJoinProof},
-		{"a proof for another group", func(r *req) { *r = *c.joinFor(t, foreign, s, c.ekID(t, w), "Ada") }, registration.ErrJoinProof},
+		{"a proof for another nonce", func(r *req) { *r = *c.JoinFor(t, w, &stale, c.EKID(t, w), "Ada") }, registration.ErrJoinProof},
+		{"a proof for another TPM's EK", func(r *req) { *r = *c.JoinFor(t, w, s, [32]byte{1}, "Ada") }, registration.ErrJoinProof},
+		{"a proof for another group", func(r *req) { *r = *c.JoinFor(t, foreign, s, c.EKID(t, w), "Ada") }, registration.ErrJoinProof},
 		{"a proof of the wrong size", func(r *req) { r.Join = r.Join[1:] }, registration.ErrMalformed},
 		{"a group key that can leave its TPM", func(r *req) { r.KeyPublic = flip(r.KeyPublic, 7) }, registration.ErrTemplate},
 		{"a group key with another point", func(r *req) { r.KeyPublic = flip(r.KeyPublic, len(r.KeyPublic)-1) }, registration.ErrTemplate},
-		{"the endorsement key as group key", func(r *req) { r.KeyPublic = c.ek.Public }, registration.ErrTemplate},
+		{"the endorsement key as group key", func(r *req) { r.KeyPublic = c.EK.Public }, registration.ErrTemplate},
 		{"no group key", func(r *req) { r.KeyPublic = nil }, registration.ErrMalformed},
 		{"a public area too large", func(r *req) { r.KeyPublic = make([]byte, enrol.MaxKeyPublic+1) }, registration.ErrMalformed},
 		{"a digest of another form", func(r *req) { r.FormDigest[0] ^= 1 }, registration.ErrJoinProof},
-		{"another form than was proven", func(r *req) { r.Form = c.joinFor(t, w, s, c.ekID(t, w), "Charles").Form }, registration.ErrForm},
+		{"another form than was proven", func(r *req) { r.Form = c.JoinFor(t, w, s, c.EKID(t, w), "Charles").Form }, registration.ErrForm},
 		{"a flipped bit in the form", func(r *req) { r.Form = flip(r.Form, len(r.Form)-1) }, registration.ErrForm},
 		{"no form", func(r *req) { r.Form = nil }, registration.ErrMalformed},
 		{"a form too large", func(r *req) { r.Form = make([]byte, enrol.MaxSealedForm+1) }, registration.ErrMalformed},
@@ -179,22 +180,22 @@ func TestJoinRefuses(t *testing.T) {
 	// After all those refusals the session still takes the good join.
 	_, err := w.Join(t.Context(), s.ID, good)
 	must(t, err)
-	_, err = w.Join(t.Context(), s.ID, c.joinFor(t, w, s, c.ekID(t, w), "Ada Lovelace"))
+	_, err = w.Join(t.Context(), s.ID, c.JoinFor(t, w, s, c.EKID(t, w), "Ada Lovelace"))
 	wantErr(t, err, registration.ErrAnswered)
 }
 
 func TestActivateRefuses(t *testing.T) {
-	w := newWorld(t)
-	c := newComputer(t, tpmA, "rsa2048")
-	s := c.begin(t, w)
+	w := registrationtest.NewWorld(t, bench)
+	c := registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
+	s := c.Begin(t, w)
 	_, err := w.Activate(t.Context(), s.ID, make([]byte, 32))
 	wantErr(t, err, registration.ErrNotJoined)
 	_, err = w.Activate(t.Context(), enrol.ID{1}, make([]byte, 32))
 	wantErr(t, err, registration.ErrNotFound)
 
-	ch, err := w.Join(t.Context(), s.ID, c.joinFor(t, w, s, c.ekID(t, w), "Ada Lovelace"))
+	ch, err := w.Join(t.Context(), s.ID, c.JoinFor(t, w, s, c.EKID(t, w), "Ada Lovelace"))
 	must(t, err)
-	good := mac(t, c.answer(t, ch), s.ID)
+	good := registrationtest.MAC(t, c.Answer(t, ch), s.ID)
 	for i := range good {
 		bad := bytes.Clone(good)
 		bad[i] ^= 0x80
@@ -203,7 +204,7 @@ func TestActivateRefuses(t *testing.T) {
 	}
 	_, err = w.Activate(t.Context(), s.ID, nil)
 	wantErr(t, err, registration.ErrActivation)
-	_, err = w.Activate(t.Context(), s.ID, mac(t, c.answer(t, ch), enrol.ID{1}))
+	_, err = w.Activate(t.Context(), s.ID, registrationtest.MAC(t, c.Answer(t, ch), enrol.ID{1}))
 	wantErr(t, err, registration.ErrActivation)
 	_, err = w.Member(t.Context(), s.ID)
 	wantErr(t, err, registration.ErrNotFound)
@@ -213,115 +214,115 @@ func TestActivateRefuses(t *testing.T) {
 }
 
 func TestAChallengeIsForOneTPMAndOneKey(t *testing.T) {
-	w := newWorld(t)
-	c, other := newComputer(t, tpmB, "rsa2048"), newComputer(t, tpmA, "rsa2048")
-	s := c.begin(t, w)
-	ch, err := w.Join(t.Context(), s.ID, c.joinFor(t, w, s, c.ekID(t, w), "Ada Lovelace"))
+	w := registrationtest.NewWorld(t, bench)
+	c, other := registrationtest.NewComputer(t, bench, registrationtest.TPMB, "rsa2048"), registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
+	s := c.Begin(t, w)
+	ch, err := w.Join(t.Context(), s.ID, c.JoinFor(t, w, s, c.EKID(t, w), "Ada Lovelace"))
 	must(t, err)
-	if _, err := other.key.ActivateCredential(t.Context(), "rsa2048", ch.CredentialBlob, ch.EncryptedSecret); err == nil {
+	if _, err := other.Key.ActivateCredential(t.Context(), "rsa2048", ch.CredentialBlob, ch.EncryptedSecret); err == nil {
 		t.Fatal("another TPM read the challenge")
 	}
-	first := c.key
-	c.newKey(t)
-	_, err = c.key.ActivateCredential(t.Context(), "rsa2048", ch.CredentialBlob, ch.EncryptedSecret)
+	first := c.Key
+	c.NewKey(t)
+	_, err = c.Key.ActivateCredential(t.Context(), "rsa2048", ch.CredentialBlob, ch.EncryptedSecret)
 	wantErr(t, err, tpm.ErrCredential)
-	c.key = first
-	c.answer(t, ch)
+	c.Key = first
+	c.Answer(t, ch)
 }
 
 func TestAKeyOutsideTheTPMGetsNoCredential(t *testing.T) {
 	// A stranger shows somebody else's EK and joins with the key of a TPM of
 	// his own: the proof holds, but nobody can read the challenge, and nothing
 	// stands in the owner's way.
-	w := newWorld(t)
-	owner, thief := newComputer(t, tpmB, "rsa2048"), newComputer(t, tpmA, "rsa2048")
-	s := owner.begin(t, w)
-	ch, err := w.Join(t.Context(), s.ID, thief.joinFor(t, w, s, owner.ekID(t, w), "Nobody"))
+	w := registrationtest.NewWorld(t, bench)
+	owner, thief := registrationtest.NewComputer(t, bench, registrationtest.TPMB, "rsa2048"), registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
+	s := owner.Begin(t, w)
+	ch, err := w.Join(t.Context(), s.ID, thief.JoinFor(t, w, s, owner.EKID(t, w), "Nobody"))
 	must(t, err)
-	if _, err := thief.key.ActivateCredential(t.Context(), "rsa2048", ch.CredentialBlob, ch.EncryptedSecret); err == nil {
+	if _, err := thief.Key.ActivateCredential(t.Context(), "rsa2048", ch.CredentialBlob, ch.EncryptedSecret); err == nil {
 		t.Fatal("the thief's TPM read the challenge")
 	}
-	_, err = owner.key.ActivateCredential(t.Context(), "rsa2048", ch.CredentialBlob, ch.EncryptedSecret)
+	_, err = owner.Key.ActivateCredential(t.Context(), "rsa2048", ch.CredentialBlob, ch.EncryptedSecret)
 	wantErr(t, err, tpm.ErrCredential)
-	owner.enrol(t, w, "Ada Lovelace")
-	thief.enrol(t, w, "Charles Babbage")
+	owner.Enrol(t, w, "Ada Lovelace")
+	thief.Enrol(t, w, "Charles Babbage")
 }
 
 func TestEachTPMAndKeyIsRegisteredOnce(t *testing.T) {
-	w := newWorld(t)
-	a, b := newComputer(t, tpmB, "rsa2048"), newComputer(t, tpmA, "rsa2048")
-	sb := b.begin(t, w)
+	w := registrationtest.NewWorld(t, bench)
+	a, b := registrationtest.NewComputer(t, bench, registrationtest.TPMB, "rsa2048"), registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
+	sb := b.Begin(t, w)
 	uhOfA := *b
-	uhOfA.u = a.u // the same scalar on another TPM
-	early := uhOfA.joinFor(t, w, sb, b.ekID(t, w), "Charles Babbage")
+	uhOfA.U = a.U // the same scalar on another TPM
+	early := uhOfA.JoinFor(t, w, sb, b.EKID(t, w), "Charles Babbage")
 	ch, err := w.Join(t.Context(), sb.ID, early)
 	must(t, err)
 
-	a.enrol(t, w, "Ada Lovelace")
+	a.Enrol(t, w, "Ada Lovelace")
 
-	_, err = w.Begin(t.Context(), a.beginRequest())
+	_, err = w.Begin(t.Context(), a.BeginRequest())
 	wantErr(t, err, registration.ErrEKRegistered)
 
 	// Its join was accepted before a was a member: the activation refuses, in
 	// the same transaction that would have made it a member.
-	_, err = w.Activate(t.Context(), sb.ID, mac(t, b.answer(t, ch), sb.ID))
+	_, err = w.Activate(t.Context(), sb.ID, registrationtest.MAC(t, b.Answer(t, ch), sb.ID))
 	wantErr(t, err, registration.ErrTagRegistered)
 	_, err = w.Member(t.Context(), sb.ID)
 	wantErr(t, err, registration.ErrNotFound)
 	_, err = w.Join(t.Context(), sb.ID, early)
 	wantErr(t, err, registration.ErrNotFound) // the session is used up
 
-	sb = b.begin(t, w)
-	_, err = w.Join(t.Context(), sb.ID, uhOfA.joinFor(t, w, sb, b.ekID(t, w), "Charles Babbage"))
+	sb = b.Begin(t, w)
+	_, err = w.Join(t.Context(), sb.ID, uhOfA.JoinFor(t, w, sb, b.EKID(t, w), "Charles Babbage"))
 	wantErr(t, err, registration.ErrTagRegistered)
 	keyOfA := *a
-	keyOfA.u, err = group.DeriveWalletSecret(make([]byte, 32), []byte("another wallet"))
+	keyOfA.U, err = group.DeriveWalletSecret(make([]byte, 32), []byte("another wallet"))
 	must(t, err)
-	_, err = w.Join(t.Context(), sb.ID, keyOfA.joinFor(t, w, sb, b.ekID(t, w), "Ada again"))
+	_, err = w.Join(t.Context(), sb.ID, keyOfA.JoinFor(t, w, sb, b.EKID(t, w), "Ada again"))
 	wantErr(t, err, registration.ErrTagRegistered)
-	b.enrol(t, w, "Charles Babbage")
+	b.Enrol(t, w, "Charles Babbage")
 }
 
 func TestSessionsEnd(t *testing.T) {
-	w := newWorld(t)
-	c := newComputer(t, tpmA, "rsa2048")
+	w := registrationtest.NewWorld(t, bench)
+	c := registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
 
 	t.Run("when their time is up before the join", func(t *testing.T) {
-		s := c.begin(t, w)
-		r := c.joinFor(t, w, s, c.ekID(t, w), "Ada")
-		w.clock.forward(registration.DefaultSession)
+		s := c.Begin(t, w)
+		r := c.JoinFor(t, w, s, c.EKID(t, w), "Ada")
+		w.Clock.Forward(registration.DefaultSession)
 		_, err := w.Join(t.Context(), s.ID, r)
 		wantErr(t, err, registration.ErrSessionExpired)
 	})
 	t.Run("when their time is up before the activation", func(t *testing.T) {
-		s := c.begin(t, w)
-		r := c.joinFor(t, w, s, c.ekID(t, w), "Ada")
+		s := c.Begin(t, w)
+		r := c.JoinFor(t, w, s, c.EKID(t, w), "Ada")
 		ch, err := w.Join(t.Context(), s.ID, r)
 		must(t, err)
-		w.clock.forward(registration.DefaultSession)
+		w.Clock.Forward(registration.DefaultSession)
 		_, err = w.Join(t.Context(), s.ID, r)
 		wantErr(t, err, registration.ErrSessionExpired)
-		_, err = w.Activate(t.Context(), s.ID, mac(t, c.answer(t, ch), s.ID))
+		_, err = w.Activate(t.Context(), s.ID, registrationtest.MAC(t, c.Answer(t, ch), s.ID))
 		wantErr(t, err, registration.ErrSessionExpired)
 	})
 	t.Run("when the same TPM begins again", func(t *testing.T) {
-		s := c.begin(t, w)
-		r := c.joinFor(t, w, s, c.ekID(t, w), "Ada")
+		s := c.Begin(t, w)
+		r := c.JoinFor(t, w, s, c.EKID(t, w), "Ada")
 		ch, err := w.Join(t.Context(), s.ID, r)
 		must(t, err)
-		second := c.begin(t, w)
+		second := c.Begin(t, w)
 		if second.ID == s.ID || second.Nonce == s.Nonce {
 			t.Fatal("a nonce was given twice")
 		}
-		_, err = w.Activate(t.Context(), s.ID, mac(t, c.answer(t, ch), s.ID))
+		_, err = w.Activate(t.Context(), s.ID, registrationtest.MAC(t, c.Answer(t, ch), s.ID))
 		wantErr(t, err, registration.ErrNotFound)
 		_, err = w.Join(t.Context(), second.ID, r) // the old join, replayed
 		wantErr(t, err, registration.ErrJoinProof)
 	})
 	t.Run("and are swept away", func(t *testing.T) {
-		s := c.begin(t, w)
-		w.clock.forward(registration.DefaultSession + time.Minute)
-		newComputer(t, tpmB, "rsa2048").begin(t, w)
+		s := c.Begin(t, w)
+		w.Clock.Forward(registration.DefaultSession + time.Minute)
+		registrationtest.NewComputer(t, bench, registrationtest.TPMB, "rsa2048").Begin(t, w)
 		_, err := w.Activate(t.Context(), s.ID, make([]byte, 32))
 		wantErr(t, err, registration.ErrNotFound)
 	})
