@@ -37,6 +37,11 @@ func (m *Manager) Document(_ context.Context) (*SignedDocument, error) {
 		return d, nil
 	}
 	d, err := m.sign(e, now)
+	if err != nil && m.doc != nil && m.doc.Epoch == e.Number {
+		// Old, but what it says still holds.
+		m.log.Error("group document not signed anew", "group", m.cfg.ID, "error", err)
+		return m.doc, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +67,7 @@ func (m *Manager) sign(e groupdoc.Epoch, now time.Time) (*SignedDocument, error)
 		IssuedAt:       issued,
 	}, m.cfg.Signer, m.cfg.Chain)
 	if err != nil {
-		return nil, fmt.Errorf("registration: document: %w", err)
+		return nil, fmt.Errorf("%w: document: %w", ErrUnavailable, err)
 	}
 	doc, err := groupdoc.Parse(m.cfg.Root, jws, issued)
 	if err != nil {

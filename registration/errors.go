@@ -49,7 +49,8 @@ var (
 	ErrEpoch = errors.New("registration: no epoch at this time")
 	// ErrOtherGroup: the register belongs to another group or schedule.
 	ErrOtherGroup = errors.New("registration: the register is another group's")
-	// ErrUnavailable: the store could not answer; repeat the request.
+	// ErrUnavailable: the store could not answer, or the signing key; repeat
+	// the request.
 	ErrUnavailable = errors.New("registration: unavailable")
 )
 

@@ -3,9 +3,12 @@ package registration_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"encoding/json"
 	"errors"
+	"io"
 	"reflect"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -221,6 +224,39 @@ func TestTheDocumentFollowsTheEpoch(t *testing.T) {
 	w.Clock.Forward(-30 * length)
 	_, err = w.Document(t.Context())
 	wantErr(t, err, registration.ErrEpoch)
+}
+
+// token is the manager's key on a token that can fail.
+type token struct {
+	crypto.Signer
+	gone atomic.Bool
+}
+
+func (k *token) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if k.gone.Load() {
+		return nil, errors.New("token removed")
+	}
+	return k.Signer.Sign(r, digest, opts)
+}
+
+func TestATokenThatIsGoneForAWhile(t *testing.T) {
+	k := &token{}
+	w := registrationtest.NewWorld(t, bench, func(c *registration.Config) { k.Signer, c.Signer = c.Signer, k })
+	k.gone.Store(true)
+	w.Clock.Forward(registrationtest.EpochLength - 2*time.Hour) // past a document's age, in the same epoch
+	old, err := w.Document(t.Context())
+	must(t, err)
+	must(t, w.Ready(t.Context()))
+	w.Clock.Forward(2 * time.Hour) // the next epoch needs the token
+	_, err = w.Document(t.Context())
+	wantErr(t, err, registration.ErrUnavailable)
+	wantErr(t, w.Ready(t.Context()), registration.ErrUnavailable)
+	k.gone.Store(false)
+	fresh, err := w.Document(t.Context())
+	must(t, err)
+	if old.Epoch != 7 || fresh.Epoch != 8 {
+		t.Fatalf("epochs %d and %d", old.Epoch, fresh.Epoch)
+	}
 }
 
 func TestAManagerRefusesPartsThatDoNotBelongTogether(t *testing.T) {

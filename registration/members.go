@@ -83,7 +83,7 @@ func (m *Manager) Identify(ctx context.Context, opening []byte) ([]byte, error) 
 		KeyPublic: t.KeyPublic, Nonce: t.Nonce, Join: t.Join, JoinedAt: row.JoinedAt.Truncate(time.Second),
 	}, m.cfg.Signer, m.cfg.Chain)
 	if err != nil {
-		return nil, fmt.Errorf("registration: statement: %w", err)
+		return nil, fmt.Errorf("%w: statement: %w", ErrUnavailable, err)
 	}
 	m.log.Warn("member identified after an opening", "member", enrol.ID(row.ID))
 	return jws, nil
