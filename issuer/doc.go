@@ -20,8 +20,8 @@
 //  4. Only after that is durable does the token sign blinded messages. RSA is
 //     deterministic: a retry signs again and gets the same bytes, so the
 //     signatures are not stored.
-//  5. Each signature is checked against the message before it leaves: one
-//     wrong signature out of a faulty CRT gives the key away.
+//  5. A signature leaves the signer only if it verifies against the message
+//     (see [BlindSigner]): one wrong signature gives the key away.
 //
 // A receipt is made before step 3 and recorded with it, because an ECDSA
 // signature differs each time and a repeated request must get the same bytes;

@@ -32,9 +32,6 @@ var (
 	// ErrUnavailable: token or store can't answer now. The operation may be
 	// recorded: repeat the request unchanged.
 	ErrUnavailable = errors.New("issuer: unavailable")
-	// ErrFaulty: the token gave a signature that does not verify. It was not
-	// released. Operators look at the token before anything else is signed.
-	ErrFaulty = errors.New("issuer: signer gave a wrong signature")
 )
 
 // DoubleSpendError is a refusal with its evidence. It matches ErrDoubleSpend.

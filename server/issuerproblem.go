@@ -54,12 +54,9 @@ func issuerProblem(err error) *Problem {
 			Members: map[string]any{"op": id64(double.Op), "conflict": double.Proof},
 		}
 	}
-	switch {
-	case errors.Is(err, issuer.ErrFaulty):
-		// Before anything else: a wrong signature must wake somebody up.
-		return NewProblem(http.StatusInternalServerError, CodeInternal,
-			"the bank could not sign; what was recorded stays yours, repeat the request unchanged")
-	case errors.Is(err, issuer.ErrUnavailable):
+	// Before the refusals: what stands behind an unavailable token or store
+	// may look like one, and a client would give up money that is recorded.
+	if errors.Is(err, issuer.ErrUnavailable) {
 		return &Problem{Status: http.StatusServiceUnavailable, Code: CodeUnavailable, RetryAfter: time.Second,
 			Detail: "the bank can't answer now; repeat the request unchanged", Cause: err}
 	}
