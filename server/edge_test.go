@@ -219,3 +219,17 @@ func TestBodiesOfUnknownLengthAreReadWhole(t *testing.T) {
 		}
 	}
 }
+
+func TestStrangersCanNotMakeUpMetrics(t *testing.T) {
+	h := newTestEdge(t, nil)
+	for _, path := range []string{"/made/up", "/thing", "/thing/made-up", "/thingy", "/", "//", "/%2e%2e/x"} {
+		for _, method := range []string{"GET", "POST", "MADEUP"} {
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, nil))
+		}
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	if body := strings.ToLower(rec.Body.String()); strings.Contains(body, "made") || strings.Contains(body, "thingy") {
+		t.Errorf("a path or method of a stranger's is a label:\n%s", rec.Body)
+	}
+}

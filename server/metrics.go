@@ -2,6 +2,7 @@ package server
 
 import (
 	"log/slog"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -52,6 +53,9 @@ func observe(log *slog.Logger, m *metrics) echo.MiddlewareFunc {
 				name = c.Request().Method + " " + c.Path()
 			}
 			status := c.Response().Status
+			if status == http.StatusMethodNotAllowed {
+				name = "unknown" // strangers choose methods too
+			}
 			code, _ := c.Get(codeKey).(Code)
 			if m != nil {
 				m.requests.WithLabelValues(name, strconv.Itoa(status), string(code)).Inc()

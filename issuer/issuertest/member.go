@@ -1,0 +1,90 @@
+package issuertest
+
+import (
+	"context"
+	"crypto/rand"
+	"testing"
+
+	"github.com/google/go-tpm/tpm2/transport/simulator"
+	"github.com/speciecash/specie/attest"
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/tpm"
+)
+
+// Member is a member of the house's group. His key is in a TPM: Google's
+// in-process one, of which a process has one.
+type Member struct {
+	*group.Member
+	Key   *tpm.GroupKey
+	Join  *group.Join
+	house *House
+}
+
+// openTPM returns the process's TPM. The caller holds building.
+func (h *House) openTPM(t testing.TB) *tpm.Device {
+	t.Helper()
+	if h.tpm == nil {
+		h.tpm = tpm.New(must(simulator.OpenSimulator())(t))
+		closeToken := building.close
+		building.close = func() {
+			_ = h.tpm.Close()
+			closeToken()
+		}
+	}
+	return h.tpm
+}
+
+// Admit makes a group key in the TPM and admits its owner to the group.
+func (h *House) Admit(t testing.TB) *Member {
+	t.Helper()
+	building.Lock()
+	defer building.Unlock()
+	ctx := context.Background()
+	device := h.openTPM(t)
+	auth := tpm.Auth("auth value of a test")
+	blob := must(device.CreateGroupKey(ctx, attest.GroupKeyTemplate(), auth))(t)
+	m := &Member{Key: must(device.LoadGroupKey(ctx, blob, auth))(t), house: h}
+	t.Cleanup(func() { _ = m.Key.Close() })
+
+	params := h.Document(t).Parameters()
+	jc := group.JoinContext{KeyName: m.Key.Name(), EK: [32]byte{2}, Form: [32]byte{3}}
+	if _, err := rand.Read(jc.Nonce[:]); err != nil {
+		t.Fatal(err)
+	}
+	secret := make([]byte, 32)
+	if _, err := rand.Read(secret); err != nil {
+		t.Fatal(err)
+	}
+	u := must(group.DeriveWalletSecret(secret, jc.KeyName))(t)
+	m.Join = must(group.NewJoin(ctx, params, m.Key, m.Key.Point(), u, jc))(t)
+	credential := must(h.Issuer.Issue(m.Join.F, m.Join.Uh, h.Contents.Current.Number))(t)
+	m.Member = must(group.NewMember(params, m.Join.F.Bytes(), u, credential))(t)
+	return m
+}
+
+// PrepareBound makes coins bound to the member's TPM, to be of the given
+// values.
+func (p *Purse) PrepareBound(t testing.TB, m *Member, values ...coin.Amount) *Batch {
+	t.Helper()
+	b := &Batch{}
+	for _, value := range values {
+		d := p.house.Key(t, coin.Bound, value)
+		i := p.next.Add(1)
+		nonce := must(coin.BoundNonce(p.seed, BankID, d.KeyID, i))(t)
+		tag := must(group.CoinTag(t.Context(), m.Key, nonce))(t)
+		b.add(t, must(coin.NewPlanchet(p.seed, BankID, d, i, coin.BoundOwner(nonce, tag)))(t))
+	}
+	return b
+}
+
+// AuthoriseBound authorises a spend in which m owns the bound coins.
+func (p *Purse) AuthoriseBound(t testing.TB, m *Member, s coin.Spend) (*coin.Spend, *coin.Authorisation) {
+	t.Helper()
+	s.Group = p.house.Document(t).GroupID()
+	spend := must(coin.NewSpend(s))(t)
+	a := &coin.Authorisation{Bearer: must(spend.SignBearer(p.OwnerKey))(t)}
+	presentation := must(m.Present(t.Context(), m.Key, spend.Frame(), must(coin.Claims(spend.BoundClaims()))(t)))(t)
+	a.Presentation = presentation.Bytes()
+	return spend, a
+}
