@@ -1,0 +1,149 @@
+package officer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/speciecash/specie/ceremony/paper"
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/trust"
+)
+
+const maxShareFile = 4 << 10
+
+// Combine verifies all n dealings, decrypts the shares dealt to this officer,
+// checks each against its dealer's commitments, and keeps their sum as
+// ShareFile, encrypted to himself. It returns the public outcome, whose
+// payload ([groupdoc.Supervision.Marshal]) every officer gets byte for byte
+// the same and signs with Sign.
+//
+// Errors: ErrDealing if the dealings do not fit together or one is missing;
+// group.ErrShare, naming the dealer who sent a wrong share.
+func (o *Officer) Combine(root *trust.Root, groupID string, dealings [][]byte, at time.Time) (*groupdoc.Supervision, error) {
+	if err := trust.CheckID(groupID); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(o.dir, ShareFile(groupID))
+	if err := paper.Free(path); err != nil {
+		return nil, err
+	}
+	all, err := o.readDealings(root, groupID, dealings, at)
+	if err != nil {
+		return nil, err
+	}
+	officers := all[0].doc.Officers
+	index, err := o.indexIn(officers)
+	if err != nil {
+		return nil, err
+	}
+	public := make([]*group.Dealing, len(all))
+	received := make([]*group.Share, len(all))
+	for i, d := range all {
+		public[i] = d.dealing
+		if received[i], err = o.openShare(d.doc.Shares[index-1], groupID, d.doc.Dealer); err != nil {
+			return nil, fmt.Errorf("share from %s: %w", d.doc.Dealer, err)
+		}
+	}
+	key, err := group.CombineDealings(groupID, public)
+	if err != nil {
+		return nil, err
+	}
+	share, err := group.CombineShares(key, index, public, received)
+	if err != nil {
+		return nil, err
+	}
+	s := &groupdoc.Supervision{Group: groupID, Key: *key}
+	for i, c := range officers {
+		s.Supervisors = append(s.Supervisors, groupdoc.Supervisor{Index: i + 1, ID: c.ID})
+	}
+	box, err := sealShare(shareJSON{Version: 1, Group: groupID, To: o.ID, Share: share.Bytes()}, o.identity.Recipient().String())
+	if err != nil {
+		return nil, err
+	}
+	return s, paper.Write(path, box, paper.Secret)
+}
+
+// readDealings returns the dealings by ascending dealer: one of each officer,
+// all for the same officers, group and threshold.
+func (o *Officer) readDealings(root *trust.Root, groupID string, dealings [][]byte, at time.Time) ([]*dealt, error) {
+	var all []*dealt
+	seen := make(map[int]*dealt)
+	for _, jws := range dealings {
+		d, err := parseDealing(root, jws, at)
+		if err != nil {
+			return nil, err
+		}
+		if d.doc.Group != groupID {
+			return nil, fmt.Errorf("%w: %s dealt for group %s", ErrDealing, d.doc.Dealer, d.doc.Group)
+		}
+		if len(seen) > 0 && d.plan() != all[0].plan() {
+			return nil, fmt.Errorf("%w: %s and %s dealt to other officers or with another threshold",
+				ErrDealing, all[0].doc.Dealer, d.doc.Dealer)
+		}
+		if seen[d.dealing.Dealer] != nil {
+			return nil, fmt.Errorf("%w: two dealings of %s", ErrDealing, d.doc.Dealer)
+		}
+		seen[d.dealing.Dealer] = d
+		all = append(all, d)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%w: none given", ErrDealing)
+	}
+	for i, c := range all[0].doc.Officers {
+		if seen[i+1] == nil {
+			return nil, fmt.Errorf("%w: none of %s", ErrDealing, c.ID)
+		}
+		all[i] = seen[i+1]
+	}
+	return all, nil
+}
+
+// Share decrypts the officer's share for a group. fs.ErrNotExist says that he
+// has none.
+func (o *Officer) Share(groupID string) (*group.Share, error) {
+	if err := trust.CheckID(groupID); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(o.dir, ShareFile(groupID))
+	box, err := paper.ReadSecret(path, maxShareFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s has no share for %s: %w", o.ID, groupID, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	share, err := o.openShare(box, groupID, "")
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return share, nil
+}
+
+// Sign signs a supervision payload as one of its supervisors. He signs only
+// what his own share fits: with ErrForeign or group.ErrShare it is another
+// ceremony's outcome, or somebody changed it on the way.
+func (o *Officer) Sign(root *trust.Root, payload []byte, at time.Time) ([]byte, error) {
+	chain, err := o.chain(root, at)
+	if err != nil {
+		return nil, err
+	}
+	s, err := groupdoc.ReadSupervision(payload)
+	if err != nil {
+		return nil, err
+	}
+	share, err := o.Share(s.Group)
+	if err != nil {
+		return nil, err
+	}
+	if s.IndexOf(o.ID) != share.Index {
+		return nil, fmt.Errorf("%w: the payload gives %s index %d", ErrForeign, o.ID, s.IndexOf(o.ID))
+	}
+	if err := s.Key.CheckShare(share); err != nil {
+		return nil, err
+	}
+	return groupdoc.SignSupervision(payload, o.signer, chain)
+}
