@@ -58,11 +58,8 @@ func ReadPassphrase(path string) (Passphrase, error) {
 	return p, nil
 }
 
-// String keeps the passphrase out of logs.
-func (Passphrase) String() string { return "[redacted]" }
-
-// GoString keeps the passphrase out of %#v.
-func (Passphrase) GoString() string { return "[redacted]" }
+// Format prints [redacted] whatever the verb.
+func (Passphrase) Format(f fmt.State, _ rune) { fmt.Fprint(f, "[redacted]") }
 
 // Officer is one supervisor with his private keys at hand.
 type Officer struct {
@@ -72,11 +69,8 @@ type Officer struct {
 	identity *age.X25519Identity
 }
 
-// String keeps the keys out of logs.
-func (o *Officer) String() string { return "officer " + o.ID }
-
-// GoString keeps the keys out of %#v.
-func (o *Officer) GoString() string { return o.String() }
+// Format prints who it is and no key, whatever the verb.
+func (o *Officer) Format(f fmt.State, _ rune) { fmt.Fprint(f, "officer "+o.ID) }
 
 type keyJSON struct {
 	Version  int          `json:"v"`

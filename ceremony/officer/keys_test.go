@@ -117,8 +117,8 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	o := must(Create(t.TempDir(), "ALICE", nil))(t)
 	p := passphrase(t, "correct horse")
 	for _, text := range []string{
-		fmt.Sprintf("%v %+v %#v %s", o, o, o, o),
-		fmt.Sprintf("%v %+v %#v %s", p, p, p, p), fmt.Sprintf("%v %+v %#v", *p, *p, *p),
+		fmt.Sprintf("%v %+v %#v %s %x", o, o, o, o, o),
+		fmt.Sprintf("%v %+v %#v %s", p, p, p, p), fmt.Sprintf("%v %+v %#v %d", *p, *p, *p, *p),
 	} {
 		if bytes.Contains([]byte(text), []byte("AGE-SECRET")) || bytes.Contains([]byte(text), []byte("horse")) ||
 			bytes.Contains([]byte(text), []byte(o.signer.D.String())) {

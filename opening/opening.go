@@ -1,0 +1,164 @@
+package opening
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/trust"
+	"github.com/speciecash/specie/trust/strictjson"
+)
+
+// MaxOpening bounds an opening or evidence file, in bytes.
+const MaxOpening = MaxCase + 2*trust.MaxJWS + 256<<10
+
+// Opening is a case with everything that is needed to see which tag it opens
+// to: documents and the supervisors' parts.
+type Opening struct {
+	Case *Case
+	// KeysetJWS and GroupJWS are the documents that the case is judged by.
+	KeysetJWS, GroupJWS []byte
+	// Parts are the supervisors'. All are verified; at least k are needed.
+	Parts []*group.PartialOpening
+}
+
+// openingJSON is also the form of Evidence, which has a statement.
+type openingJSON struct {
+	Version   int         `json:"v"`
+	Case      *caseJSON   `json:"case"`
+	Keyset    string      `json:"keyset"`
+	Group     string      `json:"group"`
+	Parts     []base64url `json:"parts"`
+	Statement string      `json:"statement,omitempty"`
+}
+
+// Finding is what an opening shows.
+type Finding struct {
+	Case  *Case
+	Group *groupdoc.Document
+	// Tag is the signer's F, 33 bytes.
+	Tag [33]byte
+	// Supervisors are the ids of those whose parts it rests on.
+	Supervisors []string
+}
+
+// Combine verifies the case and every part and puts the opening together.
+// Errors: those of Case.Verify, group.ErrQuorum with fewer than k different
+// parts, group.ErrPartial for one whose proof fails, ErrForeign for one about
+// something else.
+func Combine(p *Papers, c *Case, parts []*Part) (*Opening, *Finding, error) {
+	o := &Opening{Case: c, KeysetJWS: p.keysetJWS, GroupJWS: p.groupJWS}
+	digest := c.Digest()
+	for _, part := range parts {
+		if part.Group != p.Group.ID {
+			return nil, nil, fmt.Errorf("part %d: %w: group %s", part.Partial.Index, ErrForeign, part.Group)
+		}
+		if part.Case != digest {
+			return nil, nil, fmt.Errorf("part %d: %w: another case", part.Partial.Index, ErrForeign)
+		}
+		o.Parts = append(o.Parts, part.Partial)
+	}
+	f, err := o.find(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	return o, f, nil
+}
+
+// Verify checks the opening from the root alone, documents judged at the
+// given time, and says which tag it opens to.
+func (o *Opening) Verify(root *trust.Root, at time.Time) (*Finding, error) {
+	p, err := ReadPapers(root, o.KeysetJWS, o.GroupJWS, at)
+	if err != nil {
+		return nil, err
+	}
+	return o.find(p)
+}
+
+func (o *Opening) find(p *Papers) (*Finding, error) {
+	if err := o.Case.Verify(p); err != nil {
+		return nil, err
+	}
+	v, err := p.groupVerifier(o.Case)
+	if err != nil {
+		return nil, err
+	}
+	item, err := o.Case.item()
+	if err != nil {
+		return nil, err
+	}
+	key := &p.Group.Supervision.Key
+	tag, err := group.CombineOpening(v, key, item, o.Parts)
+	if err != nil {
+		return nil, err
+	}
+	f := &Finding{Case: o.Case, Group: p.Group, Tag: tag}
+	for _, s := range p.Group.Supervision.Supervisors {
+		for _, part := range o.Parts {
+			if part.Index == s.Index {
+				f.Supervisors = append(f.Supervisors, s.ID)
+				break
+			}
+		}
+	}
+	return f, nil
+}
+
+// Marshal returns the opening's file.
+func (o *Opening) Marshal() ([]byte, error) { return o.marshal(nil) }
+
+func (o *Opening) marshal(statement []byte) ([]byte, error) {
+	c, err := o.Case.json()
+	if err != nil {
+		return nil, err
+	}
+	j := openingJSON{Version: 1, Case: c, Keyset: string(o.KeysetJWS), Group: string(o.GroupJWS), Statement: string(statement)}
+	for _, part := range o.Parts {
+		j.Parts = append(j.Parts, part.Bytes())
+	}
+	out, err := json.Marshal(j)
+	if err != nil {
+		return nil, fmt.Errorf("opening: %w", err)
+	}
+	return out, nil
+}
+
+// ParseOpening reads an opening's file. It verifies nothing but the form.
+func ParseOpening(data []byte) (*Opening, error) {
+	o, statement, err := parse(data)
+	if err != nil {
+		return nil, err
+	}
+	if statement != nil {
+		return nil, fmt.Errorf("%w: evidence, not an opening", ErrMalformed)
+	}
+	return o, nil
+}
+
+func parse(data []byte) (*Opening, []byte, error) {
+	var j openingJSON
+	if err := strictjson.Unmarshal(data, MaxOpening, &j); err != nil {
+		return nil, nil, fmt.Errorf("%w: %v", ErrMalformed, err)
+	}
+	if j.Version != 1 || j.Case == nil || len(j.Parts) > group.MaxSupervisors {
+		return nil, nil, fmt.Errorf("%w: not an opening of version 1", ErrMalformed)
+	}
+	c, err := j.Case.parse()
+	if err != nil {
+		return nil, nil, err
+	}
+	o := &Opening{Case: c, KeysetJWS: []byte(j.Keyset), GroupJWS: []byte(j.Group)}
+	for i, b := range j.Parts {
+		part, err := group.ParsePartialOpening(b)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%w: part %d: %w", ErrMalformed, i+1, err)
+		}
+		o.Parts = append(o.Parts, part)
+	}
+	if j.Statement == "" {
+		return o, nil, nil
+	}
+	return o, []byte(j.Statement), nil
+}

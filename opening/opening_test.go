@@ -1,0 +1,364 @@
+package opening_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/groupdoc/groupdoctest"
+	"github.com/speciecash/specie/opening"
+	"github.com/speciecash/specie/trust"
+)
+
+// parts lets supervisors (index 1 …) each do his part from the case's file.
+func (w *world) parts(t testing.TB, c *opening.Case, indices ...int) []*opening.Part {
+	t.Helper()
+	file := must(c.Marshal())(t)
+	var out []*opening.Part
+	for _, i := range indices {
+		read := must(opening.ParseCase(file))(t)
+		part := must(opening.Partial(w.papers(t), read, w.Shares[i-1]))(t)
+		out = append(out, must(opening.ParsePart(must(part.Marshal())(t)))(t))
+	}
+	return out
+}
+
+func TestTwoSupervisorsNameTheDoubleSpender(t *testing.T) {
+	w := newWorld(t)
+	w.admit(t)
+	thief := w.admit(t)
+	c := w.doubleSpend(t, thief)
+	o, f, err := opening.Combine(w.papers(t), c, w.parts(t, c, 3, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Tag != thief.join.F.Bytes() {
+		t.Error("the opening names another tag")
+	}
+	if !slices.Equal(f.Supervisors, []string{"OFFICER1", "OFFICER3"}) {
+		t.Errorf("supervisors %v", f.Supervisors)
+	}
+
+	o = must(opening.ParseOpening(must(o.Marshal())(t)))(t)
+	if again := must(o.Verify(w.Root, now))(t); again.Tag != f.Tag {
+		t.Error("the manager reads another tag out of the file")
+	}
+	e, _, err := opening.Attach(w.Root, o, w.statement(t, thief, nil), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e = must(opening.ParseEvidence(must(e.Marshal())(t)))(t)
+	v := must(e.Verify(w.Root, now))(t)
+	if v.Member.Name != "Eva Example" || v.Member.ID != "m-17" || v.Member.Tag != thief.join.F.Bytes() || v.Member.EK != thief.jc.EK {
+		t.Errorf("verdict on %+v", v.Member)
+	}
+}
+
+func TestOneSupervisorAloneIsRefused(t *testing.T) {
+	w := newWorld(t)
+	c := w.doubleSpend(t, w.admit(t))
+	one := w.parts(t, c, 2)
+	for name, parts := range map[string][]*opening.Part{"one part": one, "one part twice": append(one, one[0]), "none": nil} {
+		if _, _, err := opening.Combine(w.papers(t), c, parts); !errors.Is(err, group.ErrQuorum) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAPartThatIsNotOfThisCaseIsRefused(t *testing.T) {
+	w := newWorld(t)
+	m := w.admit(t)
+	c := w.doubleSpend(t, m)
+	another := w.parts(t, w.doubleSpend(t, m), 2)[0]
+	good := w.parts(t, c, 1)[0]
+	relabelled := *another
+	relabelled.Case = c.Digest()
+	otherGroup := *another
+	otherGroup.Group = "OTHERGROUP"
+	flipped := w.parts(t, c, 2)[0]
+	b := flipped.Partial.Bytes()
+	b[97] ^= 1
+	flipped.Partial = must(group.ParsePartialOpening(b))(t)
+	renumbered := w.parts(t, c, 2)[0]
+	renumbered.Partial.Index = 3
+	tests := []struct {
+		name string
+		part *opening.Part
+		want error
+	}{
+		{"another case's", another, opening.ErrForeign},
+		{"another case's under this one's label", &relabelled, group.ErrPartial},
+		{"another group's", &otherGroup, opening.ErrForeign},
+		{"a bit flipped", flipped, group.ErrPartial},
+		{"in another supervisor's name", renumbered, group.ErrPartial},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, _, err := opening.Combine(w.papers(t), c, []*opening.Part{good, tt.part}); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestASupervisorRefusesWhatIsNoDoubleSpend(t *testing.T) {
+	w := newWorld(t)
+	m, other := w.admit(t), w.admit(t)
+	bound, second, foreign := m.coin(t, w), m.coin(t, w), other.coin(t, w)
+	_, owner, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bearer := w.mint(t, coin.Bearer, coin.Owner(owner.Public().(ed25519.PublicKey)))
+	first := w.pay(t, m, 1, nil, bound)
+	mixed := w.pay(t, m, 2, owner, bound, bearer)
+
+	resent := first // the same payment, written again with another time
+	s := *first.Spend
+	s.IssuedAt += 60
+	resent.Spend = must(coin.NewSpend(s))(t)
+	resent.Authorisation = w.authorise(t, m, nil, resent.Spend)
+
+	unsigned := w.pay(t, m, 3, nil, bound)
+	unsigned.Authorisation = &coin.Authorisation{Presentation: first.Authorisation.Presentation}
+
+	forged := bound
+	forged.Signature = bytes.Clone(bound.Signature)
+	forged.Signature[9] ^= 1
+
+	stolen := w.pay(t, m, 4, nil, second)
+	stolen.Coins = []coin.Coin{foreign}
+
+	tests := []struct {
+		name   string
+		coin   coin.Coin
+		spends [2]opening.Spend
+		want   error
+	}{
+		{"the same spend twice", bound, [2]opening.Spend{first, first}, opening.ErrNoCase},
+		{"one payment sent again", bound, [2]opening.Spend{first, resent}, opening.ErrNoCase},
+		{"the coin is in one spend only", bound, [2]opening.Spend{first, w.pay(t, m, 5, nil, second)}, opening.ErrNoCase},
+		{"the coin is in neither", second, [2]opening.Spend{first, w.pay(t, m, 5, nil, bound)}, opening.ErrNoCase},
+		{"a bearer coin beside bound ones", bearer, [2]opening.Spend{mixed, w.pay(t, m, 3, owner, bearer)}, opening.ErrNoCase},
+		{"bearer coins only", bearer, [2]opening.Spend{w.pay(t, m, 1, owner, bearer), w.pay(t, m, 3, owner, bearer)}, opening.ErrNoCase},
+		{"a presentation copied from the first spend", bound, [2]opening.Spend{first, unsigned}, coin.ErrBinding},
+		{"an earlier spend that nobody authorised", bound, [2]opening.Spend{unsigned, first}, coin.ErrBinding},
+		{"a coin that the bank never signed", forged, [2]opening.Spend{w.pay(t, m, 1, nil, forged), w.pay(t, m, 2, nil, forged)}, coin.ErrCoinSignature},
+		{"somebody else's coin put into a payment", foreign, [2]opening.Spend{w.pay(t, other, 1, nil, foreign), stolen}, coin.ErrBinding},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := &opening.Case{Bank: bankID, CoinID: tt.coin.ID(), Spends: tt.spends}
+			if _, err := opening.Partial(w.papers(t), c, w.Shares[0]); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestALeakedKeyConvictsNobody(t *testing.T) {
+	w := newWorld(t)
+	m := w.admit(t)
+	c := w.doubleSpend(t, m)
+	f := m.key.f.Bytes()
+	w.Contents.Leaked = [][]byte{f[:]}
+	w.groupJWS = w.Sign(t)
+	if _, err := opening.Partial(w.papers(t), c, w.Shares[0]); !errors.Is(err, group.ErrLeaked) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnEpochThatWasNeverAnnouncedIsRefused(t *testing.T) {
+	w := newWorld(t)
+	c := w.doubleSpend(t, w.admit(t))
+	earlier := w.Contents.Current
+	earlier.Number = 5
+	w.Contents.Current = earlier
+	w.Contents.Next.Number = 6
+	w.groupJWS = w.Sign(t)
+	if _, err := opening.Partial(w.papers(t), c, w.Shares[0]); !errors.Is(err, group.ErrEpoch) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAPaymentOfAPastEpochIsOpened(t *testing.T) {
+	w := newWorld(t)
+	m := w.admit(t)
+	c := w.doubleSpend(t, m)
+	w.Contents.Current.Number = 40
+	w.Contents.Next.Number = 41
+	w.groupJWS = w.Sign(t)
+	if _, f, err := opening.Combine(w.papers(t), c, w.parts(t, c, 1, 2)); err != nil || f.Tag != m.join.F.Bytes() {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDocumentsOfAnotherRootAreRefused(t *testing.T) {
+	w, other := newWorld(t), newWorld(t)
+	if _, err := opening.ReadPapers(w.Root, w.keysetJWS, other.groupJWS, now); !errors.Is(err, trust.ErrChain) {
+		t.Errorf("group document: %v", err)
+	}
+	if _, err := opening.ReadPapers(w.Root, other.keysetJWS, w.groupJWS, now); !errors.Is(err, trust.ErrChain) {
+		t.Errorf("keyset: %v", err)
+	}
+	c := w.doubleSpend(t, w.admit(t))
+	o, _, err := opening.Combine(w.papers(t), c, w.parts(t, c, 1, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Verify(other.Root, now); !errors.Is(err, trust.ErrChain) {
+		t.Errorf("opening: %v", err)
+	}
+	foreign := &opening.Case{Bank: c.Bank, CoinID: c.CoinID, Spends: c.Spends}
+	if _, err := opening.Partial(other.papers(t), foreign, other.Shares[0]); err == nil {
+		t.Error("a case of another bank and group was opened")
+	}
+	if _, err := opening.Partial(w.papers(t), c, other.Shares[0]); !errors.Is(err, group.ErrShare) {
+		t.Errorf("a share of another group: %v", err)
+	}
+}
+
+func TestTheStatementMustBeAboutTheOpenedMember(t *testing.T) {
+	w := newWorld(t)
+	thief, innocent := w.admit(t), w.admit(t)
+	c := w.doubleSpend(t, thief)
+	o, _, err := opening.Combine(w.papers(t), c, w.parts(t, c, 1, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lie := func(change func(map[string]any)) []byte { return w.statement(t, thief, change) }
+	asManager := func(j map[string]any) { j["group"] = "OTHERGROUP" }
+	tag := w.statement(t, innocent, nil)
+	innocentJoin := func(j map[string]any) {
+		var theirs map[string]any
+		w.statement(t, innocent, func(i map[string]any) { theirs = i })
+		j["join"], j["nonce"] = theirs["join"], theirs["nonce"]
+	}
+	unsigned := lie(nil)
+	unsigned[len(unsigned)-20] ^= 1
+	otherManager := w.Manager
+	w.Manager = w.Certify(t, trust.Name{Role: trust.RoleGroup, ID: "OTHERGROUP"}, now)
+	byAnother := w.statement(t, thief, nil)
+	w.Manager = w.Certify(t, trust.Name{Role: trust.RoleSupervisor, ID: groupdoctest.Name}, now)
+	bySupervisor := w.statement(t, thief, nil)
+	w.Manager = otherManager
+	tests := []struct {
+		name      string
+		statement []byte
+		want      error
+	}{
+		{"about another member", tag, opening.ErrStatement},
+		{"with another member's transcript under this tag", lie(innocentJoin), opening.ErrStatement},
+		{"with another form than the one joined with", lie(func(j map[string]any) { j["form_digest"] = j["ek"] }), opening.ErrStatement},
+		{"with another endorsement key", lie(func(j map[string]any) { j["ek"] = j["form_digest"] }), opening.ErrStatement},
+		{"with another key name", lie(func(j map[string]any) { j["key_name"] = j["nonce"] }), opening.ErrStatement},
+		{"about another group", lie(asManager), opening.ErrForeign},
+		{"by another manager", byAnother, opening.ErrForeign},
+		{"by a supervisor", bySupervisor, trust.ErrRole},
+		{"with a broken signature", unsigned, nil},
+		{"without a transcript", lie(func(j map[string]any) { delete(j, "join") }), opening.ErrStatement},
+		{"with a short tag", lie(func(j map[string]any) { j["tag"] = "AAAA" }), opening.ErrMalformed},
+		{"the group document in its place", w.groupJWS, trust.ErrType},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, _, err := opening.Attach(w.Root, o, tt.statement, now)
+			if err == nil || tt.want != nil && !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestEvidenceAndOpeningAreToldApart(t *testing.T) {
+	w := newWorld(t)
+	thief := w.admit(t)
+	c := w.doubleSpend(t, thief)
+	o, _, err := opening.Combine(w.papers(t), c, w.parts(t, c, 1, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, _, err := opening.Attach(w.Root, o, w.statement(t, thief, nil), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := opening.ParseEvidence(must(o.Marshal())(t)); !errors.Is(err, opening.ErrMalformed) {
+		t.Errorf("an opening as evidence: %v", err)
+	}
+	if _, err := opening.ParseOpening(must(e.Marshal())(t)); !errors.Is(err, opening.ErrMalformed) {
+		t.Errorf("evidence as an opening: %v", err)
+	}
+}
+
+func TestFilesOfAnotherFormAreRefused(t *testing.T) {
+	w := newWorld(t)
+	c := w.doubleSpend(t, w.admit(t))
+	file := string(must(c.Marshal())(t))
+	part := string(must(w.parts(t, c, 1)[0].Marshal())(t))
+	caseFile := func(s string) error { _, err := opening.ParseCase([]byte(s)); return err }
+	partFile := func(s string) error { _, err := opening.ParsePart([]byte(s)); return err }
+	replace := func(s, old, new string) string {
+		out := bytes.Replace([]byte(s), []byte(old), []byte(new), 1)
+		if string(out) == s {
+			t.Fatalf("nothing to replace: %s", old)
+		}
+		return string(out)
+	}
+	tests := []struct {
+		name  string
+		parse func(string) error
+		file  string
+		want  error
+	}{
+		{"empty case", caseFile, "", opening.ErrMalformed},
+		{"case of another version", caseFile, replace(file, `"v":1`, `"v":2`), opening.ErrMalformed},
+		{"case with an unknown member", caseFile, replace(file, `"v":1`, `"v":1,"note":"x"`), opening.ErrMalformed},
+		{"case of one spend", caseFile, `{"v":1,"bank":"TESTBANK","coin_id":"` + string(bytes.Repeat([]byte("A"), 43)) + `","spends":[]}`, opening.ErrMalformed},
+		{"case of another bank's spends", caseFile, replace(file, `"bank":"TESTBANK"`, `"bank":"OTHERBANK"`), coin.ErrBank},
+		{"case larger than two spends", caseFile, file + string(bytes.Repeat([]byte(" "), opening.MaxCase)), opening.ErrMalformed},
+		{"part of another version", partFile, replace(part, `"v":1`, `"v":3`), opening.ErrMalformed},
+		{"part with a short proof", partFile, replace(part, `"partial":"`, `"partial":"AAAA`), opening.ErrMalformed},
+		{"part with a line break", partFile, replace(part, `"partial":"`, `"partial":"\n`), opening.ErrMalformed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := tt.parse(tt.file); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func FuzzParseOpening(f *testing.F) {
+	w := newWorld(f)
+	thief := w.admit(f)
+	c := w.doubleSpend(f, thief)
+	parts := w.parts(f, c, 1, 2)
+	o, _, err := opening.Combine(w.papers(f), c, parts)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(must(c.Marshal())(f))
+	f.Add(must(parts[0].Marshal())(f))
+	f.Add(must(o.Marshal())(f))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if c, err := opening.ParseCase(data); err == nil {
+			if _, err := c.Marshal(); err != nil {
+				t.Errorf("a case that was read can't be written: %v", err)
+			}
+		}
+		if p, err := opening.ParsePart(data); err == nil && p.Partial.Index == 0 && len(p.Partial.Bytes()) != group.PartialOpeningSize {
+			t.Error("a part of another size")
+		}
+		if o, err := opening.ParseOpening(data); err == nil {
+			if _, err := o.Marshal(); err != nil {
+				t.Errorf("an opening that was read can't be written: %v", err)
+			}
+		}
+	})
+}

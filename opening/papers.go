@@ -1,0 +1,57 @@
+package opening
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/trust"
+)
+
+// Papers are the public documents against which a case is judged, verified.
+type Papers struct {
+	Keyset *coin.Keyset
+	Group  *groupdoc.Document
+	root   *trust.Root
+	at     time.Time
+	// As they were read, to travel with the evidence.
+	keysetJWS, groupJWS []byte
+}
+
+// ReadPapers verifies a bank's keyset and a group document under the root at
+// the given time. Errors: those of coin.ParseKeyset and groupdoc.Parse.
+func ReadPapers(root *trust.Root, keysetJWS, groupJWS []byte, at time.Time) (*Papers, error) {
+	k, err := coin.ParseKeyset(root, keysetJWS, at)
+	if err != nil {
+		return nil, err
+	}
+	g, err := groupdoc.Parse(root, groupJWS, at)
+	if err != nil {
+		return nil, err
+	}
+	return &Papers{Keyset: k, Group: g, root: root, at: at, keysetJWS: keysetJWS, groupJWS: groupJWS}, nil
+}
+
+// groupVerifier accepts the epochs of a case's presentations, which may be
+// long past, but none that the manager has not announced. A claim made with a
+// leaked TPM scalar proves nothing about its member and is refused.
+func (p *Papers) groupVerifier(c *Case) (*group.Verifier, error) {
+	var epochs []uint64
+	for i, s := range c.Spends {
+		pres, err := group.ParsePresentation(s.Authorisation.Presentation)
+		if err != nil {
+			return nil, fmt.Errorf("spend %d: %w", i+1, err)
+		}
+		if pres.Epoch > p.Group.Current.Number+1 {
+			return nil, fmt.Errorf("spend %d: %w: %d, when epoch %d is current", i+1, group.ErrEpoch, pres.Epoch, p.Group.Current.Number)
+		}
+		epochs = append(epochs, pres.Epoch)
+	}
+	v, err := group.NewVerifier(p.Group.Parameters(), epochs...)
+	if err != nil {
+		return nil, err
+	}
+	return v.WithLeaked(p.Group.Leaked)
+}
