@@ -245,3 +245,21 @@ func (d *dealt) plan() [32]byte {
 	}
 	return frame.Digest(parts...)
 }
+
+// DealingInfo is what anybody may know of a dealing.
+type DealingInfo struct {
+	Group     string `json:"group"`
+	Threshold int    `json:"threshold"`
+	Dealer    string `json:"dealer"`
+	Officers  []Card `json:"officers"`
+}
+
+// InspectDealing verifies a dealing's signature and proofs, and tells what is
+// public in it.
+func InspectDealing(root *trust.Root, jws []byte, at time.Time) (*DealingInfo, error) {
+	d, err := parseDealing(root, jws, at)
+	if err != nil {
+		return nil, err
+	}
+	return &DealingInfo{Group: d.doc.Group, Threshold: d.doc.Threshold, Dealer: d.doc.Dealer, Officers: d.doc.Officers}, nil
+}

@@ -18,6 +18,10 @@ import (
 
 func TestOfficersGenerateOneKeyTogether(t *testing.T) {
 	p := newPanel(t, "CAROL", "ALICE", "BORIS")
+	info := must(InspectDealing(p.root, p.dealings[0], at))(t)
+	if info.Dealer != "CAROL" || info.Threshold != 2 || len(info.Officers) != 3 || info.Officers[0].ID != "ALICE" {
+		t.Errorf("dealing shows %+v", info)
+	}
 	var payload []byte
 	var signatures [][]byte
 	for i, o := range p.officers {
