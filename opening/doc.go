@@ -7,8 +7,8 @@
 //	Opening   the case, the documents, k parts: the tag    combined by anybody
 //	Evidence  an opening and the manager's statement       who it was
 //
-// It is pure: no network, no file, no clock. It imports coin, group, groupdoc,
-// trust and frame, and must never import hsm, a store, or registration: the manager
+// It is pure: no network, no file, no clock. It imports attest, coin, group,
+// groupdoc (with enrol), trust and frame, and must never import hsm, a store, or registration: the manager
 // signs statements, this package reads them.
 //
 // # Trust
@@ -19,10 +19,10 @@
 // A bank can't make up a case, having no owner's key, and can't have an honest
 // payer named by sending the same payment twice.
 //
-// An opening names a tag, F. That this F is a member's is shown by his own
-// join transcript in the manager's statement: it was made with the key of tag
-// F, for that endorsement key and that registration form. What the form said
-// rests on the manager's word.
+// An opening names a tag, F. Whose it is, his own join transcript in the
+// manager's statement shows: the TPM key of tag F signed that registration
+// form, name included, and that endorsement key. That the person behind the
+// form is who he said he was rests on what the manager checked.
 //
 // Documents are judged at the time that the caller gives; the spends' dates
 // play no part, for what was spent twice stays spent twice.

@@ -1,42 +1,15 @@
 package opening
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/trust"
-	"github.com/speciecash/specie/trust/strictjson"
 )
-
-// maxStatement bounds a member statement's payload, in bytes.
-const maxStatement = 16 << 10
-
-// Member is what the group manager states about the member with a tag.
-type Member struct {
-	Group    string // the manager's id
-	ID       string // the member's id in his register
-	Name     string // as registered; the manager's word
-	Tag      [33]byte
-	EK       [32]byte // SHA-256 of the endorsement key's SubjectPublicKeyInfo
-	JoinedAt time.Time
-}
-
-// statementJSON is the payload of a trust.TypMember document. Tag, nonce and
-// the rest of the transcript are what the member himself signed with his TPM.
-type statementJSON struct {
-	Group      string    `json:"group"`
-	Member     string    `json:"member"`
-	Name       string    `json:"name"`
-	Tag        base64url `json:"tag"`
-	Uh         base64url `json:"uh"`
-	EK         base64url `json:"ek"`
-	KeyName    base64url `json:"key_name"`
-	Nonce      base64url `json:"nonce"`
-	FormDigest base64url `json:"form_digest"`
-	Join       base64url `json:"join"`
-	JoinedAt   time.Time `json:"joined_at"`
-}
 
 // Evidence is an opening with the manager's statement about the tag.
 type Evidence struct {
@@ -47,7 +20,7 @@ type Evidence struct {
 // Verdict is what verified evidence shows.
 type Verdict struct {
 	Finding
-	Member Member
+	Member *enrol.Member
 }
 
 // Attach makes evidence of an opening and a statement, and verifies it.
@@ -77,51 +50,40 @@ func ParseEvidence(data []byte) (*Evidence, error) {
 
 // Verify checks everything from the root alone, documents judged at the given
 // time: the opening, that the group's own manager signed the statement, and
-// that the join transcript in it was made in this group with the key of the
-// opened tag. Errors: those of Opening.Verify, ErrStatement, ErrForeign.
+// that the registration form in it was joined with in this group by the TPM
+// key of the opened tag, a key of the group's class. Errors: those of
+// Opening.Verify, ErrStatement.
 func (e *Evidence) Verify(root *trust.Root, at time.Time) (*Verdict, error) {
 	f, err := e.Opening.Verify(root, at)
 	if err != nil {
 		return nil, err
 	}
-	doc, err := root.Verify(e.StatementJWS, trust.TypMember, trust.RoleGroup, at)
+	m, err := enrol.ParseStatement(root, f.Group.Parameters(), e.StatementJWS, at)
 	if err != nil {
-		return nil, fmt.Errorf("opening: statement: %w", err)
+		return nil, errors.Join(ErrStatement, err)
 	}
-	var j statementJSON
-	if err := strictjson.UnmarshalOpen(doc.Payload, maxStatement, &j); err != nil {
-		return nil, fmt.Errorf("%w: statement: %v", ErrMalformed, err)
-	}
-	if doc.Signer.ID != f.Group.ID || j.Group != f.Group.ID {
-		return nil, fmt.Errorf("%w: %s states about group %s", ErrForeign, doc.Signer, j.Group)
-	}
-	m, err := j.verify(f.Group.Parameters(), f.Tag)
-	if err != nil {
-		return nil, err
-	}
-	return &Verdict{Finding: *f, Member: *m}, nil
-}
-
-// verify checks the join transcript against the opened tag.
-func (j *statementJSON) verify(p *group.Parameters, tag [33]byte) (*Member, error) {
-	if len(j.Tag) != 33 || len(j.Uh) != 33 || len(j.EK) != 32 || len(j.Nonce) != 32 || len(j.FormDigest) != 32 {
-		return nil, fmt.Errorf("%w: statement: a field has another length", ErrMalformed)
-	}
-	join, err := group.ParseJoin(j.Join)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrStatement, err)
-	}
-	if [33]byte(j.Tag) != tag || join.F.Bytes() != tag || join.Uh.Bytes() != [33]byte(j.Uh) {
+	if m.Tag != f.Tag {
 		return nil, fmt.Errorf("%w: it is about another tag than the opened one", ErrStatement)
 	}
-	jc := group.JoinContext{
-		Nonce: [32]byte(j.Nonce), KeyName: j.KeyName,
-		EK: [32]byte(j.EK), Form: [32]byte(j.FormDigest),
+	if err := checkKey(m, f.Group.Template); err != nil {
+		return nil, errors.Join(ErrStatement, err)
 	}
-	if err := group.VerifyJoin(p, join, join.Q, jc); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrStatement, err)
+	return &Verdict{Finding: *f, Member: m}, nil
+}
+
+// checkKey says whether the member's group key is of the group's class and
+// holds the point that he joined with: a key that stays in its TPM.
+func checkKey(m *enrol.Member, template []byte) error {
+	_, q, err := attest.CheckGroupKey(m.KeyPublic, template)
+	if err != nil {
+		return err
 	}
-	return &Member{
-		Group: j.Group, ID: j.Member, Name: j.Name, Tag: tag, EK: jc.EK, JoinedAt: j.JoinedAt.UTC(),
-	}, nil
+	j, err := group.ParseJoin(m.Join)
+	if err != nil {
+		return err
+	}
+	if !j.Q.Equal(q) {
+		return errors.New("the group key is not the one that joined")
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/trust"
@@ -42,6 +43,20 @@ type Finding struct {
 	Tag [33]byte
 	// Supervisors are the ids of those whose parts it rests on.
 	Supervisors []string
+	keyset      *coin.Keyset
+}
+
+// Value is what the coin is worth, as "1.28 EUR".
+func (f *Finding) Value() string {
+	for _, c := range f.Case.Spends[0].Coins {
+		if c.ID() != f.Case.CoinID {
+			continue
+		}
+		if d, err := f.keyset.Find(c.KeyID); err == nil {
+			return d.Value.Format(f.keyset.Exponent) + " " + f.keyset.Currency
+		}
+	}
+	return ""
 }
 
 // Combine verifies the case and every part and puts the opening together.
@@ -77,6 +92,24 @@ func (o *Opening) Verify(root *trust.Root, at time.Time) (*Finding, error) {
 	return o.find(p)
 }
 
+// TagFor is what a group manager asks of an opening's file before he names
+// anybody: that it verifies from the root at the given time and is about his
+// own group (ErrForeign), whatever document it carries.
+func TagFor(root *trust.Root, id group.ID, data []byte, at time.Time) (tag [33]byte, err error) {
+	o, err := ParseOpening(data)
+	if err != nil {
+		return tag, err
+	}
+	f, err := o.Verify(root, at)
+	if err != nil {
+		return tag, err
+	}
+	if f.Group.GroupID() != id {
+		return tag, fmt.Errorf("%w: another group", ErrForeign)
+	}
+	return f.Tag, nil
+}
+
 func (o *Opening) find(p *Papers) (*Finding, error) {
 	if err := o.Case.Verify(p); err != nil {
 		return nil, err
@@ -94,7 +127,7 @@ func (o *Opening) find(p *Papers) (*Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Finding{Case: o.Case, Group: p.Group, Tag: tag}
+	f := &Finding{Case: o.Case, Group: p.Group, Tag: tag, keyset: p.Keyset}
 	for _, s := range p.Group.Supervision.Supervisors {
 		for _, part := range o.Parts {
 			if part.Index == s.Index {

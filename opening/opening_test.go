@@ -4,14 +4,18 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"slices"
 	"testing"
 
+	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/groupdoc/groupdoctest"
 	"github.com/speciecash/specie/opening"
+	"github.com/speciecash/specie/opening/openingtest"
 	"github.com/speciecash/specie/trust"
 )
 
@@ -30,38 +34,45 @@ func (w *world) parts(t testing.TB, c *opening.Case, indices ...int) []*opening.
 
 func TestTwoSupervisorsNameTheDoubleSpender(t *testing.T) {
 	w := newWorld(t)
-	w.admit(t)
-	thief := w.admit(t)
+	w.admit(t, "Ada Honest")
+	thief := w.admit(t, "Eva Example")
 	c := w.doubleSpend(t, thief)
 	o, f, err := opening.Combine(w.papers(t), c, w.parts(t, c, 3, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.Tag != thief.join.F.Bytes() {
+	if f.Tag != thief.Join.F.Bytes() {
 		t.Error("the opening names another tag")
 	}
 	if !slices.Equal(f.Supervisors, []string{"OFFICER1", "OFFICER3"}) {
 		t.Errorf("supervisors %v", f.Supervisors)
 	}
 
-	o = must(opening.ParseOpening(must(o.Marshal())(t)))(t)
-	if again := must(o.Verify(w.Root, now))(t); again.Tag != f.Tag {
-		t.Error("the manager reads another tag out of the file")
+	file := must(o.Marshal())(t)
+	if tag, err := opening.TagFor(w.Root, f.Group.GroupID(), file, now); err != nil || tag != f.Tag {
+		t.Errorf("the manager reads another tag out of the file: %v", err)
 	}
-	e, _, err := opening.Attach(w.Root, o, w.statement(t, thief, nil), now)
+	if _, err := opening.TagFor(w.Root, group.ID{}, file, now); !errors.Is(err, opening.ErrForeign) {
+		t.Errorf("the manager of another group: %v", err)
+	}
+	o = must(opening.ParseOpening(file))(t)
+	e, _, err := opening.Attach(w.Root, o, w.state(t, thief), now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e = must(opening.ParseEvidence(must(e.Marshal())(t)))(t)
 	v := must(e.Verify(w.Root, now))(t)
-	if v.Member.Name != "Eva Example" || v.Member.ID != "m-17" || v.Member.Tag != thief.join.F.Bytes() || v.Member.EK != thief.jc.EK {
+	if v.Value() != "1.28 EUR" {
+		t.Errorf("a coin of %s", v.Value())
+	}
+	if v.Member.Name != "Eva Example" || v.Member.Member != thief.Statement.Member || v.Member.Tag != thief.Join.F.Bytes() {
 		t.Errorf("verdict on %+v", v.Member)
 	}
 }
 
 func TestOneSupervisorAloneIsRefused(t *testing.T) {
 	w := newWorld(t)
-	c := w.doubleSpend(t, w.admit(t))
+	c := w.doubleSpend(t, w.admit(t, "Eva Example"))
 	one := w.parts(t, c, 2)
 	for name, parts := range map[string][]*opening.Part{"one part": one, "one part twice": append(one, one[0]), "none": nil} {
 		if _, _, err := opening.Combine(w.papers(t), c, parts); !errors.Is(err, group.ErrQuorum) {
@@ -72,7 +83,7 @@ func TestOneSupervisorAloneIsRefused(t *testing.T) {
 
 func TestAPartThatIsNotOfThisCaseIsRefused(t *testing.T) {
 	w := newWorld(t)
-	m := w.admit(t)
+	m := w.admit(t, "Eva Example")
 	c := w.doubleSpend(t, m)
 	another := w.parts(t, w.doubleSpend(t, m), 2)[0]
 	good := w.parts(t, c, 1)[0]
@@ -108,8 +119,8 @@ func TestAPartThatIsNotOfThisCaseIsRefused(t *testing.T) {
 
 func TestASupervisorRefusesWhatIsNoDoubleSpend(t *testing.T) {
 	w := newWorld(t)
-	m, other := w.admit(t), w.admit(t)
-	bound, second, foreign := m.coin(t, w), m.coin(t, w), other.coin(t, w)
+	m, other := w.admit(t, "Eva Example"), w.admit(t, "Ada Honest")
+	bound, second, foreign := w.bound(t, m), w.bound(t, m), w.bound(t, other)
 	_, owner, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +133,7 @@ func TestASupervisorRefusesWhatIsNoDoubleSpend(t *testing.T) {
 	s := *first.Spend
 	s.IssuedAt += 60
 	resent.Spend = must(coin.NewSpend(s))(t)
-	resent.Authorisation = w.authorise(t, m, nil, resent.Spend)
+	resent.Authorisation = must(m.Authorise(t.Context(), resent.Spend, nil))(t)
 
 	unsigned := w.pay(t, m, 3, nil, bound)
 	unsigned.Authorisation = &coin.Authorisation{Presentation: first.Authorisation.Presentation}
@@ -163,9 +174,9 @@ func TestASupervisorRefusesWhatIsNoDoubleSpend(t *testing.T) {
 
 func TestALeakedKeyConvictsNobody(t *testing.T) {
 	w := newWorld(t)
-	m := w.admit(t)
-	c := w.doubleSpend(t, m)
-	f := m.key.f.Bytes()
+	broken := must(openingtest.NewKey())(t)
+	c := w.doubleSpend(t, w.admitWith(t, "Eva Example", broken, nil))
+	f := broken.F.Bytes()
 	w.Contents.Leaked = [][]byte{f[:]}
 	w.groupJWS = w.Sign(t)
 	if _, err := opening.Partial(w.papers(t), c, w.Shares[0]); !errors.Is(err, group.ErrLeaked) {
@@ -175,7 +186,7 @@ func TestALeakedKeyConvictsNobody(t *testing.T) {
 
 func TestAnEpochThatWasNeverAnnouncedIsRefused(t *testing.T) {
 	w := newWorld(t)
-	c := w.doubleSpend(t, w.admit(t))
+	c := w.doubleSpend(t, w.admit(t, "Eva Example"))
 	earlier := w.Contents.Current
 	earlier.Number = 5
 	w.Contents.Current = earlier
@@ -188,12 +199,12 @@ func TestAnEpochThatWasNeverAnnouncedIsRefused(t *testing.T) {
 
 func TestAPaymentOfAPastEpochIsOpened(t *testing.T) {
 	w := newWorld(t)
-	m := w.admit(t)
+	m := w.admit(t, "Eva Example")
 	c := w.doubleSpend(t, m)
 	w.Contents.Current.Number = 40
 	w.Contents.Next.Number = 41
 	w.groupJWS = w.Sign(t)
-	if _, f, err := opening.Combine(w.papers(t), c, w.parts(t, c, 1, 2)); err != nil || f.Tag != m.join.F.Bytes() {
+	if _, f, err := opening.Combine(w.papers(t), c, w.parts(t, c, 1, 2)); err != nil || f.Tag != m.Join.F.Bytes() {
 		t.Errorf("got %v", err)
 	}
 }
@@ -206,7 +217,7 @@ func TestDocumentsOfAnotherRootAreRefused(t *testing.T) {
 	if _, err := opening.ReadPapers(w.Root, other.keysetJWS, w.groupJWS, now); !errors.Is(err, trust.ErrChain) {
 		t.Errorf("keyset: %v", err)
 	}
-	c := w.doubleSpend(t, w.admit(t))
+	c := w.doubleSpend(t, w.admit(t, "Eva Example"))
 	o, _, err := opening.Combine(w.papers(t), c, w.parts(t, c, 1, 2))
 	if err != nil {
 		t.Fatal(err)
@@ -225,50 +236,52 @@ func TestDocumentsOfAnotherRootAreRefused(t *testing.T) {
 
 func TestTheStatementMustBeAboutTheOpenedMember(t *testing.T) {
 	w := newWorld(t)
-	thief, innocent := w.admit(t), w.admit(t)
+	thief, innocent := w.admit(t, "Eva Example"), w.admit(t, "Ada Honest")
 	c := w.doubleSpend(t, thief)
 	o, _, err := opening.Combine(w.papers(t), c, w.parts(t, c, 1, 2))
 	if err != nil {
 		t.Fatal(err)
 	}
-	lie := func(change func(map[string]any)) []byte { return w.statement(t, thief, change) }
-	asManager := func(j map[string]any) { j["group"] = "OTHERGROUP" }
-	tag := w.statement(t, innocent, nil)
-	innocentJoin := func(j map[string]any) {
-		var theirs map[string]any
-		w.statement(t, innocent, func(i map[string]any) { theirs = i })
-		j["join"], j["nonce"] = theirs["join"], theirs["nonce"]
+	encoded := func(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+	lie := func(field string, value any) []byte {
+		return w.lie(t, thief, func(j map[string]any) { j[field] = value })
 	}
-	unsigned := lie(nil)
+	// A manager who certified keys that are not of his class, or who looks at
+	// another point than the one that joins.
+	decrypting := w.admitWith(t, "Eva Example", thief.Key, func(s *enrol.Statement) { s.KeyPublic[5] ^= 2 })
+	swapped := w.admitWith(t, "Eva Example", thief.Key, func(s *enrol.Statement) { s.KeyPublic = innocent.Statement.KeyPublic })
+	unsigned := w.state(t, thief)
 	unsigned[len(unsigned)-20] ^= 1
-	otherManager := w.Manager
+	manager := w.Manager
 	w.Manager = w.Certify(t, trust.Name{Role: trust.RoleGroup, ID: "OTHERGROUP"}, now)
-	byAnother := w.statement(t, thief, nil)
+	byAnother := w.state(t, thief)
 	w.Manager = w.Certify(t, trust.Name{Role: trust.RoleSupervisor, ID: groupdoctest.Name}, now)
-	bySupervisor := w.statement(t, thief, nil)
-	w.Manager = otherManager
+	bySupervisor := w.state(t, thief)
+	w.Manager = manager
 	tests := []struct {
 		name      string
 		statement []byte
 		want      error
 	}{
-		{"about another member", tag, opening.ErrStatement},
-		{"with another member's transcript under this tag", lie(innocentJoin), opening.ErrStatement},
-		{"with another form than the one joined with", lie(func(j map[string]any) { j["form_digest"] = j["ek"] }), opening.ErrStatement},
-		{"with another endorsement key", lie(func(j map[string]any) { j["ek"] = j["form_digest"] }), opening.ErrStatement},
-		{"with another key name", lie(func(j map[string]any) { j["key_name"] = j["nonce"] }), opening.ErrStatement},
-		{"about another group", lie(asManager), opening.ErrForeign},
-		{"by another manager", byAnother, opening.ErrForeign},
+		{"about another member", w.state(t, innocent), opening.ErrStatement},
+		{"with another member's transcript", lie("join", encoded(innocent.Join.Bytes())), enrol.ErrStatement},
+		{"with another name than he joined with", lie("form", encoded(innocent.Statement.Form)), enrol.ErrStatement},
+		{"with another salt", lie("salt", encoded(make([]byte, 32))), enrol.ErrStatement},
+		{"with another endorsement key", lie("ek", encoded(make([]byte, 32))), enrol.ErrStatement},
+		{"with another group key", lie("key_public", encoded(innocent.Statement.KeyPublic)), enrol.ErrStatement},
+		{"about a key of another class", w.state(t, decrypting), attest.ErrTemplate},
+		{"about another point than he joined with", w.state(t, swapped), opening.ErrStatement},
+		{"about another group", lie("group", "OTHERGROUP"), enrol.ErrStatement},
+		{"by another manager", byAnother, enrol.ErrStatement},
 		{"by a supervisor", bySupervisor, trust.ErrRole},
-		{"with a broken signature", unsigned, nil},
-		{"without a transcript", lie(func(j map[string]any) { delete(j, "join") }), opening.ErrStatement},
-		{"with a short tag", lie(func(j map[string]any) { j["tag"] = "AAAA" }), opening.ErrMalformed},
+		{"with a broken signature", unsigned, opening.ErrStatement},
+		{"without a transcript", w.lie(t, thief, func(j map[string]any) { delete(j, "join") }), enrol.ErrMalformed},
 		{"the group document in its place", w.groupJWS, trust.ErrType},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, _, err := opening.Attach(w.Root, o, tt.statement, now)
-			if err == nil || tt.want != nil && !errors.Is(err, tt.want) {
+			if !errors.Is(err, tt.want) || !errors.Is(err, opening.ErrStatement) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 		})
@@ -277,13 +290,13 @@ func TestTheStatementMustBeAboutTheOpenedMember(t *testing.T) {
 
 func TestEvidenceAndOpeningAreToldApart(t *testing.T) {
 	w := newWorld(t)
-	thief := w.admit(t)
+	thief := w.admit(t, "Eva Example")
 	c := w.doubleSpend(t, thief)
 	o, _, err := opening.Combine(w.papers(t), c, w.parts(t, c, 1, 2))
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, _, err := opening.Attach(w.Root, o, w.statement(t, thief, nil), now)
+	e, _, err := opening.Attach(w.Root, o, w.state(t, thief), now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +310,7 @@ func TestEvidenceAndOpeningAreToldApart(t *testing.T) {
 
 func TestFilesOfAnotherFormAreRefused(t *testing.T) {
 	w := newWorld(t)
-	c := w.doubleSpend(t, w.admit(t))
+	c := w.doubleSpend(t, w.admit(t, "Eva Example"))
 	file := string(must(c.Marshal())(t))
 	part := string(must(w.parts(t, c, 1)[0].Marshal())(t))
 	caseFile := func(s string) error { _, err := opening.ParseCase([]byte(s)); return err }
@@ -336,7 +349,7 @@ func TestFilesOfAnotherFormAreRefused(t *testing.T) {
 
 func FuzzParseOpening(f *testing.F) {
 	w := newWorld(f)
-	thief := w.admit(f)
+	thief := w.admit(f, "Eva Example")
 	c := w.doubleSpend(f, thief)
 	parts := w.parts(f, c, 1, 2)
 	o, _, err := opening.Combine(w.papers(f), c, parts)

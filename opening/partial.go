@@ -8,8 +8,8 @@ import (
 	"github.com/speciecash/specie/trust/strictjson"
 )
 
-// maxPartial bounds a partial opening's file, in bytes.
-const maxPartial = 1024
+// MaxPart bounds the file of a part, in bytes.
+const MaxPart = 1024
 
 // Part is one supervisor's part of the opening of one case.
 type Part struct {
@@ -62,7 +62,7 @@ func (p *Part) Marshal() ([]byte, error) {
 // ParsePart reads a part's file. Its proof is verified by Combine.
 func ParsePart(data []byte) (*Part, error) {
 	var j partJSON
-	if err := strictjson.Unmarshal(data, maxPartial, &j); err != nil {
+	if err := strictjson.Unmarshal(data, MaxPart, &j); err != nil {
 		return nil, fmt.Errorf("%w: part: %v", ErrMalformed, err)
 	}
 	if j.Version != 1 || len(j.Case) != 32 {
