@@ -1,0 +1,76 @@
+package merchant
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/speciecash/specie/coin"
+)
+
+// Handler is the till's one route: POST a spend, get receipts and change.
+// Refusals are problem+json (RFC 9457) with a stable code.
+func (t *Till) Handler(log *slog.Logger) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /pay", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, coin.MaxSpendJSON))
+		if err != nil {
+			problem(w, log, refuse("too-large", errors.New("a spend is at most 1 MiB")))
+			return
+		}
+		answer, err := t.Accept(r.Context(), body)
+		if err != nil {
+			problem(w, log, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		if err := json.NewEncoder(w).Encode(answer); err != nil {
+			log.Warn("answer not delivered; the payer can repeat", "err", err)
+		}
+	})
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	return mux
+}
+
+// problem answers with the refusal; anything else stays in the log.
+func problem(w http.ResponseWriter, log *slog.Logger, err error) {
+	r := &Refusal{Code: "internal"}
+	detail := "the till can't answer; repeat the same request"
+	status := http.StatusInternalServerError
+	if errors.As(err, &r) {
+		detail, status = r.Error(), statusOf(r.Code)
+	}
+	log.Info("payment not accepted", "code", r.Code, "err", err)
+	m := map[string]any{
+		"type": "urn:specie:problem:" + r.Code, "title": http.StatusText(status), "status": status,
+		"code": r.Code, "detail": detail,
+	}
+	if len(r.Conflict) > 0 {
+		m["conflict"] = r.Conflict
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(m); err != nil {
+		log.Warn("refusal not delivered", "err", err)
+	}
+}
+
+func statusOf(code string) int {
+	switch code {
+	case "malformed", "duplicate-coin":
+		return http.StatusBadRequest
+	case "too-large":
+		return http.StatusRequestEntityTooLarge
+	case "double-spend", "conflict":
+		return http.StatusConflict
+	case "unavailable":
+		return http.StatusServiceUnavailable
+	case "internal":
+		return http.StatusInternalServerError
+	}
+	return http.StatusUnprocessableEntity
+}

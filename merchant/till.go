@@ -1,0 +1,270 @@
+package merchant
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/speciecash/specie/client"
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/sqlitefile"
+	"github.com/speciecash/specie/trust"
+)
+
+// Errors of the till itself, matched with errors.Is.
+var (
+	// ErrExists: there is a till at that path already.
+	ErrExists = errors.New("there is a till already")
+	// ErrNoTill: the file holds no till; create one first.
+	ErrNoTill = errors.New("no till here yet")
+	// ErrOffer: the offer can't be made.
+	ErrOffer = errors.New("offer refused")
+)
+
+var migrations = []string{`
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE offers (
+	digest  BLOB PRIMARY KEY,
+	jws     BLOB NOT NULL,
+	private BLOB NOT NULL,
+	amount  INTEGER NOT NULL,
+	created INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE payments (
+	op      BLOB PRIMARY KEY,
+	offer   BLOB NOT NULL REFERENCES offers (digest),
+	spend   BLOB NOT NULL,
+	request BLOB NOT NULL,
+	state   TEXT NOT NULL,
+	answer  BLOB,
+	reason  TEXT NOT NULL DEFAULT '',
+	created INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX payments_offer ON payments (offer);
+`}
+
+// Settings are what a till is created with.
+type Settings struct {
+	// RootPEM is the pinned root certificate.
+	RootPEM []byte `json:"root"`
+	// BankURL is the merchant's own bank, the acquirer.
+	BankURL string `json:"bank_url"`
+	// GroupURLs are the group managers whose members' bound coins are taken.
+	GroupURLs []string `json:"group_urls"`
+	// Name is what payers are shown.
+	Name string `json:"name"`
+	// TillName names this till in offers: [A-Za-z0-9._-], up to 64 bytes.
+	TillName string `json:"till"`
+	// Token is the account's access token.
+	Token string `json:"token,omitempty"`
+}
+
+// Options are what a till is opened with.
+type Options struct {
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// HTTP talks to bank and group managers; nil means a bounded client.
+	HTTP *http.Client
+}
+
+// Till is an open till.
+type Till struct {
+	db       *sql.DB
+	settings Settings
+	key      ed25519.PrivateKey
+	root     *trust.Root
+	now      func() time.Time
+	http     *http.Client
+
+	mu       sync.Mutex
+	keyset   *coin.Keyset
+	keysetAt time.Time
+	groups   []*groupdoc.Document
+}
+
+// Create makes a new till file with a fresh key. It returns [ErrExists] if
+// there is one.
+func Create(ctx context.Context, path string, s Settings) (err error) {
+	if _, err := trust.ParseRoot(s.RootPEM); err != nil {
+		return fmt.Errorf("create till: root: %w", err)
+	}
+	db, err := sqlitefile.Open(ctx, path, sqlitefile.Shared, migrations)
+	if err != nil {
+		return fmt.Errorf("create till: %w", err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if found, err := getMeta(ctx, db, "settings", &Settings{}); err != nil || found {
+		if err == nil {
+			err = ErrExists
+		}
+		return fmt.Errorf("create till: %w", err)
+	}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return fmt.Errorf("create till: %w", err)
+	}
+	if err := putMeta(ctx, db, "key", key.Seed()); err != nil {
+		return err
+	}
+	return putMeta(ctx, db, "settings", s)
+}
+
+// Open opens a till. No network is needed until a payment asks for one.
+func Open(ctx context.Context, path string, o Options) (*Till, error) {
+	db, err := sqlitefile.Open(ctx, path, sqlitefile.Shared, migrations)
+	if err != nil {
+		return nil, fmt.Errorf("open till: %w", err)
+	}
+	t := &Till{db: db, now: o.Now, http: o.HTTP}
+	if err := t.load(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open till: %w", err), db.Close())
+	}
+	return t, nil
+}
+
+func (t *Till) load(ctx context.Context) error {
+	found, err := getMeta(ctx, t.db, "settings", &t.settings)
+	if err != nil {
+		return err
+	}
+	var seed []byte
+	if _, err := getMeta(ctx, t.db, "key", &seed); err != nil {
+		return err
+	}
+	if !found || len(seed) != ed25519.SeedSize {
+		return ErrNoTill
+	}
+	t.key = ed25519.NewKeyFromSeed(seed)
+	if t.root, err = trust.ParseRoot(t.settings.RootPEM); err != nil {
+		return err
+	}
+	if t.now == nil {
+		t.now = time.Now
+	}
+	if t.http == nil {
+		t.http = client.NewHTTP(30 * time.Second)
+	}
+	return nil
+}
+
+// Close closes the file.
+func (t *Till) Close() error { return t.db.Close() }
+
+// MerchantID is the thumbprint of the till's key, by which the bank knows the
+// merchant.
+func (t *Till) MerchantID() string { return coin.MerchantID(t.key.Public().(ed25519.PublicKey)) }
+
+// SetToken stores the account's access token.
+func (t *Till) SetToken(ctx context.Context, token string) error {
+	t.settings.Token = token
+	return putMeta(ctx, t.db, "settings", t.settings)
+}
+
+// OfferRequest is what is to be paid.
+type OfferRequest struct {
+	// Amount in minor units.
+	Amount coin.Amount
+	// Order and Purpose are seen by the payer, never by a bank.
+	Order, Purpose string
+	// Lifetime is how long the offer can be paid; zero means 15 minutes.
+	Lifetime time.Duration
+	// Kinds of coin to take; none means bearer, and bound if a group manager
+	// is configured.
+	Kinds []coin.Kind
+}
+
+// NewOffer makes, signs and stores an offer.
+func (t *Till) NewOffer(ctx context.Context, r OfferRequest) (*coin.SignedOffer, error) {
+	k, err := t.Keyset(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.Lifetime == 0 {
+		r.Lifetime = 15 * time.Minute
+	}
+	o := coin.Offer{
+		Mode: coin.Online, Till: t.settings.TillName, Acquirer: k.Bank, Amount: r.Amount, Currency: k.Currency,
+		Expires: t.now().Add(r.Lifetime).UTC().Truncate(time.Second), Kinds: r.Kinds,
+	}
+	if len(o.Kinds) == 0 {
+		o.Kinds = []coin.Kind{coin.Bearer}
+		if len(t.settings.GroupURLs) > 0 {
+			o.Kinds = append(o.Kinds, coin.Bound)
+		}
+	}
+	if err := t.offerGroups(ctx, &o); err != nil {
+		return nil, err
+	}
+	signed, err := coin.NewOffer(o, coin.PrivateOffer{Name: t.settings.Name, Order: r.Order, Purpose: r.Purpose}, t.key)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
+	}
+	_, err = t.db.ExecContext(ctx, "INSERT INTO offers (digest, jws, private, amount, created) VALUES (?, ?, ?, ?, ?)",
+		signed.Digest[:], signed.JWS, signed.PrivateBytes, int64(r.Amount), t.now().Unix())
+	if err != nil {
+		return nil, fmt.Errorf("till: offer: %w", err)
+	}
+	return signed, nil
+}
+
+// offerGroups names the groups and the epoch in an offer that takes bound coins.
+func (t *Till) offerGroups(ctx context.Context, o *coin.Offer) error {
+	bound := false
+	for _, k := range o.Kinds {
+		bound = bound || k == coin.Bound
+	}
+	if !bound {
+		return nil
+	}
+	docs, err := t.groupDocuments(ctx, false)
+	if err != nil {
+		return err
+	}
+	if len(docs) == 0 {
+		return fmt.Errorf("%w: bound coins need a group manager in the till's settings", ErrOffer)
+	}
+	for _, d := range docs {
+		o.Groups = append(o.Groups, d.GroupID())
+		e, err := d.EpochAt(t.now())
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrOffer, err)
+		}
+		o.Epoch = max(o.Epoch, uint32(e.Number))
+	}
+	return nil
+}
+
+func getMeta(ctx context.Context, db *sql.DB, key string, v any) (bool, error) {
+	var raw []byte
+	err := db.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = ?", key).Scan(&raw)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("till: %s: %w", key, err)
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return false, fmt.Errorf("till: %s: %w: %w", key, sqlitefile.ErrDamaged, err)
+	}
+	return true, nil
+}
+
+func putMeta(ctx context.Context, db *sql.DB, key string, v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("till: %s: %w", key, err)
+	}
+	_, err = db.ExecContext(ctx, "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, raw)
+	if err != nil {
+		return fmt.Errorf("till: %s: %w", key, err)
+	}
+	return nil
+}
