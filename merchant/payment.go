@@ -238,14 +238,15 @@ func (t *Till) bankRefused(ctx context.Context, p *payment, err error) error {
 			return refuse("unavailable", fmt.Errorf("the bank claims a double spend and can't prove it: %w", err))
 		}
 	}
-	stored, merr := json.Marshal(storedRefusal{Code: problem.Code, Text: problem.Error(), Conflict: problem.Conflict})
+	text := "the bank: " + problem.Reason()
+	stored, merr := json.Marshal(storedRefusal{Code: problem.Code, Text: text, Conflict: problem.Conflict})
 	if merr != nil {
 		return fmt.Errorf("till: refusal: %w", merr)
 	}
 	if _, err := t.db.ExecContext(ctx, "UPDATE payments SET state = ?, reason = ? WHERE op = ?", StateRefused, string(stored), p.op); err != nil {
 		return fmt.Errorf("till: refusal: %w", err)
 	}
-	return &Refusal{Code: problem.Code, Conflict: problem.Conflict, err: problem}
+	return &Refusal{Code: problem.Code, Conflict: problem.Conflict, err: errors.New(text)}
 }
 
 // checkConflict verifies the bank's proof: it can't invent a double spend.

@@ -88,6 +88,7 @@ type Till struct {
 	keyset   *coin.Keyset
 	keysetAt time.Time
 	groups   []*groupdoc.Document
+	groupsAt time.Time
 }
 
 // Create makes a new till file with a fresh key. It returns [ErrExists] if
@@ -224,7 +225,7 @@ func (t *Till) offerGroups(ctx context.Context, o *coin.Offer) error {
 	if !bound {
 		return nil
 	}
-	docs, err := t.groupDocuments(ctx, false)
+	docs, err := t.groupDocuments(ctx)
 	if err != nil {
 		return err
 	}
