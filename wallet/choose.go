@@ -1,0 +1,128 @@
+package wallet
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/speciecash/specie/coin"
+)
+
+// choice is what to spend and what to get back.
+type choice struct {
+	coins      []StoredCoin
+	change     coin.Amount
+	changeKeys []coin.Denomination
+}
+
+// choose picks coins for an offer: of one kind where that reaches, bound ones
+// first (a thief can't use what is left of them), else of both. Coins and
+// change coins together are as few as can be (coin.SelectCoins).
+func (w *Wallet) choose(ctx context.Context, k *coin.Keyset, o *coin.Offer, want []coin.Kind) (*choice, error) {
+	usable, err := w.usable(ctx, k, o, want)
+	if err != nil {
+		return nil, err
+	}
+	bound := only(usable, coin.Bound)
+	bearer := only(usable, coin.Bearer)
+	var last error
+	for _, set := range [][]StoredCoin{bound, bearer, usable} {
+		if len(set) == 0 {
+			continue
+		}
+		c, err := w.chooseFrom(k, o.Amount, set)
+		if err == nil {
+			return c, nil
+		}
+		last = err
+	}
+	if last == nil {
+		last = ErrFunds
+	}
+	if errors.Is(last, coin.ErrInsufficient) {
+		last = fmt.Errorf("%w: %w", ErrFunds, last)
+	}
+	return nil, fmt.Errorf("pay: %w", last)
+}
+
+func (w *Wallet) chooseFrom(k *coin.Keyset, amount coin.Amount, set []StoredCoin) (*choice, error) {
+	values := make([]coin.Amount, len(set))
+	for i := range set {
+		values[i] = set[i].Value
+	}
+	// Change is as well protected as what it came from.
+	kind := coin.Bearer
+	if slices.ContainsFunc(set, func(c StoredCoin) bool { return c.Kind == coin.Bound }) {
+		kind = coin.Bound
+	}
+	sel, err := coin.SelectCoins(values, amount, k.ForIssue(kind, w.now()))
+	if err != nil {
+		return nil, err
+	}
+	c := &choice{change: sel.Change, changeKeys: sel.Keys}
+	for _, i := range sel.Spend {
+		c.coins = append(c.coins, set[i])
+	}
+	return c, nil
+}
+
+// usable lists the fresh coins that the merchant takes and that can be spent
+// now, those that expire first in front.
+func (w *Wallet) usable(ctx context.Context, k *coin.Keyset, o *coin.Offer, want []coin.Kind) ([]StoredCoin, error) {
+	all, err := w.purse.coins(ctx, "WHERE state = ?", CoinFresh)
+	if err != nil {
+		return nil, err
+	}
+	var out []StoredCoin
+	noTPM := false
+	for _, c := range all {
+		d, err := k.Find(c.KeyID)
+		if err != nil || d.CheckSpend(w.now()) != nil || !slices.Contains(o.Kinds, c.Kind) {
+			continue
+		}
+		if len(want) > 0 && !slices.Contains(want, c.Kind) {
+			continue
+		}
+		if c.Kind == coin.Bound {
+			if w.member == nil {
+				noTPM = true
+				continue
+			}
+			if !slices.Contains(o.Groups, w.enrolled.groupID) {
+				continue
+			}
+		}
+		out = append(out, c)
+	}
+	if len(out) == 0 && noTPM {
+		return nil, fmt.Errorf("pay: %w", w.noTPM())
+	}
+	until := func(c StoredCoin) int64 {
+		d, err := k.Find(c.KeyID)
+		if err != nil {
+			return 0
+		}
+		return d.SpendUntil.Unix()
+	}
+	slices.SortStableFunc(out, func(a, b StoredCoin) int { return int(until(a) - until(b)) })
+	return out, nil
+}
+
+func only(coins []StoredCoin, kind coin.Kind) []StoredCoin {
+	var out []StoredCoin
+	for _, c := range coins {
+		if c.Kind == kind {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// newID is 16 random bytes; crypto/rand does not fail.
+func newID() []byte {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id)
+	return id
+}

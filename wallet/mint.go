@@ -1,0 +1,142 @@
+package wallet
+
+import (
+	"context"
+	"crypto/ed25519"
+	"database/sql"
+	"fmt"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/group"
+)
+
+// item is one coin to come: its number under a key, and its owner once it is
+// known. Everything else derives from the seed, so this is all that has to be
+// on disk to unblind the bank's answer after a crash.
+type item struct {
+	KeyID coin.KeyID `json:"kid"`
+	Index uint64     `json:"index"`
+	Owner []byte     `json:"owner,omitempty"`
+}
+
+// reserve takes a number for each denomination.
+func reserve(ctx context.Context, tx *sql.Tx, ds []coin.Denomination) ([]item, error) {
+	items := make([]item, len(ds))
+	for i := range ds {
+		n, err := nextIndex(ctx, tx, ds[i].KeyID[:])
+		if err != nil {
+			return nil, err
+		}
+		items[i] = item{KeyID: ds[i].KeyID, Index: n}
+	}
+	return items, nil
+}
+
+// fillOwners computes every coin's owner: a key from the seed, or a tag from
+// the TPM (one command each), and proves all tags by one presentation before
+// anything is sent. A wrong tag from a faulty TPM would be money lost.
+func (w *Wallet) fillOwners(ctx context.Context, k *coin.Keyset, items []item, p Progress) error {
+	var claims []group.Claim
+	for i := range items {
+		it := &items[i]
+		d, err := k.Find(it.KeyID)
+		if err != nil {
+			return err
+		}
+		if d.Kind == coin.Bearer {
+			key, err := coin.OwnerKey(w.seed, k.Bank, it.KeyID, it.Index)
+			if err != nil {
+				return err
+			}
+			it.Owner = key.Public().(ed25519.PublicKey)
+			p.report(i+1, len(items))
+			continue
+		}
+		if w.member == nil {
+			return w.noTPM()
+		}
+		nonce, err := coin.BoundNonce(w.seed, k.Bank, it.KeyID, it.Index)
+		if err != nil {
+			return err
+		}
+		tag, err := group.CoinTag(ctx, w.key, nonce)
+		if err != nil {
+			return err
+		}
+		it.Owner = coin.BoundOwner(nonce, tag)
+		claim, err := group.CoinClaim(nonce, tag)
+		if err != nil {
+			return err
+		}
+		claims = append(claims, claim)
+		p.report(i+1, len(items))
+	}
+	if len(claims) == 0 {
+		return nil
+	}
+	if _, err := w.member.Present(ctx, w.key, []byte("specie/new-coins/1"), claims); err != nil {
+		return fmt.Errorf("checking the TPM's coin tags: %w", err)
+	}
+	return nil
+}
+
+// planchets recomputes the blinded messages; the same items give the same
+// bytes.
+func (w *Wallet) planchets(k *coin.Keyset, items []item) ([]*coin.Planchet, []coin.Output, error) {
+	ps := make([]*coin.Planchet, len(items))
+	outs := make([]coin.Output, len(items))
+	for i, it := range items {
+		d, err := k.Find(it.KeyID)
+		if err != nil {
+			return nil, nil, err
+		}
+		p, err := coin.NewPlanchet(w.seed, k.Bank, d, it.Index, it.Owner)
+		if err != nil {
+			return nil, nil, err
+		}
+		ps[i], outs[i] = p, p.Output()
+	}
+	return ps, outs, nil
+}
+
+// finalize unblinds and verifies every signature. One bad signature refuses
+// the lot: the operation stays open and can be replayed.
+func (w *Wallet) finalize(k *coin.Keyset, items []item, sigs [][]byte, p Progress) ([]*coin.Coin, error) {
+	if len(sigs) != len(items) {
+		return nil, fmt.Errorf("%w: %d signatures for %d coins", ErrAnswer, len(sigs), len(items))
+	}
+	ps, _, err := w.planchets(k, items)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*coin.Coin, len(items))
+	for i := range ps {
+		if out[i], err = ps[i].Finalize(sigs[i]); err != nil {
+			return nil, fmt.Errorf("coin %d of %d: %w", i+1, len(items), err)
+		}
+		p.report(i+1, len(items))
+	}
+	return out, nil
+}
+
+// storeCoins puts verified coins into the purse.
+func (w *Wallet) storeCoins(ctx context.Context, tx *sql.Tx, k *coin.Keyset, items []item, coins []*coin.Coin) error {
+	for i, c := range coins {
+		d, err := k.Find(c.KeyID)
+		if err != nil {
+			return err
+		}
+		if err := insertCoin(ctx, tx, c, d.Value, items[i].Index, w.now()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noTPM says why there is no member to act with.
+func (w *Wallet) noTPM() error {
+	if w.enrolled == nil {
+		return ErrNotEnrolled
+	}
+	return ErrNoTPM
+}

@@ -1,0 +1,262 @@
+package wallet
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/sqlitefile"
+	"github.com/speciecash/specie/trust"
+)
+
+// Progress is told how many of total steps are done. It may be nil.
+type Progress func(done, total int)
+
+func (p Progress) report(done, total int) {
+	if p != nil {
+		p(done, total)
+	}
+}
+
+// Settings are what a purse is created with.
+type Settings struct {
+	// RootPEM is the pinned root certificate.
+	RootPEM []byte `json:"root"`
+	// BankURL is the issuer's REST address.
+	BankURL string `json:"bank_url"`
+	// Token is the account's access token. A purse without one can pay and
+	// receive, not withdraw.
+	Token string `json:"token,omitempty"`
+}
+
+// Options are what a purse is opened with.
+type Options struct {
+	// Bank talks to the issuer; nil means its REST address in the settings.
+	Bank Bank
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Wallet is an open purse.
+type Wallet struct {
+	purse    *purse
+	settings Settings
+	seed     coin.Seed
+	root     *trust.Root
+	bank     Bank
+	now      func() time.Time
+	keyset   *coin.Keyset
+
+	enrolled *membership        // nil before enrolment
+	document *groupdoc.Document // of that group, once it was needed
+	member   *group.Member      // nil until a TPM is attached
+	key      group.Key
+	closeKey func() error
+}
+
+// Keys of the settings in the purse.
+const (
+	metaSettings   = "settings"
+	metaSeed       = "seed"
+	metaKeyset     = "keyset"
+	metaMembership = "membership"
+	metaEnrolling  = "enrolling"
+)
+
+// Create makes a new purse file with a fresh seed. It returns [ErrExists] if
+// there is one.
+func Create(ctx context.Context, path string, s Settings) error {
+	if _, err := trust.ParseRoot(s.RootPEM); err != nil {
+		return fmt.Errorf("create purse: root: %w", err)
+	}
+	p, err := openPurse(ctx, path)
+	if err != nil {
+		return fmt.Errorf("create purse: %w", err)
+	}
+	var old Settings
+	found, err := p.get(ctx, metaSettings, &old)
+	if err == nil && found {
+		err = ErrExists
+	}
+	if err == nil {
+		var seed coin.Seed
+		if _, err = rand.Read(seed[:]); err == nil {
+			err = p.update(ctx, func(tx *sql.Tx) error {
+				return errors.Join(putMeta(ctx, tx, metaSettings, s), putMeta(ctx, tx, metaSeed, seed[:]))
+			})
+		}
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("create purse: %w", err), p.close())
+	}
+	return p.close()
+}
+
+// Open opens a purse. No network and no TPM is needed until an operation
+// asks for one.
+func Open(ctx context.Context, path string, o Options) (*Wallet, error) {
+	p, err := openPurse(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("open purse: %w", err)
+	}
+	w := &Wallet{purse: p, bank: o.Bank, now: o.Now}
+	if err := w.load(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open purse: %w", err), p.close())
+	}
+	return w, nil
+}
+
+func (w *Wallet) load(ctx context.Context) error {
+	found, err := w.purse.get(ctx, metaSettings, &w.settings)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return ErrNoPurse
+	}
+	var seed []byte
+	if _, err := w.purse.get(ctx, metaSeed, &seed); err != nil {
+		return err
+	}
+	if len(seed) != len(w.seed) {
+		return fmt.Errorf("%w: seed of %d bytes", ErrNoPurse, len(seed))
+	}
+	copy(w.seed[:], seed)
+	if w.root, err = trust.ParseRoot(w.settings.RootPEM); err != nil {
+		return err
+	}
+	if w.now == nil {
+		w.now = time.Now
+	}
+	if w.bank == nil {
+		if w.bank, err = NewHTTPBank(w.settings.BankURL, w.settings.Token); err != nil {
+			return err
+		}
+	}
+	var m membership
+	if found, err = w.purse.get(ctx, metaMembership, &m); err != nil {
+		return err
+	}
+	if found {
+		if len(m.GroupID) != 32 || len(m.Tag) != 33 {
+			return fmt.Errorf("%w: membership", sqlitefile.ErrDamaged)
+		}
+		m.groupID = [32]byte(m.GroupID)
+		w.enrolled = &m
+	}
+	return nil
+}
+
+// Close closes the purse and flushes the key from the TPM.
+func (w *Wallet) Close() error {
+	var err error
+	if w.closeKey != nil {
+		err = w.closeKey()
+	}
+	return errors.Join(err, w.purse.close())
+}
+
+// SetToken stores the account's access token.
+func (w *Wallet) SetToken(ctx context.Context, token string) error {
+	w.settings.Token = token
+	return w.purse.put(ctx, metaSettings, w.settings)
+}
+
+// Keyset returns the bank's keyset: fetched, verified against the root and
+// against the one seen last (no rollback), or the one seen last if the bank
+// can't be reached.
+func (w *Wallet) Keyset(ctx context.Context) (*coin.Keyset, error) {
+	if w.keyset != nil {
+		return w.keyset, nil
+	}
+	var seen []byte
+	found, err := w.purse.get(ctx, metaKeyset, &seen)
+	if err != nil {
+		return nil, err
+	}
+	var known *coin.Keyset
+	if found {
+		if known, err = coin.ParseKeyset(w.root, seen, w.now()); err != nil {
+			return nil, fmt.Errorf("keyset seen last: %w", err)
+		}
+	}
+	jws, err := w.bank.Keys(ctx)
+	if err != nil {
+		if known != nil {
+			w.keyset = known
+			return known, nil
+		}
+		return nil, fmt.Errorf("keyset: %w", err)
+	}
+	k, err := coin.ParseKeyset(w.root, jws, w.now())
+	if err != nil {
+		return nil, fmt.Errorf("keyset: %w", err)
+	}
+	if known != nil && known.Digest != k.Digest {
+		if err := k.CheckSuccessor(known); err != nil {
+			return nil, fmt.Errorf("keyset: %w", err)
+		}
+	}
+	if known == nil || known.Digest != k.Digest {
+		if err := w.purse.put(ctx, metaKeyset, jws); err != nil {
+			return nil, err
+		}
+	}
+	w.keyset = k
+	return k, nil
+}
+
+// Balance is the purse's fresh coins by kind, in minor units.
+type Balance struct {
+	Currency string                    `json:"currency"`
+	Exponent int                       `json:"exponent"`
+	Total    coin.Amount               `json:"total"`
+	ByKind   map[coin.Kind]coin.Amount `json:"by_kind"`
+	// Committed is promised in payments that aren't closed yet.
+	Committed coin.Amount `json:"committed"`
+}
+
+// Balance adds up the purse.
+func (w *Wallet) Balance(ctx context.Context) (Balance, error) {
+	b := Balance{ByKind: map[coin.Kind]coin.Amount{}}
+	k, err := w.Keyset(ctx)
+	if err != nil {
+		return b, err
+	}
+	b.Currency, b.Exponent = k.Currency, k.Exponent
+	coins, err := w.purse.coins(ctx, "WHERE state IN (?, ?)", CoinFresh, CoinCommitted)
+	if err != nil {
+		return b, err
+	}
+	for _, c := range coins {
+		into := &b.Total
+		if c.State == CoinCommitted {
+			into = &b.Committed
+		}
+		if *into, err = into.Add(c.Value); err != nil {
+			return b, err
+		}
+		if c.State == CoinFresh {
+			if b.ByKind[c.Kind], err = b.ByKind[c.Kind].Add(c.Value); err != nil {
+				return b, err
+			}
+		}
+	}
+	return b, nil
+}
+
+// Coins lists the purse, all states, largest first.
+func (w *Wallet) Coins(ctx context.Context) ([]StoredCoin, error) {
+	return w.purse.coins(ctx, "ORDER BY state, value DESC, created")
+}
+
+// History lists the operations, newest first.
+func (w *Wallet) History(ctx context.Context) ([]Operation, error) {
+	return w.purse.ops(ctx, "ORDER BY created DESC, id")
+}
