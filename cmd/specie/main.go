@@ -1,0 +1,146 @@
+// Command specie is the holder's and the merchant's tool: enrol a TPM,
+// withdraw, pay, and take payments.
+//
+// It is one static binary (CGO_ENABLED=0). Exit status: see package cli.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/speciecash/specie/cli"
+)
+
+// app is what every command gets.
+type app struct {
+	ctx  context.Context
+	out  *cli.Out
+	home string
+	tpm  string
+}
+
+type flags struct {
+	Home string `help:"Directory of purse and till." env:"SPECIE_HOME" placeholder:"DIR" type:"path"`
+	TPM  string `name:"tpm" help:"TPM to use: device:/dev/tpmrm0, swtpm:path=SOCKET or swtpm:host=HOST,port=PORT; the platform's device by default." env:"SPECIE_TPM" placeholder:"TCTI"`
+	JSON bool   `name:"json" help:"Print one JSON value instead of text."`
+
+	Init     initCmd     `cmd:"" help:"Make a purse."`
+	Login    loginCmd    `cmd:"" help:"Store the account's access token in the purse."`
+	Enroll   enrollCmd   `cmd:"" help:"Register this machine's TPM with a group manager."`
+	Withdraw withdrawCmd `cmd:"" help:"Draw coins from the account."`
+	Pay      payCmd      `cmd:"" help:"Pay a merchant's offer."`
+	Balance  balanceCmd  `cmd:"" help:"Show what is in the purse."`
+	Coins    coinsCmd    `cmd:"" help:"List the coins in the purse."`
+	History  historyCmd  `cmd:"" help:"List the purse's operations."`
+	Exchange exchangeCmd `cmd:"" help:"Turn coins into new ones of equal value."`
+	Resume   resumeCmd   `cmd:"" help:"Finish whatever a crash or a lost answer left open."`
+	Reclaim  reclaimCmd  `cmd:"" help:"Take back the coins of a payment that the merchant never deposited."`
+
+	Merchant merchantCmd `cmd:"" help:"Take payments."`
+
+	Completion completionCmd `cmd:"" help:"Print a shell completion script."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
+}
+
+const description = `Holder's and merchant's tool of the Specie electronic cash system.
+
+Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome open (run "specie resume").`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], cli.Std("specie")))
+}
+
+func run(ctx context.Context, args []string, out *cli.Out) int {
+	var f flags
+	exit := -1
+	parser, err := kong.New(&f, kong.Name("specie"), kong.Description(description),
+		kong.Writers(out.Stdout, out.Stderr), kong.Exit(func(code int) { exit = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		out.Fail(err, "")
+		return cli.ExitFailed
+	}
+	k, err := parser.Parse(args)
+	if exit >= 0 {
+		return exit // --help was printed
+	}
+	if err != nil {
+		out.Fail(err, `"specie --help" lists the commands`)
+		return cli.ExitUsage
+	}
+	out.JSON = f.JSON
+	a := &app{ctx: ctx, out: out, home: f.Home, tpm: f.TPM}
+	if a.home == "" {
+		dir, err := os.UserConfigDir()
+		if err != nil {
+			out.Fail(fmt.Errorf("no home directory: %w", err), "use --home")
+			return cli.ExitUsage
+		}
+		a.home = filepath.Join(dir, "specie")
+	}
+	if err := k.Run(a, parser.Model); err != nil {
+		hint, code := explain(err)
+		out.Fail(err, hint)
+		return code
+	}
+	return cli.ExitOK
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(a *app) error {
+	v := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		v = info.Main.Version
+	}
+	return a.out.Result(map[string]string{"version": v}, func(w io.Writer) { fmt.Fprintln(w, "specie", v) })
+}
+
+type completionCmd struct {
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+}
+
+func (completionCmd) Help() string {
+	return "Example:\n  specie completion bash >~/.local/share/bash-completion/completions/specie"
+}
+
+func (c completionCmd) Run(a *app, model *kong.Application) error {
+	script, err := cli.Completion(model, c.Shell)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(a.out.Stdout, script)
+	return err
+}
+
+// readSecretFile reads a token from a file that others can't read.
+func readSecretFile(path string) (string, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if fi.Mode().Perm()&0o077 != 0 {
+		return "", fmt.Errorf("%s: others can read it: %w", path, errLoose)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == '\r') {
+		b = b[:len(b)-1]
+	}
+	return string(b), nil
+}
+
+var errLoose = errors.New("file mode must be 0600")

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/speciecash/specie/cli"
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/merchant"
+)
+
+type merchantCmd struct {
+	Init    merchantInitCmd    `cmd:"" help:"Make a till."`
+	Login   merchantLoginCmd   `cmd:"" help:"Store the account's access token in the till."`
+	ID      merchantIDCmd      `cmd:"" name:"id" help:"Print the merchant id, for opening an account."`
+	Offer   merchantOfferCmd   `cmd:"" help:"Make an offer and print its payment link."`
+	Check   merchantCheckCmd   `cmd:"" help:"Verify a payment file without any bank."`
+	Accept  merchantAcceptCmd  `cmd:"" help:"Verify and deposit a payment file."`
+	Serve   merchantServeCmd   `cmd:"" help:"Take payments over HTTP."`
+	Takings merchantTakingsCmd `cmd:"" help:"List the payments."`
+	Resume  merchantResumeCmd  `cmd:"" help:"Repeat deposits whose outcome is unknown."`
+}
+
+func (a *app) withTill(f func(t *merchant.Till) error) error {
+	path := filepath.Join(a.home, "till.db")
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("%s: %w", a.home, merchant.ErrNoTill)
+	}
+	t, err := merchant.Open(a.ctx, path, merchant.Options{})
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(t), t.Close())
+}
+
+type merchantInitCmd struct {
+	Bank      string   `help:"The merchant's bank." required:"" placeholder:"URL"`
+	Root      string   `help:"The root certificate to pin (PEM)." required:"" type:"existingfile"`
+	Group     []string `help:"Group manager whose members' bound coins are taken." placeholder:"URL"`
+	Name      string   `help:"Name that payers are shown." required:""`
+	Till      string   `help:"Name of this till." default:"till-1"`
+	TokenFile string   `help:"File with the account's access token, mode 0600." type:"existingfile"`
+}
+
+func (merchantInitCmd) Help() string {
+	return "Example:\n  specie merchant init --bank http://127.0.0.1:8080 --group http://127.0.0.1:8081 --root root.pem --name \"Café Central\""
+}
+
+func (c merchantInitCmd) Run(a *app) error {
+	root, err := os.ReadFile(c.Root)
+	if err != nil {
+		return err
+	}
+	s := merchant.Settings{RootPEM: root, BankURL: c.Bank, GroupURLs: c.Group, Name: c.Name, TillName: c.Till}
+	if c.TokenFile != "" {
+		if s.Token, err = readSecretFile(c.TokenFile); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(a.home, 0o700); err != nil {
+		return err
+	}
+	if err := merchant.Create(a.ctx, filepath.Join(a.home, "till.db"), s); err != nil {
+		return err
+	}
+	return merchantIDCmd{}.Run(a)
+}
+
+type merchantLoginCmd struct {
+	TokenFile string `help:"File with the account's access token, mode 0600." required:"" type:"existingfile"`
+}
+
+func (c merchantLoginCmd) Run(a *app) error {
+	token, err := readSecretFile(c.TokenFile)
+	if err != nil {
+		return err
+	}
+	return a.withTill(func(t *merchant.Till) error { return t.SetToken(a.ctx, token) })
+}
+
+type merchantIDCmd struct{}
+
+func (merchantIDCmd) Run(a *app) error {
+	return a.withTill(func(t *merchant.Till) error {
+		return a.out.Result(map[string]string{"merchant": t.MerchantID()}, func(w io.Writer) { fmt.Fprintln(w, t.MerchantID()) })
+	})
+}
+
+type merchantOfferCmd struct {
+	Amount  string        `arg:"" help:"Amount, such as 12.34."`
+	Order   string        `help:"Your reference."`
+	Purpose string        `help:"What it is for."`
+	To      string        `help:"Address that the payer posts to." required:"" placeholder:"URL"`
+	Valid   time.Duration `help:"How long the offer can be paid." default:"15m"`
+}
+
+func (merchantOfferCmd) Help() string {
+	return "Example:\n  specie merchant offer 12.34 --order T-17 --to http://127.0.0.1:8090/pay"
+}
+
+func (c merchantOfferCmd) Run(a *app) error {
+	return a.withTill(func(t *merchant.Till) error {
+		k, err := t.Keyset(a.ctx)
+		if err != nil {
+			return err
+		}
+		amount, err := coin.ParseAmount(c.Amount, k.Exponent)
+		if err != nil {
+			return fmt.Errorf("amount %q: %w", c.Amount, err)
+		}
+		offer, err := t.NewOffer(a.ctx, merchant.OfferRequest{Amount: amount, Order: c.Order, Purpose: c.Purpose, Lifetime: c.Valid})
+		if err != nil {
+			return err
+		}
+		link, err := offer.Link(c.To)
+		if err != nil {
+			return err
+		}
+		text, err := link.Text()
+		if err != nil {
+			return err
+		}
+		digest := base64.RawURLEncoding.EncodeToString(offer.Digest[:])
+		return a.out.Result(map[string]string{"link": text, "offer": digest}, func(w io.Writer) { fmt.Fprintln(w, text) })
+	})
+}
+
+type merchantCheckCmd struct {
+	File string `arg:"" help:"Payment file." type:"existingfile"`
+}
+
+func (c merchantCheckCmd) Run(a *app) error {
+	spend, err := readSpend(c.File)
+	if err != nil {
+		return err
+	}
+	return a.withTill(func(t *merchant.Till) error {
+		checked, err := t.Check(a.ctx, spend)
+		if err != nil {
+			return err
+		}
+		s := checked.Spend
+		return a.out.Result(map[string]any{"amount": s.Amount, "coins": len(s.Coins), "bound": checked.Bound}, func(w io.Writer) {
+			fmt.Fprintf(w, "good: %d coins, %d of them proven to be this payer's TPM's; not deposited yet\n", len(s.Coins), checked.Bound)
+		})
+	})
+}
+
+type merchantAcceptCmd struct {
+	File string `arg:"" help:"Payment file." type:"existingfile"`
+}
+
+func (merchantAcceptCmd) Help() string { return "Example:\n  specie merchant accept payment.json" }
+
+func (c merchantAcceptCmd) Run(a *app) error {
+	spend, err := readSpend(c.File)
+	if err != nil {
+		return err
+	}
+	return a.withTill(func(t *merchant.Till) error {
+		answer, err := t.Accept(a.ctx, spend)
+		if err != nil {
+			return err
+		}
+		return a.out.Result(answer, func(w io.Writer) {
+			fmt.Fprintln(w, "deposited; the bank's receipt is stored")
+		})
+	})
+}
+
+func readSpend(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, coin.MaxSpendJSON+1))
+}
+
+type merchantServeCmd struct {
+	Listen string `help:"Address to listen on." default:"127.0.0.1:8090"`
+	Ready  string `help:"Write the address to this file once it is open." hidden:"" type:"path"`
+}
+
+func (merchantServeCmd) Help() string {
+	return "Payers post to /pay. Stop with Ctrl-C.\n\nExample:\n  specie merchant serve --listen 127.0.0.1:8090"
+}
+
+func (c merchantServeCmd) Run(a *app) error {
+	return a.withTill(func(t *merchant.Till) error {
+		log := slog.New(slog.NewTextHandler(a.out.Stderr, nil))
+		if err := t.Resume(a.ctx); err != nil {
+			log.Warn("some deposits are still open", "err", err)
+		}
+		ln, err := net.Listen("tcp", c.Listen)
+		if err != nil {
+			return err
+		}
+		srv := &http.Server{
+			Handler: t.Handler(log), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+			WriteTimeout: 2 * time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		}
+		log.Info("till open", "address", ln.Addr().String())
+		if c.Ready != "" {
+			if err := os.WriteFile(c.Ready, []byte(ln.Addr().String()), 0o600); err != nil {
+				return errors.Join(err, ln.Close())
+			}
+		}
+		done := make(chan error, 1)
+		go func() { done <- srv.Serve(ln) }()
+		select {
+		case err := <-done:
+			return err
+		case <-a.ctx.Done():
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		return srv.Shutdown(ctx)
+	})
+}
+
+type merchantTakingsCmd struct{}
+
+func (merchantTakingsCmd) Run(a *app) error {
+	return a.withTill(func(t *merchant.Till) error {
+		k, err := t.Keyset(a.ctx)
+		if err != nil {
+			return err
+		}
+		list, err := t.Takings(a.ctx)
+		if err != nil {
+			return err
+		}
+		return a.out.Result(list, func(w io.Writer) {
+			rows := make([][]string, len(list))
+			for i, x := range list {
+				rows[i] = []string{x.Created.Format(time.DateTime), x.Amount.Format(k.Exponent), x.State, cli.OneLine(x.Order)}
+			}
+			cli.Table(w, []string{"WHEN", ">" + k.Currency, "STATE", "ORDER"}, rows)
+		})
+	})
+}
+
+type merchantResumeCmd struct{}
+
+func (merchantResumeCmd) Run(a *app) error {
+	return a.withTill(func(t *merchant.Till) error { return t.Resume(a.ctx) })
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/speciecash/specie/cli"
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/wallet"
+)
+
+type payCmd struct {
+	Link string `arg:"" help:"Payment link (specie:pay?o=…), or a file that holds one, or - for standard input."`
+	Kind string `help:"Which coins to use: bearer, bound or any." enum:"bearer,bound,any" default:"any"`
+	Save string `help:"Write the payment to this file instead of sending it." placeholder:"FILE" type:"path"`
+}
+
+func (payCmd) Help() string {
+	return `The offer is verified and shown; the coins are committed to it before anything is sent.
+
+Example:
+  specie pay offer.link --kind bound`
+}
+
+func (c payCmd) Run(a *app) error {
+	link, err := readLink(c.Link)
+	if err != nil {
+		return err
+	}
+	with := a.withWallet
+	if a.tpm != "" || c.Kind == string(coin.Bound) {
+		with = a.withTPM
+	}
+	return with(func(w *wallet.Wallet) error {
+		k, err := w.Keyset(a.ctx)
+		if err != nil {
+			return err
+		}
+		offer, err := w.Inspect(a.ctx, link)
+		if err != nil {
+			return err
+		}
+		a.out.Note("%s asks %s %s for %s", offer.Private.Name, offer.Offer.Amount.Format(k.Exponent), k.Currency, words(offer.Private))
+		var kinds []coin.Kind
+		if c.Kind != "any" {
+			kinds = []coin.Kind{coin.Kind(c.Kind)}
+		}
+		p, err := w.PreparePayment(a.ctx, link, kinds...)
+		if err != nil {
+			return err
+		}
+		if c.Save != "" {
+			if err := os.WriteFile(c.Save, p.Spend, 0o600); err != nil {
+				return err
+			}
+		} else if err := w.Submit(a.ctx, p); err != nil {
+			return err
+		}
+		return a.out.Result(paid(p), func(o io.Writer) {
+			did := "paid"
+			if c.Save != "" {
+				did = "set aside"
+			}
+			fmt.Fprintf(o, "%s %s %s for %s: %d coins (%s), %s change\n", did, offer.Offer.Amount.Format(k.Exponent), k.Currency,
+				cli.OneLine(offer.Private.Name), len(p.Coins), values(p.Coins, k.Exponent), p.Change.Format(k.Exponent))
+			if c.Save != "" {
+				fmt.Fprintf(o, "give %s to the merchant; \"specie resume\" sends it, or fetches the change\n", c.Save)
+			}
+		})
+	})
+}
+
+func words(p coin.PrivateOffer) string {
+	text := strings.TrimSpace(p.Purpose + " " + p.Order)
+	if text == "" {
+		return "nothing named"
+	}
+	return text
+}
+
+// paid is a payment for scripts.
+func paid(p *wallet.Payment) map[string]any {
+	return map[string]any{
+		"id": hex.EncodeToString(p.ID), "amount": p.Offer.Offer.Amount, "currency": p.Offer.Offer.Currency,
+		"merchant": p.Offer.Private.MerchantID, "coins": len(p.Coins), "change": p.Change,
+		"receipt": p.Receipt, "bank_receipt": p.BankReceipt,
+	}
+}
+
+// readLink takes a link, or reads one from a file or standard input.
+func readLink(arg string) (string, error) {
+	if strings.HasPrefix(arg, "specie:") {
+		return arg, nil
+	}
+	r := io.Reader(os.Stdin)
+	if arg != "-" {
+		f, err := os.Open(arg)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		r = f
+	}
+	b, err := io.ReadAll(io.LimitReader(r, coin.MaxLink+1))
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+type reclaimCmd struct {
+	ID string `arg:"" help:"The payment's ID, from \"specie history\"."`
+}
+
+func (reclaimCmd) Help() string {
+	return `The coins are exchanged for new ones at the bank, so the merchant can't deposit them any more.
+If he did so first, the bank says so and "specie resume" settles the payment.
+
+Example:
+  specie reclaim 0f3a…`
+}
+
+func (c reclaimCmd) Run(a *app) error {
+	id, err := hex.DecodeString(c.ID)
+	if err != nil {
+		return fmt.Errorf("ID %q: %w", c.ID, wallet.ErrNoOperation)
+	}
+	with := a.withWallet
+	if a.tpm != "" {
+		with = a.withTPM
+	}
+	return with(func(w *wallet.Wallet) error {
+		if err := w.Reclaim(a.ctx, id); err != nil {
+			return err
+		}
+		return a.out.Result(map[string]string{"reclaimed": c.ID}, func(o io.Writer) { fmt.Fprintln(o, "the coins are back, as new ones") })
+	})
+}

@@ -1,0 +1,252 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/speciecash/specie/cli"
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/wallet"
+)
+
+func (a *app) pursePath() string { return filepath.Join(a.home, "purse.db") }
+
+// withWallet opens the purse for one command.
+func (a *app) withWallet(f func(w *wallet.Wallet) error) error {
+	if _, err := os.Stat(a.pursePath()); err != nil {
+		return fmt.Errorf("%s: %w", a.home, wallet.ErrNoPurse)
+	}
+	w, err := wallet.Open(a.ctx, a.pursePath(), wallet.Options{})
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(w), w.Close())
+}
+
+// withTPM also attaches the TPM that the wallet was enrolled with.
+func (a *app) withTPM(f func(w *wallet.Wallet) error) error {
+	return a.withWallet(func(w *wallet.Wallet) error {
+		if err := w.AttachTPM(a.ctx, a.tpm); err != nil {
+			return err
+		}
+		return f(w)
+	})
+}
+
+type initCmd struct {
+	Bank      string `help:"The bank's address." required:"" placeholder:"URL"`
+	Root      string `help:"The root certificate to pin (PEM)." required:"" type:"existingfile"`
+	TokenFile string `help:"File with the account's access token, mode 0600." type:"existingfile"`
+}
+
+func (initCmd) Help() string {
+	return "Example:\n  specie init --bank http://127.0.0.1:8080 --root root.pem --token-file token"
+}
+
+func (c initCmd) Run(a *app) error {
+	root, err := os.ReadFile(c.Root)
+	if err != nil {
+		return err
+	}
+	s := wallet.Settings{RootPEM: root, BankURL: c.Bank}
+	if c.TokenFile != "" {
+		if s.Token, err = readSecretFile(c.TokenFile); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(a.home, 0o700); err != nil {
+		return err
+	}
+	if err := wallet.Create(a.ctx, a.pursePath(), s); err != nil {
+		return err
+	}
+	return a.out.Result(map[string]string{"purse": a.pursePath()}, func(w io.Writer) {
+		fmt.Fprintf(w, "made %s; keep it as you keep your money\n", a.pursePath())
+	})
+}
+
+type loginCmd struct {
+	TokenFile string `help:"File with the account's access token, mode 0600." required:"" type:"existingfile"`
+}
+
+func (loginCmd) Help() string { return "Example:\n  specie login --token-file token" }
+
+func (c loginCmd) Run(a *app) error {
+	token, err := readSecretFile(c.TokenFile)
+	if err != nil {
+		return err
+	}
+	return a.withWallet(func(w *wallet.Wallet) error { return w.SetToken(a.ctx, token) })
+}
+
+type withdrawCmd struct {
+	Amount string `arg:"" help:"Amount, such as 20.00."`
+	Bound  bool   `help:"Coins bound to this machine's TPM: of no use to a thief." xor:"kind"`
+	Bearer bool   `help:"Coins that whoever holds the purse can spend (default)." xor:"kind"`
+}
+
+func (withdrawCmd) Help() string { return "Example:\n  specie withdraw 20.00 --bound" }
+
+func (c withdrawCmd) Run(a *app) error {
+	kind, with := coin.Bearer, a.withWallet
+	if c.Bound {
+		kind, with = coin.Bound, a.withTPM
+	}
+	return with(func(w *wallet.Wallet) error {
+		k, err := w.Keyset(a.ctx)
+		if err != nil {
+			return err
+		}
+		amount, err := coin.ParseAmount(c.Amount, k.Exponent)
+		if err != nil {
+			return fmt.Errorf("amount %q: %w", c.Amount, err)
+		}
+		steps := wallet.Steps{Verify: a.out.Bar("verifying coins")}
+		if c.Bound {
+			steps.Tags = a.out.Bar("binding to the TPM")
+		}
+		coins, err := w.Withdraw(a.ctx, amount, kind, steps)
+		if err != nil {
+			return err
+		}
+		return a.out.Result(coins, func(o io.Writer) {
+			fmt.Fprintf(o, "withdrew %s %s in %d %s coins, each verified: %s\n",
+				amount.Format(k.Exponent), k.Currency, len(coins), kind, values(coins, k.Exponent))
+		})
+	})
+}
+
+func values(coins []wallet.StoredCoin, exponent int) string {
+	parts := make([]string, len(coins))
+	for i, c := range coins {
+		parts[i] = c.Value.Format(exponent)
+	}
+	return strings.Join(parts, " ")
+}
+
+type balanceCmd struct{}
+
+func (balanceCmd) Run(a *app) error {
+	return a.withWallet(func(w *wallet.Wallet) error {
+		b, err := w.Balance(a.ctx)
+		if err != nil {
+			return err
+		}
+		return a.out.Result(b, func(o io.Writer) {
+			rows := [][]string{{"bearer", b.ByKind[coin.Bearer].Format(b.Exponent)}, {"bound", b.ByKind[coin.Bound].Format(b.Exponent)}}
+			if b.Committed > 0 {
+				rows = append(rows, []string{"in open payments", b.Committed.Format(b.Exponent)})
+			}
+			rows = append(rows, []string{"to spend", b.Total.Format(b.Exponent)})
+			cli.Table(o, []string{"KIND", ">" + b.Currency}, rows)
+		})
+	})
+}
+
+type coinsCmd struct{}
+
+func (coinsCmd) Run(a *app) error {
+	return a.withWallet(func(w *wallet.Wallet) error {
+		k, err := w.Keyset(a.ctx)
+		if err != nil {
+			return err
+		}
+		coins, err := w.Coins(a.ctx)
+		if err != nil {
+			return err
+		}
+		return a.out.Result(coins, func(o io.Writer) {
+			rows := make([][]string, len(coins))
+			for i, c := range coins {
+				rows[i] = []string{fmt.Sprintf("%x", c.ID[:6]), c.Value.Format(k.Exponent), string(c.Kind), c.State, c.Created.Format(time.DateTime)}
+			}
+			cli.Table(o, []string{"COIN", ">" + k.Currency, "KIND", "STATE", "SINCE"}, rows)
+		})
+	})
+}
+
+type historyCmd struct{}
+
+func (historyCmd) Run(a *app) error {
+	return a.withWallet(func(w *wallet.Wallet) error {
+		ops, err := w.History(a.ctx)
+		if err != nil {
+			return err
+		}
+		return a.printOps(w, ops)
+	})
+}
+
+func (a *app) printOps(w *wallet.Wallet, ops []wallet.Operation) error {
+	k, err := w.Keyset(a.ctx)
+	if err != nil {
+		return err
+	}
+	return a.out.Result(ops, func(o io.Writer) {
+		rows := make([][]string, len(ops))
+		for i, op := range ops {
+			amount := coin.Amount(max(op.Amount, -op.Amount)).Format(k.Exponent)
+			if op.Amount < 0 {
+				amount = "-" + amount
+			}
+			rows[i] = []string{op.Created.Format(time.DateTime), op.Kind, amount, op.State, fmt.Sprintf("%x", op.ID), cli.OneLine(op.Note)}
+		}
+		cli.Table(o, []string{"WHEN", "WHAT", ">" + k.Currency, "STATE", "ID", "NOTE"}, rows)
+	})
+}
+
+type exchangeCmd struct {
+	Kind string `help:"Which coins: bearer or bound." enum:"bearer,bound" default:"bearer"`
+}
+
+func (exchangeCmd) Help() string {
+	return "Do this before coins expire (\"specie coins\"), or after somebody may have seen your purse.\n\nExample:\n  specie exchange --kind bearer"
+}
+
+func (c exchangeCmd) Run(a *app) error {
+	with := a.withWallet
+	if c.Kind == string(coin.Bound) {
+		with = a.withTPM
+	}
+	return with(func(w *wallet.Wallet) error {
+		all, err := w.Coins(a.ctx)
+		if err != nil {
+			return err
+		}
+		var mine []wallet.StoredCoin
+		for _, x := range all {
+			if x.State == wallet.CoinFresh && string(x.Kind) == c.Kind {
+				mine = append(mine, x)
+			}
+		}
+		if len(mine) == 0 {
+			return fmt.Errorf("%w: no %s coins", wallet.ErrFunds, c.Kind)
+		}
+		if err := w.Exchange(a.ctx, mine, coin.Kind(c.Kind)); err != nil {
+			return err
+		}
+		return a.out.Result(map[string]int{"exchanged": len(mine)}, func(o io.Writer) {
+			fmt.Fprintf(o, "exchanged %d coins\n", len(mine))
+		})
+	})
+}
+
+type resumeCmd struct{}
+
+func (resumeCmd) Run(a *app) error {
+	return a.withWallet(func(w *wallet.Wallet) error {
+		// Operations on bound coins need the TPM; the others don't.
+		if a.tpm != "" && w.Enrolled() {
+			if err := w.AttachTPM(a.ctx, a.tpm); err != nil {
+				return err
+			}
+		}
+		ops, err := w.Resume(a.ctx)
+		return errors.Join(err, a.printOps(w, ops))
+	})
+}
