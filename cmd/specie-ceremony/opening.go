@@ -1,0 +1,301 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/speciecash/specie/ceremony/paper"
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/opening"
+)
+
+type openingCmd struct {
+	Partial openingPartial `cmd:"" help:"A supervisor's part: verifies the case, then uses his share."`
+	Combine openingCombine `cmd:"" help:"Put the parts of enough supervisors together."`
+	Attach  openingAttach  `cmd:"" help:"Add the group manager's statement: evidence."`
+	Verify  openingVerify  `cmd:"" help:"Verify evidence offline and say who it was."`
+}
+
+// atFlag is the time at which certificates are judged.
+type atFlag struct {
+	At time.Time `placeholder:"TIME" help:"Judge certificates at this time (RFC 3339) instead of now."`
+}
+
+func (f atFlag) time() time.Time {
+	if f.At.IsZero() {
+		return time.Now()
+	}
+	return f.At
+}
+
+// caseFlags are the bank's case and the documents that it is judged by.
+type caseFlags struct {
+	rootFlag
+	atFlag
+	Case          string `required:"" placeholder:"FILE" type:"existingfile" help:"The bank's case file."`
+	Keyset        string `required:"" placeholder:"FILE" type:"existingfile" help:"The bank's signed keyset."`
+	GroupDocument string `required:"" placeholder:"FILE" type:"existingfile" help:"The signed group document."`
+}
+
+func (f caseFlags) read() (*opening.Papers, *opening.Case, error) {
+	root, err := f.rootFlag.read()
+	if err != nil {
+		return nil, nil, err
+	}
+	docs, err := readDocuments([]string{f.Keyset, f.GroupDocument})
+	if err != nil {
+		return nil, nil, err
+	}
+	papers, err := opening.ReadPapers(root, docs[0], docs[1], f.time())
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := paper.Read(f.Case, opening.MaxCase)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := opening.ParseCase(b)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", f.Case, err)
+	}
+	return papers, c, nil
+}
+
+type openingPartial struct {
+	caseFlags
+	officerFlags
+	Out string `required:"" placeholder:"FILE" type:"path" help:"Where the part goes."`
+}
+
+// Help is shown below the flags.
+func (openingPartial) Help() string {
+	return `The case is verified first: one bound coin of the bank in two payments, both
+authorised by its owner and not the same payment twice. Only then is the share
+used, and on nothing else.
+
+Example:
+  specie-ceremony opening partial --dir alice --root root.pem --case case.json \
+    --keyset keyset-1.jws --group-document group.jws --out part-alice.json`
+}
+
+// Run implements the command.
+func (c *openingPartial) Run(a *app) error {
+	papers, cs, err := c.read()
+	if err != nil {
+		return err
+	}
+	if err := paper.Free(c.Out); err != nil {
+		return err
+	}
+	o, err := c.open()
+	if err != nil {
+		return err
+	}
+	share, err := o.Share(papers.Group.ID)
+	if err != nil {
+		return err
+	}
+	part, err := opening.Partial(papers, cs, share)
+	if err != nil {
+		return err
+	}
+	b, err := part.Marshal()
+	if err != nil {
+		return err
+	}
+	if err := paper.Write(c.Out, b, paper.Public); err != nil {
+		return err
+	}
+	return a.print(&files{Done: "part of " + o.ID + " in the opening", Written: []string{c.Out}, Digest: hexDigest(part.Case)})
+}
+
+type openingCombine struct {
+	caseFlags
+	Out   string   `required:"" placeholder:"FILE" type:"path" help:"Where the opening goes."`
+	Parts []string `arg:"" type:"existingfile" help:"The supervisors' parts."`
+}
+
+// Help is shown below the flags.
+func (openingCombine) Help() string {
+	return `Verifies the case and every part. The result goes to the group manager, who
+looks the tag up and states whose it is (specied group identify).
+
+Example:
+  specie-ceremony opening combine --root root.pem --case case.json --keyset keyset-1.jws \
+    --group-document group.jws --out opening.json part-alice.json part-carol.json`
+}
+
+// Run implements the command.
+func (c *openingCombine) Run(a *app) error {
+	papers, cs, err := c.read()
+	if err != nil {
+		return err
+	}
+	if err := paper.Free(c.Out); err != nil {
+		return err
+	}
+	var parts []*opening.Part
+	for _, path := range c.Parts {
+		b, err := paper.Read(path, opening.MaxPart)
+		if err != nil {
+			return err
+		}
+		part, err := opening.ParsePart(b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		parts = append(parts, part)
+	}
+	o, found, err := opening.Combine(papers, cs, parts)
+	if err != nil {
+		return err
+	}
+	b, err := o.Marshal()
+	if err != nil {
+		return err
+	}
+	if err := paper.Write(c.Out, b, paper.Public); err != nil {
+		return err
+	}
+	return a.print(&files{
+		Done:    "opened by " + strings.Join(found.Supervisors, " and ") + fmt.Sprintf(": tag %x", found.Tag),
+		Written: []string{c.Out},
+	})
+}
+
+type openingAttach struct {
+	rootFlag
+	atFlag
+	Opening   string `required:"" placeholder:"FILE" type:"existingfile" help:"What combine wrote."`
+	Statement string `required:"" placeholder:"FILE" type:"existingfile" help:"The manager's signed statement."`
+	Out       string `required:"" placeholder:"FILE" type:"path" help:"Where the evidence goes."`
+}
+
+// Help is shown below the flags.
+func (openingAttach) Help() string {
+	return `Example:
+  specie-ceremony opening attach --root root.pem --opening opening.json \
+    --statement statement.jws --out evidence.json`
+}
+
+// Run implements the command.
+func (c *openingAttach) Run(a *app) error {
+	root, err := c.read()
+	if err != nil {
+		return err
+	}
+	if err := paper.Free(c.Out); err != nil {
+		return err
+	}
+	b, err := paper.Read(c.Opening, opening.MaxOpening)
+	if err != nil {
+		return err
+	}
+	o, err := opening.ParseOpening(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Opening, err)
+	}
+	statement, err := readDocument(c.Statement)
+	if err != nil {
+		return err
+	}
+	e, v, err := opening.Attach(root, o, statement, c.time())
+	if err != nil {
+		return err
+	}
+	if b, err = e.Marshal(); err != nil {
+		return err
+	}
+	if err := paper.Write(c.Out, b, paper.Public); err != nil {
+		return err
+	}
+	return a.print(newVerdict(v))
+}
+
+type openingVerify struct {
+	Evidence string `arg:"" type:"existingfile" help:"The evidence file."`
+	rootFlag
+	atFlag
+}
+
+// Help is shown below the flags.
+func (openingVerify) Help() string {
+	return `Needs nothing but the root certificate. It checks every certificate and
+signature, that both payments are of one coin and authorised by its owner, the
+supervisors' proofs and their number, and that the member's own TPM signed the
+registration form, with his name in it, when it made the opened tag.
+
+Example:
+  specie-ceremony opening verify evidence.json --root root.pem`
+}
+
+// Run implements the command.
+func (c *openingVerify) Run(a *app) error {
+	root, err := c.read()
+	if err != nil {
+		return err
+	}
+	b, err := paper.Read(c.Evidence, opening.MaxOpening)
+	if err != nil {
+		return err
+	}
+	e, err := opening.ParseEvidence(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Evidence, err)
+	}
+	v, err := e.Verify(root, c.time())
+	if err != nil {
+		return err
+	}
+	return a.print(newVerdict(v))
+}
+
+// verdict is what evidence shows, for printing.
+type verdict struct {
+	Bank        string         `json:"bank"`
+	Coin        string         `json:"coin"`
+	Value       string         `json:"value"`
+	Spends      []verdictSpend `json:"spends"`
+	Group       string         `json:"group"`
+	Supervisors []string       `json:"supervisors"`
+	Tag         string         `json:"tag"`
+	Member      string         `json:"member"`
+	Name        string         `json:"name"`
+	EK          string         `json:"ek_sha256"`
+	JoinedAt    time.Time      `json:"joined_at"`
+}
+
+type verdictSpend struct {
+	Purpose  coin.Purpose `json:"purpose"`
+	Digest   string       `json:"digest"`
+	IssuedAt time.Time    `json:"issued_at"`
+}
+
+func newVerdict(v *opening.Verdict) *verdict {
+	out := &verdict{
+		Bank: v.Case.Bank, Coin: hexDigest(v.Case.CoinID), Value: v.Value(),
+		Group: v.Member.Group, Supervisors: v.Supervisors, Tag: fmt.Sprintf("%x", v.Tag),
+		Member: v.Member.Member.String(), Name: v.Member.Name, EK: hexDigest(v.Member.EK), JoinedAt: v.Member.JoinedAt,
+	}
+	for _, s := range v.Case.Spends {
+		out.Spends = append(out.Spends, verdictSpend{
+			Purpose: s.Purpose, Digest: hexDigest(s.Digest()), IssuedAt: time.Unix(s.IssuedAt, 0).UTC(),
+		})
+	}
+	return out
+}
+
+func (v *verdict) text(w io.Writer) {
+	fmt.Fprintf(w, "%s spent one coin twice\n", clean(v.Name))
+	fmt.Fprintf(w, "  member\t%s of %s, joined %s\n", clean(v.Member), v.Group, when(v.JoinedAt))
+	fmt.Fprintf(w, "  tag\t%s\n", v.Tag)
+	fmt.Fprintf(w, "  TPM\tsha256 %s\n", v.EK)
+	fmt.Fprintf(w, "  coin\t%s of %s, %s\n", v.Coin, v.Bank, v.Value)
+	for i, s := range v.Spends {
+		fmt.Fprintf(w, "  spend %d\t%s %s, dated %s\n", i+1, s.Purpose, s.Digest, when(s.IssuedAt))
+	}
+	fmt.Fprintf(w, "  opened by\t%s\n", strings.Join(v.Supervisors, ", "))
+	fmt.Fprintf(w, "verified from the root; who uses that name rests on what %s checked\n", v.Group)
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/speciecash/specie/ceremony"
+	"github.com/speciecash/specie/ceremony/officer"
+	"github.com/speciecash/specie/ceremony/paper"
+	"github.com/speciecash/specie/cli"
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/hsm"
+	"github.com/speciecash/specie/trust"
+)
+
+// result is what a command has to say.
+type result interface {
+	// text writes it for people, columns separated by tabs.
+	text(w io.Writer)
+}
+
+// print writes the result in the form that was asked for.
+func (a *app) print(r result) error {
+	return a.out.Result(r, func(w io.Writer) {
+		tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+		r.text(tw)
+		_ = tw.Flush()
+	})
+}
+
+// files is a result that names what was written.
+type files struct {
+	Done    string   `json:"done"`
+	Written []string `json:"written"`
+	// Digest is what people compare, hex.
+	Digest string `json:"digest,omitempty"`
+}
+
+func (f *files) text(w io.Writer) {
+	fmt.Fprintln(w, clean(f.Done))
+	for _, path := range f.Written {
+		fmt.Fprintf(w, "  written\t%s\n", path)
+	}
+	if f.Digest != "" {
+		fmt.Fprintf(w, "  compare\t%s\n", groups(f.Digest))
+	}
+}
+
+// groups writes hex in groups of four, to be read aloud.
+func groups(hexText string) string {
+	var out []string
+	for len(hexText) > 4 {
+		out, hexText = append(out, hexText[:4]), hexText[4:]
+	}
+	return strings.Join(append(out, hexText), " ")
+}
+
+func hexDigest(d [32]byte) string { return hex.EncodeToString(d[:]) }
+
+func when(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// clean makes a text of a document safe to show, and keeps it in its column.
+func clean(s string) string { return cli.OneLine(s) }
+
+// hint says what to do about an error, where that is not plain from it.
+func hint(err error) string {
+	for _, h := range []struct {
+		is   error
+		text string
+	}{
+		{paper.ErrExists, "move the file away, or name another output"},
+		{hsm.ErrDuplicateLabel, "a label is used once and for ever; choose another in the plan"},
+		{hsm.ErrPIN, "do not try again with the same PIN file: tokens lock themselves"},
+		{hsm.ErrAudit, "do not use this key; make a new one in a ceremony"},
+		{hsm.ErrTokenNotFound, "look with: softhsm2-util --show-slots, or the tool of the token's maker"},
+		{ceremony.ErrWeak, "2048 bits are for keys that issue at most 90 days and whose coins are spent before 2031"},
+		{group.ErrQuorum, "collect the parts of more supervisors"},
+		{officer.ErrNotCertified, "run: specie-ceremony supervisor accept"},
+		{trust.ErrExpired, "for documents of the past, give the time with --at where the command has it"},
+	} {
+		if errors.Is(err, h.is) {
+			return h.text
+		}
+	}
+	return ""
+}
