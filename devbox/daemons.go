@@ -1,0 +1,200 @@
+package devbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/speciecash/specie/client"
+	"github.com/speciecash/specie/tpm/swtpm"
+)
+
+// Start writes the configurations and starts the issuer and the group manager
+// as two processes with two databases.
+func (b *Box) Start(ctx context.Context, ca *swtpm.CA) error {
+	issuerAddr, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	groupAddr, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	b.IssuerURL, b.GroupURL = "http://"+issuerAddr, "http://"+groupAddr
+	if err := b.writeConfigs(ca, issuerAddr, groupAddr); err != nil {
+		return err
+	}
+	g, err := b.start("group", "specied", "group", "--config", b.Path("group.yaml"))
+	if err != nil {
+		return err
+	}
+	if err := b.waitReady(ctx, g, b.GroupURL+"/readyz"); err != nil {
+		return err
+	}
+	i, err := b.start("issuer", "specied", "issuer", "--config", b.Path("issuer.yaml"))
+	if err != nil {
+		return err
+	}
+	return b.waitReady(ctx, i, b.IssuerURL+"/readyz")
+}
+
+// Pause stops the daemons where they stand, as if their machines were gone.
+func (b *Box) Pause() error { return b.signalDaemons(syscall.SIGSTOP) }
+
+// Continue lets them go on.
+func (b *Box) Continue() error { return b.signalDaemons(syscall.SIGCONT) }
+
+func (b *Box) signalDaemons(sig syscall.Signal) error {
+	var errs []error
+	for _, p := range b.procs {
+		if p.name == "issuer" || p.name == "group" {
+			errs = append(errs, p.cmd.Process.Signal(sig))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// IssuerSocket and GroupSocket are the operators' sockets.
+func (b *Box) IssuerSocket() string { return b.Path("run", "issuer.sock") }
+
+// GroupSocket is the group manager's.
+func (b *Box) GroupSocket() string { return b.Path("run", "group.sock") }
+
+func (b *Box) writeConfigs(ca *swtpm.CA, issuerAddr, groupAddr string) error {
+	roots, err := ca.RootsPEM()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(b.Path("bank", "ek-roots"), 0o700); err != nil {
+		return err
+	}
+	token := func(label string) string {
+		return fmt.Sprintf("{module: %q, token: %s, pin_file: %q, sessions: 8}", b.module, label, b.pinFile(label))
+	}
+	var supervision []string
+	for _, id := range officers {
+		supervision = append(supervision, fmt.Sprintf("%q", b.Supervision(id)))
+	}
+	issuer := fmt.Sprintf(`# The bank. Paths are relative to this file.
+root: bank/root.pem
+keyset: bank/keyset.jws
+signing_chain: bank/signing.pem
+signing_key: receipts
+hsm: %s
+database: run/issuer.db
+listen: %s
+admin_socket: run/issuer.sock
+groups:
+  - {id: %s, url: %q}
+`, token(tokenOnline), issuerAddr, Group, b.GroupURL)
+	group := fmt.Sprintf(`# The group manager. Paths are relative to this file.
+id: %s
+root: bank/root.pem
+chain: bank/group.pem
+signing_key: documents
+seal_key: seal
+sealed: bank/group.sealed
+supervision: [%s]
+ek_roots: bank/ek-roots
+hsm: %s
+database: run/group.db
+listen: %s
+admin_socket: run/group.sock
+epoch: {start: %s, length: 720h}
+`, Group, strings.Join(supervision, ", "), token(tokenGroup), groupAddr, b.at(-time.Hour))
+	return errors.Join(
+		os.WriteFile(b.Path("bank", "ek-roots", "swtpm.pem"), roots, 0o600),
+		os.WriteFile(b.Path("issuer.yaml"), []byte(issuer), 0o600),
+		os.WriteFile(b.Path("group.yaml"), []byte(group), 0o600),
+	)
+}
+
+// CA founds an EK certificate authority for emulated TPMs.
+func (b *Box) CA(ctx context.Context, name string) (*swtpm.CA, error) {
+	return swtpm.NewCA(ctx, b.Path("tpm", name))
+}
+
+// TPM makes and starts an emulated TPM whose EK the CA certifies. The result
+// is a --tpm address.
+func (b *Box) TPM(ctx context.Context, name string, ca *swtpm.CA) (string, error) {
+	e, err := swtpm.Start(ctx, b.Path("tpm", name), ca)
+	if err != nil {
+		return "", err
+	}
+	b.closes = append(b.closes, e.Close)
+	return e.TCTI(), nil
+}
+
+// Home is a person's directory.
+func (b *Box) Home(name string) string { return b.Path("people", name) }
+
+// OpenHolder makes a purse for a person, opens an account for it, funds it
+// and returns the account's id.
+func (b *Box) OpenHolder(ctx context.Context, name, amount string) (account string, err error) {
+	token := b.Path("people", name+".token")
+	out, err := b.Run(ctx, "specied", "account", "--socket", b.IssuerSocket(), "--kind", "holder", "--name", name, "--token-out", token)
+	if err != nil {
+		return "", err
+	}
+	account = strings.TrimSpace(out)
+	if amount != "" {
+		_, err = b.Run(ctx, "specied", "fund", amount, "--socket", b.IssuerSocket(), "--account", account, "--reference", "cash desk, "+name)
+		if err != nil {
+			return "", err
+		}
+	}
+	_, err = b.Run(ctx, "specie", "--home", b.Home(name), "init", "--bank", b.IssuerURL, "--root", b.Path("bank", "root.pem"), "--token-file", token)
+	return account, err
+}
+
+// OpenTill makes a till for a merchant, opens his account and starts the
+// till. It returns the address that payers post to.
+func (b *Box) OpenTill(ctx context.Context, name string) (url string, err error) {
+	home, root := b.Home(name), b.Path("bank", "root.pem")
+	id, err := b.Run(ctx, "specie", "--home", home, "merchant", "init", "--bank", b.IssuerURL, "--group", b.GroupURL, "--root", root, "--name", name)
+	if err != nil {
+		return "", err
+	}
+	token := b.Path("people", name+".token")
+	_, err = b.Run(ctx, "specied", "account", "--socket", b.IssuerSocket(), "--kind", "merchant", "--name", name,
+		"--merchant", strings.TrimSpace(id), "--token-out", token)
+	if err != nil {
+		return "", err
+	}
+	if _, err := b.Run(ctx, "specie", "--home", home, "merchant", "login", "--token-file", token); err != nil {
+		return "", err
+	}
+	ready := filepath.Join(home, "address")
+	p, err := b.start("till-"+name, "specie", "--home", home, "merchant", "serve", "--listen", "127.0.0.1:0", "--ready", ready)
+	if err != nil {
+		return "", err
+	}
+	for range 500 {
+		if addr, err := os.ReadFile(ready); err == nil && len(addr) > 0 {
+			return "http://" + string(addr) + "/pay", b.waitReady(ctx, p, "http://"+string(addr)+"/livez")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return "", fmt.Errorf("till %s did not open\n%s", name, b.logTail("till-"+name))
+}
+
+// Offer makes an offer at a till and returns its link.
+func (b *Box) Offer(ctx context.Context, till, to, amount, order string) (string, error) {
+	link, err := b.Run(ctx, "specie", "--home", b.Home(till), "merchant", "offer", amount, "--order", order, "--to", to)
+	return strings.TrimSpace(link), err
+}
+
+// SaveGroupDocument writes the group manager's signed document to a file, as
+// an officer takes it to his offline machine.
+func (b *Box) SaveGroupDocument(ctx context.Context, path string) error {
+	jws, err := client.GroupDocument(ctx, client.NewHTTP(10*time.Second), b.GroupURL)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, jws, 0o600)
+}
