@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/speciecash/specie/attest"
+	"github.com/speciecash/specie/ceremony"
+	"github.com/speciecash/specie/client"
+	"github.com/speciecash/specie/client/groupclient"
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/hsm"
+	"github.com/speciecash/specie/ledger/sqlite"
+	"github.com/speciecash/specie/opening"
+	"github.com/speciecash/specie/registration"
+	"github.com/speciecash/specie/server"
+)
+
+type groupCmd struct {
+	Config string `help:"Configuration file (YAML)." required:"" type:"existingfile"`
+}
+
+func (groupCmd) Help() string { return "Example:\n  specied group --config group.yaml" }
+
+// Run wires the group manager: his issuing secret unsealed by the token into
+// this process's memory, his papers from files, his register from its own
+// database.
+func (c groupCmd) Run(a *app) (err error) {
+	var cfg groupConfig
+	dir, err := loadYAML(c.Config, &cfg)
+	if err != nil {
+		return err
+	}
+	token, err := dir.token(a.ctx, cfg.HSM, a)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, token.Close()) }()
+	mc, err := c.load(a.ctx, &cfg, dir, token)
+	if err != nil {
+		return err
+	}
+	db, err := sqlite.OpenRegister(a.ctx, dir.path(cfg.Database), sqlite.Options{Logger: a.log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	mc.Register, mc.Logger = db, a.log
+	manager, err := registration.New(a.ctx, *mc)
+	if err != nil {
+		return err
+	}
+	h := server.NewGroup(manager, server.GroupOptions{Logger: a.log})
+	return a.serve(cfg.Listen, h.Public, dir.path(cfg.AdminSocket), h.Admin)
+}
+
+// load reads what the manager is made of.
+func (c groupCmd) load(ctx context.Context, cfg *groupConfig, dir base, token *hsm.Token) (*registration.Config, error) {
+	mc := &registration.Config{
+		ID:       cfg.ID,
+		Schedule: registration.Schedule{Start: cfg.Epoch.Start.UTC(), Length: cfg.Epoch.Length},
+	}
+	var err error
+	if mc.Root, err = dir.root(cfg.Root); err != nil {
+		return nil, err
+	}
+	if mc.Chain, err = dir.chain(cfg.Chain); err != nil {
+		return nil, err
+	}
+	if mc.Signer, err = token.FindECDSA(ctx, cfg.SigningKey); err != nil {
+		return nil, err
+	}
+	for _, file := range cfg.Supervision {
+		jws, err := dir.read(file)
+		if err != nil {
+			return nil, err
+		}
+		mc.Supervision = append(mc.Supervision, bytes.TrimSpace(jws))
+	}
+	if mc.EKRoots, err = attest.LoadRoots(dir.path(cfg.EKRoots)); err != nil {
+		return nil, err
+	}
+	secrets, err := c.unseal(ctx, cfg, dir, token)
+	if err != nil {
+		return nil, err
+	}
+	mc.Issuer, mc.FormKey = secrets.Issuer, secrets.Form
+	mc.Opening, err = openings(mc)
+	return mc, err
+}
+
+func (c groupCmd) unseal(ctx context.Context, cfg *groupConfig, dir base, token *hsm.Token) (*ceremony.GroupSecrets, error) {
+	sealed, err := dir.read(cfg.Sealed)
+	if err != nil {
+		return nil, err
+	}
+	key, err := token.FindAES(ctx, cfg.SealKey)
+	if err != nil {
+		return nil, err
+	}
+	return ceremony.UnsealGroup(ctx, sealed, key, cfg.ID)
+}
+
+// openings lets the manager judge openings of his own group himself, before
+// he names anybody.
+func openings(mc *registration.Config) (registration.OpeningVerifier, error) {
+	s, err := groupdoc.ParseSupervision(mc.Root, mc.Supervision, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	p := group.Parameters{Name: mc.ID, W: mc.Issuer.Public(), O: s.Key.O(), O2: s.Key.O2()}
+	root, id := mc.Root, p.ID()
+	return func(_ context.Context, raw []byte) ([33]byte, error) {
+		return opening.TagFor(root, id, raw, time.Now())
+	}, nil
+}
+
+func groupAdmin(socket string) (*groupclient.ClientWithResponses, error) {
+	return groupclient.NewClientWithResponses("http://operator", groupclient.WithHTTPClient(onSocket(socket)))
+}
+
+type memberCmd struct {
+	Socket string `help:"The group manager's admin socket." required:"" type:"path"`
+	ID     string `arg:"" help:"The member's id."`
+}
+
+func (c memberCmd) Run(a *app) error {
+	api, err := groupAdmin(c.Socket)
+	if err != nil {
+		return err
+	}
+	r, err := api.GetMemberWithResponse(a.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if r.JSON200 == nil {
+		return client.ReadProblem(r.HTTPResponse, r.Body)
+	}
+	return printMember(a, r.JSON200)
+}
+
+func printMember(a *app, m *groupclient.Member) error {
+	return a.out.Result(m, func(w io.Writer) {
+		fmt.Fprintf(w, "%s: %s, %s, epoch %d, joined %s\n", m.Id, m.Name, m.State, m.Epoch, m.JoinedAt.Format(time.DateTime))
+	})
+}
+
+type expelCmd struct {
+	Socket string `help:"The group manager's admin socket." required:"" type:"path"`
+	ID     string `arg:"" help:"The member's id."`
+}
+
+func (expelCmd) Help() string {
+	return "The member gets no credential for later epochs. This can't be undone.\n\nExample:\n  specied expel MEMBER --socket group.sock"
+}
+
+func (c expelCmd) Run(a *app) error {
+	api, err := groupAdmin(c.Socket)
+	if err != nil {
+		return err
+	}
+	r, err := api.ExpelMemberWithResponse(a.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if r.JSON200 == nil {
+		return client.ReadProblem(r.HTTPResponse, r.Body)
+	}
+	return printMember(a, r.JSON200)
+}
+
+type identifyCmd struct {
+	Socket  string `help:"The group manager's admin socket." required:"" type:"path"`
+	Opening string `arg:"" help:"What \"specie-ceremony opening combine\" wrote." type:"existingfile"`
+	Out     string `help:"Where the signed statement goes; the file must be new." required:"" type:"path"`
+}
+
+func (identifyCmd) Help() string {
+	return `The manager verifies the opening himself before he looks the member up.
+
+Example:
+  specied identify opening.json --socket group.sock --out statement.jws`
+}
+
+func (c identifyCmd) Run(a *app) error {
+	api, err := groupAdmin(c.Socket)
+	if err != nil {
+		return err
+	}
+	raw, err := readFile(c.Opening)
+	if err != nil {
+		return err
+	}
+	body := append(append([]byte(`{"opening":`), raw...), '}')
+	r, err := api.IdentifyWithBodyWithResponse(a.ctx, "application/json", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	if r.HTTPResponse.StatusCode != http.StatusOK || r.JSON200 == nil {
+		return client.ReadProblem(r.HTTPResponse, r.Body)
+	}
+	if err := writeNew(c.Out, []byte(r.JSON200.Statement)); err != nil {
+		return err
+	}
+	return a.out.Result(map[string]string{"statement": c.Out}, func(w io.Writer) { fmt.Fprintln(w, c.Out) })
+}
