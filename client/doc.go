@@ -5,8 +5,19 @@
 //
 // # Errors
 //
-// [*Problem] is a refusal in the server's words (RFC 9457). Any other error
-// means that the outcome is unknown: repeat the same bytes.
+// [*Problem] is a refusal in the server's words (RFC 9457). [ErrAddress] means
+// that nothing was sent. Any other error, [ErrAnswer] included, means that the
+// outcome is unknown: repeat the same bytes.
+//
+// # Trust
+//
+// None in any server. An answer is bounded before it is read, a redirect is
+// not followed, and what a server says is made harmless for the terminal that
+// shows it.
+//
+// # Concurrency
+//
+// Functions may be called from several goroutines at once.
 //
 // The package must build without cgo and never import echo or a room above
 // the contract.

@@ -28,8 +28,16 @@ func GroupDocument(ctx context.Context, hc *http.Client, url string) ([]byte, er
 	if resp.StatusCode != http.StatusOK {
 		return nil, ReadProblem(resp, body)
 	}
+	return ReadGroupDocument(body)
+}
+
+// ReadGroupDocument reads the body of the group manager's answer.
+func ReadGroupDocument(body []byte) ([]byte, error) {
 	var a struct {
 		Document string `json:"document"`
+	}
+	if len(body) > MaxAnswer {
+		return nil, fmt.Errorf("group manager: %w: %d bytes", ErrAnswer, len(body))
 	}
 	if err := json.Unmarshal(body, &a); err != nil || a.Document == "" {
 		return nil, fmt.Errorf("group manager: %w: no document in it", ErrAnswer)

@@ -55,13 +55,21 @@ func ReadProblem(resp *http.Response, body []byte) error {
 	var p Problem
 	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	if kind != "application/problem+json" || json.Unmarshal(body, &p) != nil || p.Code == "" {
-		return fmt.Errorf("%w: HTTP %d from %s", ErrAnswer, resp.StatusCode, resp.Request.URL.Host)
+		return fmt.Errorf("%w: HTTP %d from %s", ErrAnswer, resp.StatusCode, hostOf(resp))
 	}
 	// The status line counts, not what the body says of it; and a server's
 	// words must not steer the terminal that shows them.
 	p.Status = resp.StatusCode
 	p.Code, p.Title, p.Detail = printable(p.Code), printable(p.Title), printable(p.Detail)
 	return &p
+}
+
+// hostOf is who answered, for people.
+func hostOf(resp *http.Response) string {
+	if resp.Request == nil || resp.Request.URL == nil {
+		return "the server"
+	}
+	return resp.Request.URL.Host
 }
 
 // printable replaces control characters and cuts what is too long to show.
