@@ -176,7 +176,7 @@ func (s *stage) opening() error {
 		return fmt.Errorf("%d cases instead of one", len(cases.Cases))
 	}
 	file := func(name string) string { return s.box.Path("run", name) }
-	if _, err := s.box.Run(s.ctx, "specied", "case", cases.Cases[0].ID, "--socket", admin, "--out", file("case.json")); err != nil {
+	if _, err := s.box.Run(s.ctx, "specied", "case", "--socket", admin, "--out", file("case.json"), "--", cases.Cases[0].ID); err != nil {
 		return err
 	}
 	s.say("the bank hands the supervisors a case: one bound coin, two authorised payments")

@@ -162,7 +162,7 @@ func (b *Box) OpenTill(ctx context.Context, name string) (url string, err error)
 	}
 	token := b.Path("people", name+".token")
 	_, err = b.Run(ctx, "specied", "account", "--socket", b.IssuerSocket(), "--kind", "merchant", "--name", name,
-		"--merchant", strings.TrimSpace(id), "--token-out", token)
+		"--merchant="+strings.TrimSpace(id), "--token-out", token) // an id may begin with "-"
 	if err != nil {
 		return "", err
 	}

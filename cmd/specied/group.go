@@ -157,7 +157,7 @@ type expelCmd struct {
 }
 
 func (expelCmd) Help() string {
-	return "The member gets no credential for later epochs. This can't be undone.\n\nExample:\n  specied expel MEMBER --socket group.sock"
+	return "The member gets no credential for later epochs. This can't be undone.\n\nExample:\n  specied expel --socket group.sock -- MEMBER"
 }
 
 func (c expelCmd) Run(a *app) error {

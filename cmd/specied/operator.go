@@ -39,7 +39,7 @@ type accountCmd struct {
 }
 
 func (accountCmd) Help() string {
-	return "Example:\n  specied account --socket issuer.sock --name Alice --token-out alice.token"
+	return "Example:\n  specied account --socket issuer.sock --name Alice --token-out alice.token\n  specied account --socket issuer.sock --kind merchant --name Café --merchant=ID --token-out cafe.token"
 }
 
 func (c accountCmd) Run(a *app) error {
@@ -176,7 +176,7 @@ type caseCmd struct {
 }
 
 func (caseCmd) Help() string {
-	return "Example:\n  specied case --socket issuer.sock\n  specied case ID --socket issuer.sock --out case.json"
+	return "Example:\n  specied case --socket issuer.sock\n  specied case --socket issuer.sock --out case.json -- ID\n\nAn ID may begin with \"-\", hence the \"--\"."
 }
 
 func (c caseCmd) Run(a *app) error {
