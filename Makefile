@@ -13,7 +13,7 @@ export GOFLAGS ?= -buildvcs=false
 
 # Packages with goroutines or C below them run under the race detector; pure
 # mathematics does not gain from it.
-PURE := ./frame ./group/fp256bn/... ./coin/... ./trust/... ./groupdoc/... ./attest/... ./opening/... ./cli ./bench ./demo ./ceremony/officer ./cmd/specie-ceremony
+PURE := . ./frame ./group/fp256bn/... ./coin/... ./trust/... ./groupdoc/... ./attest/... ./opening/... ./cli ./bench ./demo ./ceremony/officer ./cmd/specie-ceremony
 
 .PHONY: all setup build demo dev test bench generate vet clean
 

@@ -1,0 +1,15 @@
+// Package specie is the root of a hardware-backed electronic-cash system. It
+// holds no code: begin with README.md, or with the room that you need.
+//
+//	programs    cmd/specie  cmd/specied  cmd/specie-ceremony   thin mains
+//	edges       server  wallet  merchant                       HTTP, purse, till
+//	clients     client/...                                     generated from api/
+//	rules       issuer  registration  ceremony  opening        what may happen
+//	state       ledger  ledger/sqlite                          what has happened
+//	devices     hsm  tpm  attest                               keys in hardware
+//	documents   coin  groupdoc                                 what is signed
+//	roots       group  group/fp256bn  trust  frame             mathematics, who may sign what
+//
+// Arrows go downward only; rooms of one band do not import each other. The
+// test beside this file holds the tree to that.
+package specie
