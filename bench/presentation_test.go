@@ -64,7 +64,7 @@ func member(b testing.TB) (*group.Member, *stopwatch, *group.Parameters) {
 	now := time.Now().UTC().Truncate(time.Second)
 	g := groupdoctest.New(b, now, attest.GroupKeyTemplate(), [32]byte{})
 	params := g.Document(b).Parameters()
-	secret, err := group.DeriveWalletSecret(make([]byte, 32), key.Name())
+	secret, err := group.DeriveWalletSecret(make([]byte, 32), params.ID(), key.Name())
 	try(err)
 	j, err := group.NewJoin(ctx, params, key, key.Point(), secret, group.JoinContext{KeyName: key.Name()})
 	try(err)

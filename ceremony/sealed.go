@@ -52,7 +52,7 @@ func GenerateGroupSecrets(groupID string) (*GroupSecrets, error) {
 	if err != nil {
 		return nil, err
 	}
-	proof, err := issuer.Prove()
+	proof, err := issuer.Prove(groupID)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func UnsealGroup(ctx context.Context, data []byte, key Sealer, groupID string) (
 	if wb := w.Bytes(); string(wb[:]) != string(j.W) || string(s.Form.PublicKey().Bytes()) != string(j.Form) {
 		return nil, fmt.Errorf("%w: the public values are not these secrets'", ErrSealed)
 	}
-	if err := group.VerifyIssuerKey(w, s.Proof); err != nil {
+	if err := group.VerifyIssuerKey(s.Group, w, s.Proof); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSealed, err)
 	}
 	return s, nil

@@ -158,14 +158,15 @@ func TestFaultyKeysAreFoundBeforeAnythingIsSent(t *testing.T) {
 
 func TestIssuerKey(t *testing.T) {
 	w := newWorld(t)
-	proof, err := w.issuer.Prove()
+	proof, err := w.issuer.Prove("G")
 	must(t, err)
-	must(t, VerifyIssuerKey(w.params.W, proof))
-	wantErr(t, VerifyIssuerKey(newWorld(t).params.W, proof), ErrProof)
+	must(t, VerifyIssuerKey("G", w.params.W, proof))
+	wantErr(t, VerifyIssuerKey("ANOTHER", w.params.W, proof), ErrProof)
+	wantErr(t, VerifyIssuerKey("G", newWorld(t).params.W, proof), ErrProof)
 	for i := range proof {
 		bad := proof
 		bad[i] ^= 1
-		if VerifyIssuerKey(w.params.W, bad) == nil {
+		if VerifyIssuerKey("G", w.params.W, bad) == nil {
 			t.Fatalf("byte %d flipped, still accepted", i)
 		}
 	}

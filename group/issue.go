@@ -62,14 +62,15 @@ func redact(f fmt.State) { _, _ = io.WriteString(f, "[redacted]") }
 // Public is W = [γ]P2.
 func (k *IssuerKey) Public() fp256bn.G2 { return fixedBases().p2.Mul(k.gamma) }
 
-// Prove makes the proof of knowledge of γ that the group document carries.
-func (k *IssuerKey) Prove() (IssuerKeyProof, error) {
+// Prove makes the proof of knowledge of γ that the group document of the
+// named manager carries.
+func (k *IssuerKey) Prove(group string) (IssuerKeyProof, error) {
 	var out IssuerKeyProof
 	r, err := fp256bn.RandomScalar(rand.Reader)
 	if err != nil {
 		return out, fmt.Errorf("issuer key proof: %w", err)
 	}
-	c := issuerKeyChallenge(k.Public(), fixedBases().p2.Mul(r))
+	c := issuerKeyChallenge(group, k.Public(), fixedBases().p2.Mul(r))
 	s := r.Add(c.Mul(k.gamma))
 	cb, sb := c.Bytes(), s.Bytes()
 	copy(out[:32], cb[:])
@@ -77,22 +78,23 @@ func (k *IssuerKey) Prove() (IssuerKeyProof, error) {
 	return out, nil
 }
 
-// VerifyIssuerKey checks the proof of knowledge of γ against W.
-func VerifyIssuerKey(w fp256bn.G2, proof IssuerKeyProof) error {
+// VerifyIssuerKey checks the proof of knowledge of γ against W for the named
+// manager: another's W and proof can't be copied into his document.
+func VerifyIssuerKey(group string, w fp256bn.G2, proof IssuerKeyProof) error {
 	c, err1 := fp256bn.ParseScalar(proof[:32])
 	s, err2 := fp256bn.ParseScalar(proof[32:])
 	if err := errors.Join(err1, err2); err != nil {
 		return fmt.Errorf("issuer key proof: %w", ErrMalformed)
 	}
 	r := fp256bn.MSM2([]fp256bn.G2{fixedBases().p2, w}, []fp256bn.Scalar{s, c.Neg()})
-	if w.IsInfinity() || !issuerKeyChallenge(w, r).Equal(c) {
+	if w.IsInfinity() || !issuerKeyChallenge(group, w, r).Equal(c) {
 		return fmt.Errorf("issuer key: %w", ErrProof)
 	}
 	return nil
 }
 
-func issuerKeyChallenge(w, r fp256bn.G2) fp256bn.Scalar {
-	d := frame.Digest([]byte("specie/issuer-key/1"), g2(w), g2(r))
+func issuerKeyChallenge(group string, w, r fp256bn.G2) fp256bn.Scalar {
+	d := frame.Digest([]byte("specie/issuer-key/1"), []byte(group), g2(w), g2(r))
 	return fp256bn.ReduceScalar(d[:])
 }
 
@@ -109,7 +111,7 @@ func (k *IssuerKey) Issue(tag, uh fp256bn.G1, epoch uint64) (Credential, error) 
 		return Credential{}, fmt.Errorf("issue: %w", err)
 	}
 	e := fp256bn.ReduceScalar(okm)
-	// Inversion isn't constant-time: blind its input.
+	// Blinded, so that the inversion sees nothing of γ whatever its timing.
 	blind, err := fp256bn.RandomScalar(rand.Reader)
 	if err != nil {
 		return Credential{}, fmt.Errorf("issue: %w", err)

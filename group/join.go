@@ -42,11 +42,12 @@ const JoinSize = 3*33 + 2*65 + 5*32
 // WalletSecret is u, the scalar that only the wallet knows. It doesn't print.
 type WalletSecret struct{ u fp256bn.Scalar }
 
-// DeriveWalletSecret is u = HKDF-SHA256(seed, "u" ‖ Name of the group key):
-// a wallet restored on another TPM gets another u, so one u never stands in
-// two memberships. The seed is 32 bytes.
-func DeriveWalletSecret(seed, keyName []byte) (WalletSecret, error) {
-	info := string(frame.Join([]byte("specie/wallet/u"), keyName))
+// DeriveWalletSecret is u = HKDF-SHA256(seed, "u" ‖ group ‖ Name of the group
+// key): a wallet restored on another TPM, or a member of another group, gets
+// another u, so one u never stands in two memberships and a warrant in one
+// group traces in no other. The seed is 32 bytes.
+func DeriveWalletSecret(seed []byte, id ID, keyName []byte) (WalletSecret, error) {
+	info := string(frame.Join([]byte("specie/wallet/u"), id[:], keyName))
 	okm, err := hkdf.Key(sha256.New, seed, nil, info, 64)
 	if err != nil {
 		return WalletSecret{}, fmt.Errorf("wallet secret: %w", err)

@@ -39,7 +39,7 @@ func (m *Member) Epoch() uint64 { return m.cred.Epoch }
 // Present signs message for the claims with one TPM2_Commit and one
 // TPM2_Sign, and verifies the result before returning it: some old firmware
 // computes c without the nonce. It returns [ErrKey] if the key isn't the
-// member's or answers wrongly, [ErrClaim] for a claim that isn't this TPM's.
+// member's, answers wrongly or didn't make one of the claims' tags.
 func (m *Member) Present(ctx context.Context, key Key, message []byte, claims []Claim) (*Presentation, error) {
 	if err := checkClaims(claims); err != nil {
 		return nil, fmt.Errorf("present: %w", err)

@@ -100,7 +100,7 @@ func (w *world) admit(t testing.TB) *citizen {
 	c := &citizen{key: &softKey{f: scalar(t)}}
 	c.jc = JoinContext{KeyName: []byte("name of the key")}
 	_, _ = rand.Read(c.jc.Nonce[:])
-	secret, err := DeriveWalletSecret(c.jc.Nonce[:], c.jc.KeyName)
+	secret, err := DeriveWalletSecret(c.jc.Nonce[:], w.params.ID(), c.jc.KeyName)
 	must(t, err)
 	c.join, err = NewJoin(t.Context(), w.params, c.key, c.key.q(), secret, c.jc)
 	must(t, err)

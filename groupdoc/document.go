@@ -162,7 +162,7 @@ func Parse(root *trust.Root, jws []byte, at time.Time) (*Document, error) {
 	if c.IssuedAt.After(at.Add(EpochSkew)) {
 		return nil, fmt.Errorf("%w: issued in the future", ErrEpoch)
 	}
-	if err := group.VerifyIssuerKey(c.W, c.WProof); err != nil {
+	if err := group.VerifyIssuerKey(c.ID, c.W, c.WProof); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrIssuerKey, err)
 	}
 	s, err := ParseSupervision(root, c.SupervisionJWS, at)

@@ -85,22 +85,30 @@ func Combine(p *Papers, c *Case, parts []*Part) (*Opening, *Finding, error) {
 // Verify checks the opening from the root alone, documents judged at the
 // given time, and says which tag it opens to.
 func (o *Opening) Verify(root *trust.Root, at time.Time) (*Finding, error) {
+	return o.verify(root, nil, at)
+}
+
+func (o *Opening) verify(root *trust.Root, leaked [][]byte, at time.Time) (*Finding, error) {
 	p, err := ReadPapers(root, o.KeysetJWS, o.GroupJWS, at)
 	if err != nil {
 		return nil, err
 	}
+	p.leaked = leaked
 	return o.find(p)
 }
 
 // TagFor is what a group manager asks of an opening's file before he names
 // anybody: that it verifies from the root at the given time and is about his
-// own group (ErrForeign), whatever document it carries.
-func TagFor(root *trust.Root, id group.ID, data []byte, at time.Time) (tag [33]byte, err error) {
+// own group (ErrForeign), whatever document it carries. leaked are the scalars
+// of broken TPMs that he knows of now (32 bytes each): the file may carry an
+// older document that does not name them yet, and a thief of f would have the
+// victim named.
+func TagFor(root *trust.Root, id group.ID, data []byte, leaked [][]byte, at time.Time) (tag [33]byte, err error) {
 	o, err := ParseOpening(data)
 	if err != nil {
 		return tag, err
 	}
-	f, err := o.Verify(root, at)
+	f, err := o.verify(root, leaked, at)
 	if err != nil {
 		return tag, err
 	}

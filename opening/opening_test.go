@@ -49,10 +49,10 @@ func TestTwoSupervisorsNameTheDoubleSpender(t *testing.T) {
 	}
 
 	file := must(o.Marshal())(t)
-	if tag, err := opening.TagFor(w.Root, f.Group.GroupID(), file, now); err != nil || tag != f.Tag {
+	if tag, err := opening.TagFor(w.Root, f.Group.GroupID(), file, nil, now); err != nil || tag != f.Tag {
 		t.Errorf("the manager reads another tag out of the file: %v", err)
 	}
-	if _, err := opening.TagFor(w.Root, group.ID{}, file, now); !errors.Is(err, opening.ErrForeign) {
+	if _, err := opening.TagFor(w.Root, group.ID{}, file, nil, now); !errors.Is(err, opening.ErrForeign) {
 		t.Errorf("the manager of another group: %v", err)
 	}
 	o = must(opening.ParseOpening(file))(t)
@@ -177,6 +177,16 @@ func TestALeakedKeyConvictsNobody(t *testing.T) {
 	broken := must(openingtest.NewKey())(t)
 	c := w.doubleSpend(t, w.admitWith(t, "Eva Example", broken, nil))
 	f := broken.F.Bytes()
+	// Opened under a document that does not name the key yet, and shown to a
+	// manager who knows better.
+	o, found, err := opening.Combine(w.papers(t), c, w.parts(t, c, 1, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := must(o.Marshal())(t)
+	if _, err := opening.TagFor(w.Root, found.Group.GroupID(), file, [][]byte{f[:]}, now); !errors.Is(err, group.ErrLeaked) {
+		t.Errorf("an older document hides the leak from the manager: %v", err)
+	}
 	w.Contents.Leaked = [][]byte{f[:]}
 	w.groupJWS = w.Sign(t)
 	if _, err := opening.Partial(w.papers(t), c, w.Shares[0]); !errors.Is(err, group.ErrLeaked) {

@@ -2,6 +2,7 @@ package opening
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/speciecash/specie/coin"
@@ -15,6 +16,8 @@ type Papers struct {
 	Keyset *coin.Keyset
 	Group  *groupdoc.Document
 	root   *trust.Root
+	// leaked are scalars that the judge knows of besides the document's.
+	leaked [][]byte
 	at     time.Time
 	// As they were read, to travel with the evidence.
 	keysetJWS, groupJWS []byte
@@ -53,5 +56,5 @@ func (p *Papers) groupVerifier(c *Case) (*group.Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.WithLeaked(p.Group.Leaked)
+	return v.WithLeaked(append(slices.Clone(p.Group.Leaked), p.leaked...))
 }

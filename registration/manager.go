@@ -93,7 +93,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	}
 	m := &Manager{cfg: cfg, log: cfg.Logger}
 	m.params = &group.Parameters{Name: cfg.ID, W: cfg.Issuer.Public(), O: s.Key.O(), O2: s.Key.O2()}
-	if m.proof, err = cfg.Issuer.Prove(); err != nil {
+	if m.proof, err = cfg.Issuer.Prove(cfg.ID); err != nil {
 		return nil, fmt.Errorf("registration: %w", err)
 	}
 	if m.challengeKey, err = hkdf.Key(sha256.New, cfg.Issuer.Bytes(), nil, "specie/registration/challenges/1", 32); err != nil {

@@ -276,7 +276,7 @@ func TestEachTPMAndKeyIsRegisteredOnce(t *testing.T) {
 	_, err = w.Join(t.Context(), sb.ID, uhOfA.JoinFor(t, w, sb, b.EKID(t, w), "Charles Babbage"))
 	wantErr(t, err, registration.ErrTagRegistered)
 	keyOfA := *a
-	keyOfA.U, err = group.DeriveWalletSecret(make([]byte, 32), []byte("another wallet"))
+	keyOfA.U, err = group.DeriveWalletSecret(make([]byte, 32), group.ID{}, []byte("another wallet"))
 	must(t, err)
 	_, err = w.Join(t.Context(), sb.ID, keyOfA.JoinFor(t, w, sb, b.EKID(t, w), "Ada again"))
 	wantErr(t, err, registration.ErrTagRegistered)

@@ -157,7 +157,7 @@ func (w *Wallet) enroll(ctx context.Context, m *manager, doc *groupdoc.Document,
 		return nil, err
 	}
 	defer key.Close()
-	secret, err := group.DeriveWalletSecret(w.seed[:], key.Name())
+	secret, err := group.DeriveWalletSecret(w.seed[:], doc.GroupID(), key.Name())
 	if err != nil {
 		return nil, err
 	}
@@ -320,7 +320,7 @@ func (w *Wallet) attach(ctx context.Context, key *tpm.GroupKey) error {
 	if err != nil {
 		return err
 	}
-	secret, err := group.DeriveWalletSecret(w.seed[:], key.Name())
+	secret, err := group.DeriveWalletSecret(w.seed[:], doc.GroupID(), key.Name())
 	if err != nil {
 		return err
 	}

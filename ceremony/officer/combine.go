@@ -1,6 +1,8 @@
 package officer
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,7 +46,7 @@ func (o *Officer) Combine(root *trust.Root, groupID string, dealings [][]byte, a
 	received := make([]*group.Share, len(all))
 	for i, d := range all {
 		public[i] = d.dealing
-		if received[i], err = o.openShare(d.doc.Shares[index-1], groupID, d.doc.Dealer); err != nil {
+		if received[i], _, err = o.openShare(d.doc.Shares[index-1], groupID, d.doc.Dealer); err != nil {
 			return nil, fmt.Errorf("share from %s: %w", d.doc.Dealer, err)
 		}
 	}
@@ -60,7 +62,12 @@ func (o *Officer) Combine(root *trust.Root, groupID string, dealings [][]byte, a
 	for i, c := range officers {
 		s.Supervisors = append(s.Supervisors, groupdoc.Supervisor{Index: i + 1, ID: c.ID})
 	}
-	box, err := sealShare(shareJSON{Version: 1, Group: groupID, To: o.ID, Share: share.Bytes()}, o.identity.Recipient().String())
+	payload, err := s.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	keys := sha256.Sum256(payload)
+	box, err := sealShare(shareJSON{Version: 1, Group: groupID, To: o.ID, Share: share.Bytes(), Keys: keys[:]}, o.identity.Recipient().String())
 	if err != nil {
 		return nil, err
 	}
@@ -105,27 +112,36 @@ func (o *Officer) readDealings(root *trust.Root, groupID string, dealings [][]by
 // Share decrypts the officer's share for a group. fs.ErrNotExist says that he
 // has none.
 func (o *Officer) Share(groupID string) (*group.Share, error) {
+	share, _, err := o.combined(groupID)
+	return share, err
+}
+
+// combined is the officer's share for a group and the digest of the payload
+// that he computed with it.
+func (o *Officer) combined(groupID string) (*group.Share, []byte, error) {
 	if err := trust.CheckID(groupID); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	path := filepath.Join(o.dir, ShareFile(groupID))
 	box, err := paper.ReadSecret(path, maxShareFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s has no share for %s: %w", o.ID, groupID, err)
+		return nil, nil, fmt.Errorf("%s has no share for %s: %w", o.ID, groupID, err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	share, err := o.openShare(box, groupID, "")
+	share, keys, err := o.openShare(box, groupID, "")
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return share, nil
+	return share, keys, nil
 }
 
-// Sign signs a supervision payload as one of its supervisors. He signs only
-// what his own share fits: with ErrForeign or group.ErrShare it is another
-// ceremony's outcome, or somebody changed it on the way.
+// Sign signs a supervision payload as one of its supervisors: the very bytes
+// that his own Combine computed from all dealings, or ErrForeign. That his
+// share fits the keys would not be enough: a dishonest officer can draw a
+// polynomial of higher degree through the honest shares' public images and
+// choose its constant term himself, and would then open alone.
 func (o *Officer) Sign(root *trust.Root, payload []byte, at time.Time) ([]byte, error) {
 	chain, err := o.chain(root, at)
 	if err != nil {
@@ -135,9 +151,12 @@ func (o *Officer) Sign(root *trust.Root, payload []byte, at time.Time) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	share, err := o.Share(s.Group)
+	share, keys, err := o.combined(s.Group)
 	if err != nil {
 		return nil, err
+	}
+	if digest := sha256.Sum256(payload); !bytes.Equal(keys, digest[:]) {
+		return nil, fmt.Errorf("%w: these are not the keys that %s combined from the dealings", ErrForeign, o.ID)
 	}
 	if s.IndexOf(o.ID) != share.Index {
 		return nil, fmt.Errorf("%w: the payload gives %s index %d", ErrForeign, o.ID, s.IndexOf(o.ID))

@@ -46,6 +46,9 @@ type shareJSON struct {
 	From    string       `json:"from"` // dealer, or "" for the combined share
 	To      string       `json:"to"`
 	Share   paper.Base64 `json:"share"`
+	// Keys is SHA-256 of the supervision payload that Combine computed, in the
+	// combined share only: what Sign signs must be that and nothing else.
+	Keys paper.Base64 `json:"keys,omitempty"`
 }
 
 // dealt is a dealing that was verified.
@@ -162,20 +165,22 @@ func sealShare(j shareJSON, to string) ([]byte, error) {
 	return encrypt(plain, recipient)
 }
 
-// openShare decrypts a share and checks that it is the one expected.
-func (o *Officer) openShare(box []byte, groupID, from string) (*group.Share, error) {
+// openShare decrypts a share and checks that it is the one expected. keys is
+// empty but for the combined share.
+func (o *Officer) openShare(box []byte, groupID, from string) (s *group.Share, keys []byte, err error) {
 	plain, err := decrypt(box, o.identity)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var j shareJSON
 	if err := strictjson.Unmarshal(plain, maxKeyFile, &j); err != nil || j.Version != 1 {
-		return nil, fmt.Errorf("%w: share", ErrMalformed)
+		return nil, nil, fmt.Errorf("%w: share", ErrMalformed)
 	}
 	if j.Group != groupID || j.From != from || j.To != o.ID {
-		return nil, fmt.Errorf("%w: a share of another dealing", ErrForeign)
+		return nil, nil, fmt.Errorf("%w: a share of another dealing", ErrForeign)
 	}
-	return group.ParseShare(j.Share)
+	s, err = group.ParseShare(j.Share)
+	return s, j.Keys, err
 }
 
 // parseDealing reads a signed dealing and verifies its proofs.

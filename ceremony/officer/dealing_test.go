@@ -160,7 +160,7 @@ func TestAnOfficerSignsOnlyWhatHisShareFits(t *testing.T) {
 
 	again := [][]byte{p.deal(t, alice, "TESTGROUP", 2), p.deal(t, p.officers[1], "TESTGROUP", 2)}
 	other := must(p.officers[1].Combine(p.root, "TESTGROUP", again, at))(t)
-	if _, err := alice.Sign(p.root, must(other.Marshal())(t), at); !errors.Is(err, group.ErrShare) {
+	if _, err := alice.Sign(p.root, must(other.Marshal())(t), at); !errors.Is(err, ErrForeign) {
 		t.Errorf("the outcome of another ceremony: %v", err)
 	}
 	renamed := *s

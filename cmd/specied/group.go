@@ -115,9 +115,9 @@ func openings(mc *registration.Config) (registration.OpeningVerifier, error) {
 		return nil, err
 	}
 	p := group.Parameters{Name: mc.ID, W: mc.Issuer.Public(), O: s.Key.O(), O2: s.Key.O2()}
-	root, id := mc.Root, p.ID()
+	root, id, leaked := mc.Root, p.ID(), mc.Leaked
 	return func(_ context.Context, raw []byte) ([33]byte, error) {
-		return opening.TagFor(root, id, raw, time.Now())
+		return opening.TagFor(root, id, raw, leaked, time.Now())
 	}, nil
 }
 

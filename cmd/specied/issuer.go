@@ -72,7 +72,7 @@ func (c issuerCmd) Run(a *app) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	bank, err := issuer.New(a.ctx, issuer.Config{
 		Root: root, Keyset: keyset, Signer: ring, Receipts: receipts, Ledger: db, Logger: a.log,
-		Groups: newGroupSources(root, cfg.Groups), Workers: cfg.HSM.Sessions,
+		Groups: newGroupSources(root, cfg.Groups),
 	})
 	if err != nil {
 		return err

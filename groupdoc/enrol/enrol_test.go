@@ -210,7 +210,7 @@ func TestIDsReadBack(t *testing.T) {
 // seedSecret derives a wallet's scalar from a fixed seed.
 func seedSecret(t testing.TB) group.WalletSecret {
 	t.Helper()
-	w, err := group.DeriveWalletSecret(bytes.Repeat([]byte{7}, 32), []byte("a key's name"))
+	w, err := group.DeriveWalletSecret(bytes.Repeat([]byte{7}, 32), group.ID{}, []byte("a key's name"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func New(t testing.TB, now time.Time, template []byte, roots [32]byte) *Group {
 	if g.Issuer, err = group.GenerateIssuerKey(); err != nil {
 		t.Fatal(err)
 	}
-	proof, err := g.Issuer.Prove()
+	proof, err := g.Issuer.Prove(Name)
 	if err != nil {
 		t.Fatal(err)
 	}

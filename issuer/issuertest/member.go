@@ -56,7 +56,7 @@ func (h *House) Admit(t testing.TB) *Member {
 	if _, err := rand.Read(secret); err != nil {
 		t.Fatal(err)
 	}
-	u := must(group.DeriveWalletSecret(secret, jc.KeyName))(t)
+	u := must(group.DeriveWalletSecret(secret, group.ID{}, jc.KeyName))(t)
 	m.Join = must(group.NewJoin(ctx, params, m.Key, m.Key.Point(), u, jc))(t)
 	credential := must(h.Issuer.Issue(m.Join.F, m.Join.Uh, h.Contents.Current.Number))(t)
 	m.Member = must(group.NewMember(params, m.Join.F.Bytes(), u, credential))(t)

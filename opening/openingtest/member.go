@@ -101,7 +101,7 @@ func Admit(ctx context.Context, p *group.Parameters, issuer *group.IssuerKey, ep
 		change(s)
 	}
 	jc := group.JoinContext{Nonce: s.Nonce, KeyName: enrol.KeyName(s.KeyPublic), EK: s.EK, Form: enrol.FormDigest(s.Form, s.Salt)}
-	u, err := group.DeriveWalletSecret(s.Nonce[:], jc.KeyName)
+	u, err := group.DeriveWalletSecret(s.Nonce[:], group.ID{}, jc.KeyName)
 	if err != nil {
 		return nil, err
 	}

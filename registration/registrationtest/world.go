@@ -128,7 +128,7 @@ func (c *Computer) NewKey(t testing.TB) {
 	c.Key, err = c.device.LoadGroupKey(t.Context(), blob, nil)
 	must(t, err)
 	t.Cleanup(func() { must(t, c.Key.Close()) })
-	c.U, err = group.DeriveWalletSecret(make([]byte, 32), c.Key.Name())
+	c.U, err = group.DeriveWalletSecret(make([]byte, 32), group.ID{}, c.Key.Name())
 	must(t, err)
 }
 
