@@ -22,14 +22,21 @@ const spendLabel = "specie/spend/1"
 // given away for one end must not be usable for another.
 type Purpose string
 
-// The purposes of this version. "refund", "recoup", "void" and "recover" are
-// reserved and refused until their rules exist.
+// The purposes of this version. "refund", "recoup" and "recover" are reserved
+// and refused until their rules exist.
 const (
 	// Pay: the coins' sum less the change goes to the payee of the offer.
 	Pay Purpose = "pay"
 	// Exchange: all of the coins' sum comes back in new coins; there is no
 	// offer and the amount is zero.
 	Exchange Purpose = "exchange"
+	// Void: a payment that its merchant has not deposited is taken back. It is
+	// an exchange of exactly the payment's coins that names the payment's
+	// offer, so that payment and void have one Op: a bank records one of them,
+	// and the pair is never a double spend. An exchange instead would put two
+	// authorised spends of one coin into the bank's hands, by which an honest
+	// holder could be opened as a double spender.
+	Void Purpose = "void"
 )
 
 // Output is a blinded message and the key under which it is to be signed.
@@ -54,7 +61,7 @@ type Spend struct {
 	Purpose     Purpose
 	Bank        string   // the issuer of all the coins
 	OfferDigest [32]byte // SHA-256 of the offer's public part; zero for Exchange
-	Amount      Amount   // what the payee gets; zero for Exchange
+	Amount      Amount   // what the payee gets; zero for Exchange and Void
 	Currency    string
 	Coins       []Coin   // ascending by ID, none twice, 1 to MaxCoins
 	ToIssuer    []Output // change, for the issuer to sign
@@ -182,6 +189,10 @@ func (s *Spend) checkHead() error {
 	case Exchange:
 		if s.Amount != 0 || !noOffer || len(s.ToAcquirer) != 0 {
 			return fmt.Errorf("%w: an exchange has no offer, amount or acquirer", ErrAmount)
+		}
+	case Void:
+		if s.Amount != 0 || noOffer || len(s.ToAcquirer) != 0 {
+			return fmt.Errorf("%w: a void names an offer and has no amount or acquirer", ErrAmount)
 		}
 	default:
 		return ErrPurpose

@@ -116,6 +116,8 @@ func badSpends(m *mint) []struct {
 		{"a negative amount", func(s *coin.Spend) { s.Amount = -1 }, coin.ErrOverflow},
 		{"an amount out of range", func(s *coin.Spend) { s.Amount = coin.MaxAmount + 1 }, coin.ErrOverflow},
 		{"an exchange with an offer", func(s *coin.Spend) { s.Purpose, s.Amount = coin.Exchange, 0 }, coin.ErrAmount},
+		{"a void without the payment's offer", func(s *coin.Spend) { s.Purpose, s.OfferDigest, s.Amount = coin.Void, [32]byte{}, 0 }, coin.ErrAmount},
+		{"a void with an amount", func(s *coin.Spend) { s.Purpose = coin.Void }, coin.ErrAmount},
 		{"an exchange with an amount", func(s *coin.Spend) { s.Purpose, s.OfferDigest = coin.Exchange, [32]byte{} }, coin.ErrAmount},
 		{"an exchange for the acquirer", func(s *coin.Spend) {
 			s.Purpose, s.OfferDigest, s.Amount, s.ToAcquirer = coin.Exchange, [32]byte{}, 0, s.ToIssuer

@@ -58,6 +58,9 @@ func (b *Bank) Deposit(ctx context.Context, account *Account, r *DepositRequest)
 			return nil, err
 		}
 	}
+	if op.Kind != KindDeposit {
+		return nil, fmt.Errorf("%w: the payer has taken these coins back", ErrConflict)
+	}
 	if op.Account != account.ID {
 		// Another merchant's payment, overheard and presented again.
 		return nil, fmt.Errorf("%w: deposited into another account", coin.ErrForeignOffer)
@@ -138,8 +141,12 @@ func (b *Bank) checkOffer(account *Account, r *DepositRequest, now time.Time) (*
 // Exchange signs new coins for old ones of the same value. No account takes
 // part. Refusals: those of coin.Verify, and *DoubleSpendError. An exchange of
 // the same coins as a recorded one gets the recorded answer.
+//
+// A spend with purpose coin.Void is an exchange that takes a payment's place:
+// they share one op, so whichever came first stands, and the other gets
+// ErrConflict and never makes a case.
 func (b *Bank) Exchange(ctx context.Context, s *coin.Spend, a *coin.Authorisation) (*Signed, error) {
-	if s.Purpose != coin.Exchange {
+	if s.Purpose != coin.Exchange && s.Purpose != coin.Void {
 		return nil, coin.ErrPurpose
 	}
 	if err := s.Check(); err != nil {
@@ -154,6 +161,9 @@ func (b *Bank) Exchange(ctx context.Context, s *coin.Spend, a *coin.Authorisatio
 		if op, err = b.recordExchange(ctx, id, s, a); err != nil {
 			return nil, err
 		}
+	}
+	if op.Kind != KindExchange {
+		return nil, fmt.Errorf("%w: the merchant has deposited this payment", ErrConflict)
 	}
 	spend, _, err := recordedSpend(op)
 	if err != nil {

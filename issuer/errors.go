@@ -24,8 +24,9 @@ var (
 	ErrMalformed = errors.New("issuer: malformed request")
 	// ErrInsufficientFunds: the account holds less than the withdrawal.
 	ErrInsufficientFunds = errors.New("issuer: insufficient funds")
-	// ErrConflict: the reference was used for something else.
-	ErrConflict = errors.New("issuer: reference already used otherwise")
+	// ErrConflict: the reference was used for something else, or a payment
+	// and its void met.
+	ErrConflict = errors.New("issuer: already used otherwise")
 	// ErrDoubleSpend: a coin is spent already; the error is a
 	// *DoubleSpendError.
 	ErrDoubleSpend = errors.New("issuer: coin is spent already")
