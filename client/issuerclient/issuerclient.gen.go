@@ -646,7 +646,9 @@ type ClientInterface interface {
 	// ExchangeWithBody Coins in, blinded messages of equal value signed
 	//
 	// A spend with purpose `exchange` and amount 0, authorised by the coins'
-	// owners. No account takes part.
+	// owners. No account takes part. With purpose `void` it names a payment's
+	// offer and takes back exactly that payment's coins: payment and void
+	// have one op, and the one that comes second gets a `conflict`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -656,7 +658,9 @@ type ClientInterface interface {
 	// Exchange Coins in, blinded messages of equal value signed
 	//
 	// A spend with purpose `exchange` and amount 0, authorised by the coins'
-	// owners. No account takes part.
+	// owners. No account takes part. With purpose `void` it names a payment's
+	// offer and takes back exactly that payment's coins: payment and void
+	// have one op, and the one that comes second gets a `conflict`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -905,7 +909,9 @@ func (c *Client) Deposit(ctx context.Context, body DepositJSONRequestBody, reqEd
 // ExchangeWithBody Coins in, blinded messages of equal value signed
 //
 // A spend with purpose `exchange` and amount 0, authorised by the coins'
-// owners. No account takes part.
+// owners. No account takes part. With purpose `void` it names a payment's
+// offer and takes back exactly that payment's coins: payment and void
+// have one op, and the one that comes second gets a `conflict`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -925,7 +931,9 @@ func (c *Client) ExchangeWithBody(ctx context.Context, contentType string, body 
 // Exchange Coins in, blinded messages of equal value signed
 //
 // A spend with purpose `exchange` and amount 0, authorised by the coins'
-// owners. No account takes part.
+// owners. No account takes part. With purpose `void` it names a payment's
+// offer and takes back exactly that payment's coins: payment and void
+// have one op, and the one that comes second gets a `conflict`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1700,7 +1708,9 @@ type ClientWithResponsesInterface interface {
 	// ExchangeWithBodyWithResponse Coins in, blinded messages of equal value signed
 	//
 	// A spend with purpose `exchange` and amount 0, authorised by the coins'
-	// owners. No account takes part.
+	// owners. No account takes part. With purpose `void` it names a payment's
+	// offer and takes back exactly that payment's coins: payment and void
+	// have one op, and the one that comes second gets a `conflict`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1710,7 +1720,9 @@ type ClientWithResponsesInterface interface {
 	// ExchangeWithResponse Coins in, blinded messages of equal value signed
 	//
 	// A spend with purpose `exchange` and amount 0, authorised by the coins'
-	// owners. No account takes part.
+	// owners. No account takes part. With purpose `void` it names a payment's
+	// offer and takes back exactly that payment's coins: payment and void
+	// have one op, and the one that comes second gets a `conflict`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2653,7 +2665,9 @@ func (c *ClientWithResponses) DepositWithResponse(ctx context.Context, body Depo
 // ExchangeWithBodyWithResponse Coins in, blinded messages of equal value signed
 //
 // A spend with purpose `exchange` and amount 0, authorised by the coins'
-// owners. No account takes part.
+// owners. No account takes part. With purpose `void` it names a payment's
+// offer and takes back exactly that payment's coins: payment and void
+// have one op, and the one that comes second gets a `conflict`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2669,7 +2683,9 @@ func (c *ClientWithResponses) ExchangeWithBodyWithResponse(ctx context.Context, 
 // ExchangeWithResponse Coins in, blinded messages of equal value signed
 //
 // A spend with purpose `exchange` and amount 0, authorised by the coins'
-// owners. No account takes part.
+// owners. No account takes part. With purpose `void` it names a payment's
+// offer and takes back exactly that payment's coins: payment and void
+// have one op, and the one that comes second gets a `conflict`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
