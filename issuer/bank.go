@@ -46,8 +46,9 @@ type Config struct {
 	Clock func() time.Time
 	// Logger is silent if nil.
 	Logger *slog.Logger
-	// Workers is how many signatures of one request are made at a time; 8 if
-	// zero. A signer that does fewer at once lets the others wait.
+	// Workers is how many goroutines, all requests together, sign besides
+	// those that the requests came in; 7 if zero. As many as the signer has
+	// sessions, less one, is good.
 	Workers int
 }
 
@@ -58,6 +59,8 @@ type Bank struct {
 	keys   map[coin.KeyID]*coin.Denomination
 	clock  func() time.Time
 	log    *slog.Logger
+
+	helpers helpers
 }
 
 // New opens the bank. It verifies the keyset and the receipt signer's chain,
@@ -76,9 +79,10 @@ func New(ctx context.Context, cfg Config) (*Bank, error) {
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
-	if b.cfg.Workers <= 0 {
-		b.cfg.Workers = 8
+	if cfg.Workers <= 0 {
+		cfg.Workers = 7
 	}
+	b.helpers = make(helpers, cfg.Workers)
 	now := b.now()
 	var err error
 	if b.keyset, err = coin.ParseKeyset(cfg.Root, cfg.Keyset, now); err != nil {

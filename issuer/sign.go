@@ -77,33 +77,54 @@ func (r *Keyring) BlindSign(ctx context.Context, kid coin.KeyID, blinded []byte)
 
 // sign signs the outputs of a recorded operation, in their order, all or
 // none. It must only be called once the operation is durable.
+//
+// The caller's goroutine signs; while the bank has idle helpers, they sign
+// with it. So one withdrawal at a time uses the whole token, and many at a
+// time are not slowed down by goroutines that wait for each other.
 func (b *Bank) sign(ctx context.Context, outputs []coin.Output) ([][]byte, error) {
 	signatures := make([][]byte, len(outputs))
-	if len(outputs) == 1 {
-		var err error
-		signatures[0], err = b.signOne(ctx, &outputs[0])
-		return signatures, err
-	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var next atomic.Int64
-	var group sync.WaitGroup
-	for range min(b.cfg.Workers, len(outputs)) {
-		group.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(outputs)) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				var err error
-				if signatures[i], err = b.signOne(ctx, &outputs[i]); err != nil {
-					stop(err) // the first to fail is the one that counts
-				}
+	work := func() {
+		for i := next.Add(1) - 1; i < int64(len(outputs)) && ctx.Err() == nil; i = next.Add(1) - 1 {
+			var err error
+			if signatures[i], err = b.signOne(ctx, &outputs[i]); err != nil {
+				stop(err) // the first to fail is the one that counts
 			}
+		}
+	}
+	var group sync.WaitGroup
+	for range len(outputs) - 1 {
+		if !b.helpers.take() {
+			break
+		}
+		group.Go(func() {
+			defer b.helpers.give()
+			work()
 		})
 	}
+	work()
 	group.Wait()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	return signatures, nil
 }
+
+// helpers counts the goroutines that may still be started for signing.
+type helpers chan struct{}
+
+func (h helpers) take() bool {
+	select {
+	case h <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (h helpers) give() { <-h }
 
 func (b *Bank) signOne(ctx context.Context, o *coin.Output) ([]byte, error) {
 	d, err := b.find(o.KeyID)
