@@ -11,6 +11,7 @@ import (
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/groupdoctest"
+	"github.com/speciecash/specie/opening/openingtest"
 	"github.com/speciecash/specie/trust"
 )
 
@@ -196,6 +197,48 @@ func TestEpochs(t *testing.T) {
 				t.Fatalf("verifier: %v", verr)
 			}
 		})
+	}
+}
+
+func TestAProofOfAnEarlierSpendIsReadInItsOwnEpoch(t *testing.T) {
+	g := newGroup(t)
+	doc := g.Document(t)
+	key, err := openingtest.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := openingtest.Admit(t.Context(), doc.Parameters(), g.Issuer, doc.Current.Number, "Eva", key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := m.Present(t.Context(), key, []byte("m"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := made.Bytes()
+	v, err := doc.ProofVerifier(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Verify(p, []byte("m"), nil); err != nil {
+		t.Fatal(err)
+	}
+	// Two epochs later the everyday verifier refuses it, the proof's does not.
+	g.Contents.Current.Number += 2
+	g.Contents.Next.Number += 2
+	later := g.Document(t)
+	if v, err = later.ProofVerifier(p); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Verify(p, []byte("m"), nil); err != nil {
+		t.Fatal(err)
+	}
+	g.Contents.Current.Number, g.Contents.Next.Number = 1, 2
+	if _, err := g.Document(t).ProofVerifier(p); !errors.Is(err, groupdoc.ErrEpoch) {
+		t.Fatalf("an epoch that was never announced: %v", err)
+	}
+	if _, err := doc.ProofVerifier(p[1:]); !errors.Is(err, group.ErrMalformed) {
+		t.Fatalf("got %v", err)
 	}
 }
 

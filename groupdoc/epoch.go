@@ -83,3 +83,22 @@ func (d *Document) Verifier(at time.Time) (*group.Verifier, error) {
 	}
 	return v.WithLeaked(d.Leaked)
 }
+
+// ProofVerifier returns the verifier of a presentation that was made earlier,
+// in whatever epoch, as proof that a coin is spent: what was spent stays
+// spent, also when the key that spent it has leaked since. An epoch that was
+// never announced is ErrEpoch.
+func (d *Document) ProofVerifier(presentation []byte) (*group.Verifier, error) {
+	p, err := group.ParsePresentation(presentation)
+	if err != nil {
+		return nil, fmt.Errorf("groupdoc: %w", err)
+	}
+	if p.Epoch > d.Current.Number+1 {
+		return nil, fmt.Errorf("%w: %d, when %d is current", ErrEpoch, p.Epoch, d.Current.Number)
+	}
+	v, err := group.NewVerifier(d.Parameters(), p.Epoch)
+	if err != nil {
+		return nil, fmt.Errorf("groupdoc: %w", err)
+	}
+	return v, nil
+}
