@@ -3,6 +3,7 @@ package merchant
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -16,8 +17,13 @@ func (t *Till) Handler(log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /pay", func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, coin.MaxSpendJSON))
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			problem(w, log, refuse(codeTooLarge, fmt.Errorf("a spend is at most %d bytes", large.Limit)))
+			return
+		}
 		if err != nil {
-			problem(w, log, refuse("too-large", errors.New("a spend is at most 1 MiB")))
+			log.Info("request not read", "err", err)
 			return
 		}
 		answer, err := t.Accept(r.Context(), body)
@@ -37,13 +43,18 @@ func (t *Till) Handler(log *slog.Logger) http.Handler {
 
 // problem answers with the refusal; anything else stays in the log.
 func problem(w http.ResponseWriter, log *slog.Logger, err error) {
-	r := &Refusal{Code: "internal"}
+	r := &Refusal{Code: codeInternal}
 	detail := "the till can't answer; repeat the same request"
 	status := http.StatusInternalServerError
 	if errors.As(err, &r) {
 		detail, status = r.Error(), statusOf(r.Code)
 	}
 	log.Info("payment not accepted", "code", r.Code, "err", err)
+	if r.Code == codeUnavailable {
+		// Why is the merchant's business: addresses of his bank, say.
+		detail = "the till can't settle this now; repeat the same request"
+		w.Header().Set("Retry-After", "2")
+	}
 	m := map[string]any{
 		"type": "urn:specie:problem:" + r.Code, "title": http.StatusText(status), "status": status,
 		"code": r.Code, "detail": detail,
@@ -63,13 +74,13 @@ func statusOf(code string) int {
 	switch code {
 	case "malformed", "duplicate-coin":
 		return http.StatusBadRequest
-	case "too-large":
+	case codeTooLarge:
 		return http.StatusRequestEntityTooLarge
-	case "double-spend", "conflict":
+	case codeDoubleSpend, codeConflict:
 		return http.StatusConflict
-	case "unavailable":
+	case codeUnavailable:
 		return http.StatusServiceUnavailable
-	case "internal":
+	case codeInternal:
 		return http.StatusInternalServerError
 	}
 	return http.StatusUnprocessableEntity

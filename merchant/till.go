@@ -14,7 +14,6 @@ import (
 
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
-	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/sqlitefile"
 	"github.com/speciecash/specie/trust"
 )
@@ -67,6 +66,32 @@ type Settings struct {
 	Token string `json:"token,omitempty"`
 }
 
+// Format keeps the token out of every verb of fmt.
+func (s Settings) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "till %s of %s", s.TillName, s.Name) }
+
+func (s *Settings) check() error {
+	if _, err := trust.ParseRoot(s.RootPEM); err != nil {
+		return fmt.Errorf("root: %w", err)
+	}
+	if err := client.CheckAddress(s.BankURL); err != nil {
+		return fmt.Errorf("bank: %w", err)
+	}
+	for _, url := range s.GroupURLs {
+		if err := client.CheckAddress(url); err != nil {
+			return fmt.Errorf("group manager: %w", err)
+		}
+	}
+	return nil
+}
+
+// Keys of the settings in the file.
+const (
+	metaSettings = "settings"
+	metaKey      = "key"
+	metaKeyset   = "keyset"
+	metaGroup    = "group " // followed by the manager's address
+)
+
 // Options are what a till is opened with.
 type Options struct {
 	// Now is the clock; nil means time.Now.
@@ -84,38 +109,48 @@ type Till struct {
 	now      func() time.Time
 	http     *http.Client
 
-	mu       sync.Mutex
-	keyset   *coin.Keyset
-	keysetAt time.Time
-	groups   []*groupdoc.Document
-	groupsAt time.Time
+	mu          sync.Mutex
+	keyset      *coin.Keyset
+	keysetAsked time.Time
+	groups      map[string]groupPaper // by the manager's address
 }
 
 // Create makes a new till file with a fresh key. It returns [ErrExists] if
-// there is one.
+// there is one, and client.ErrAddress for a bank or group manager that can't
+// be asked safely.
 func Create(ctx context.Context, path string, s Settings) (err error) {
-	if _, err := trust.ParseRoot(s.RootPEM); err != nil {
-		return fmt.Errorf("create till: root: %w", err)
+	if err := s.check(); err != nil {
+		return fmt.Errorf("create till: %w", err)
 	}
 	db, err := sqlitefile.Open(ctx, path, sqlitefile.Shared, migrations)
 	if err != nil {
 		return fmt.Errorf("create till: %w", err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if found, err := getMeta(ctx, db, "settings", &Settings{}); err != nil || found {
-		if err == nil {
-			err = ErrExists
-		}
-		return fmt.Errorf("create till: %w", err)
-	}
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return fmt.Errorf("create till: %w", err)
 	}
-	if err := putMeta(ctx, db, "key", key.Seed()); err != nil {
-		return err
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("create till: %w", err)
 	}
-	return putMeta(ctx, db, "settings", s)
+	defer func() { _ = tx.Rollback() }()
+	// The key is the merchant: in one transaction with the look for an old one.
+	found, err := getMeta(ctx, tx, metaSettings, &Settings{})
+	if err == nil && found {
+		err = ErrExists
+	}
+	if err == nil {
+		err = errors.Join(putMeta(ctx, tx, metaKey, key.Seed()), putMeta(ctx, tx, metaSettings, s))
+	}
+	if err == nil {
+		err = tx.Commit()
+	}
+	if err != nil {
+		return fmt.Errorf("create till: %w", err)
+	}
+	return nil
 }
 
 // Open opens a till. No network is needed until a payment asks for one.
@@ -124,7 +159,7 @@ func Open(ctx context.Context, path string, o Options) (*Till, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open till: %w", err)
 	}
-	t := &Till{db: db, now: o.Now, http: o.HTTP}
+	t := &Till{db: db, now: o.Now, http: o.HTTP, groups: map[string]groupPaper{}}
 	if err := t.load(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open till: %w", err), db.Close())
 	}
@@ -132,12 +167,12 @@ func Open(ctx context.Context, path string, o Options) (*Till, error) {
 }
 
 func (t *Till) load(ctx context.Context) error {
-	found, err := getMeta(ctx, t.db, "settings", &t.settings)
+	found, err := getMeta(ctx, t.db, metaSettings, &t.settings)
 	if err != nil {
 		return err
 	}
 	var seed []byte
-	if _, err := getMeta(ctx, t.db, "key", &seed); err != nil {
+	if _, err := getMeta(ctx, t.db, metaKey, &seed); err != nil {
 		return err
 	}
 	if !found || len(seed) != ed25519.SeedSize {
@@ -165,8 +200,9 @@ func (t *Till) MerchantID() string { return coin.MerchantID(t.key.Public().(ed25
 
 // SetToken stores the account's access token.
 func (t *Till) SetToken(ctx context.Context, token string) error {
-	t.settings.Token = token
-	return putMeta(ctx, t.db, "settings", t.settings)
+	s := t.settings
+	s.Token = token
+	return putMeta(ctx, t.db, metaSettings, s)
 }
 
 // OfferRequest is what is to be paid.
@@ -226,24 +262,30 @@ func (t *Till) offerGroups(ctx context.Context, o *coin.Offer) error {
 		return nil
 	}
 	docs, err := t.groupDocuments(ctx)
+	for _, d := range docs {
+		e, err := d.EpochAt(t.now())
+		if err != nil {
+			continue
+		}
+		o.Groups = append(o.Groups, d.GroupID())
+		o.Epoch = max(o.Epoch, uint32(e.Number))
+	}
+	if len(o.Groups) > 0 {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	if len(docs) == 0 {
-		return fmt.Errorf("%w: bound coins need a group manager in the till's settings", ErrOffer)
-	}
-	for _, d := range docs {
-		o.Groups = append(o.Groups, d.GroupID())
-		e, err := d.EpochAt(t.now())
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrOffer, err)
-		}
-		o.Epoch = max(o.Epoch, uint32(e.Number))
-	}
-	return nil
+	return fmt.Errorf("%w: bound coins need a group manager in the till's settings", ErrOffer)
 }
 
-func getMeta(ctx context.Context, db *sql.DB, key string, v any) (bool, error) {
+// handle is the file or a transaction on it.
+type handle interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+func getMeta(ctx context.Context, db handle, key string, v any) (bool, error) {
 	var raw []byte
 	err := db.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = ?", key).Scan(&raw)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -258,7 +300,7 @@ func getMeta(ctx context.Context, db *sql.DB, key string, v any) (bool, error) {
 	return true, nil
 }
 
-func putMeta(ctx context.Context, db *sql.DB, key string, v any) error {
+func putMeta(ctx context.Context, db handle, key string, v any) error {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("till: %s: %w", key, err)

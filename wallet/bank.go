@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/speciecash/specie/api"
 	"github.com/speciecash/specie/client"
@@ -14,52 +13,43 @@ import (
 	"github.com/speciecash/specie/coin"
 )
 
-// Bank is what a wallet asks of the issuer. Requests are the exact bodies that
-// the purse persisted. A refusal is a [*client.Problem]; any other error
-// leaves the outcome open.
-type Bank interface {
-	// Keys returns the signed keyset.
-	Keys(ctx context.Context) ([]byte, error)
-	// Withdraw returns the blind signatures, in the order of the outputs.
-	Withdraw(ctx context.Context, body []byte) ([][]byte, error)
-	// Exchange likewise.
-	Exchange(ctx context.Context, body []byte) ([][]byte, error)
-	// Op returns what became of an operation, or nil if the bank has none.
-	Op(ctx context.Context, op [32]byte) (*BankOp, error)
+// bank is the issuer's REST interface. Requests are the exact bodies that the
+// purse persisted. A refusal is a [*client.Problem]; any other error leaves
+// the outcome open.
+//
+// The account's token goes with what concerns the account and with nothing
+// else: on a question about a payment, or on an exchange, it would tell the
+// bank whose coins those are, which it can't know otherwise.
+type bank struct {
+	c       *issuerclient.ClientWithResponses
+	account issuerclient.RequestEditorFn
 }
 
-// BankOp is a recorded operation.
-type BankOp struct {
-	Receipt    string
-	Outputs    []coin.Output
-	Signatures [][]byte
-}
-
-// httpBank is the issuer's REST interface.
-type httpBank struct {
-	c *issuerclient.ClientWithResponses
-}
-
-// NewHTTPBank talks to the issuer at url with an account's access token,
-// which may be empty for what needs none.
-func NewHTTPBank(url, token string) (Bank, error) {
-	c, err := issuerclient.NewClientWithResponses(url,
-		issuerclient.WithHTTPClient(client.NewHTTP(2*time.Minute)),
-		issuerclient.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
-			if token != "" {
-				r.Header.Set("Authorization", "Bearer "+token)
-			}
-			return nil
-		}))
-	if err != nil {
-		return nil, fmt.Errorf("bank %s: %w", url, err)
+// newBank talks to the issuer at url with an account's access token, which
+// may be empty for what needs none.
+func newBank(url, token string, hc *http.Client) (*bank, error) {
+	if err := client.CheckAddress(url); err != nil {
+		return nil, fmt.Errorf("bank: %w", err)
 	}
-	return httpBank{c}, nil
+	c, err := issuerclient.NewClientWithResponses(url, issuerclient.WithHTTPClient(hc))
+	if err != nil {
+		return nil, fmt.Errorf("bank: %w", err)
+	}
+	return &bank{c: c, account: func(_ context.Context, r *http.Request) error {
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		return nil
+	}}, nil
 }
 
 const jsonType = "application/json"
 
-func (b httpBank) Keys(ctx context.Context) ([]byte, error) {
+// stateDone is the state of an operation that has been carried out.
+const stateDone = "done"
+
+// keys returns the signed keyset.
+func (b *bank) keys(ctx context.Context) ([]byte, error) {
 	r, err := b.c.GetKeysWithResponse(ctx, &issuerclient.GetKeysParams{})
 	if err != nil {
 		return nil, fmt.Errorf("bank: %w", err)
@@ -70,8 +60,21 @@ func (b httpBank) Keys(ctx context.Context) ([]byte, error) {
 	return []byte(r.JSON200.Keyset), nil
 }
 
-func (b httpBank) Withdraw(ctx context.Context, body []byte) ([][]byte, error) {
-	r, err := b.c.WithdrawWithBodyWithResponse(ctx, jsonType, bytes.NewReader(body))
+// accountID returns the id of the account whose token this is.
+func (b *bank) accountID(ctx context.Context) (string, error) {
+	r, err := b.c.GetAccountWithResponse(ctx, b.account)
+	if err != nil {
+		return "", fmt.Errorf("bank: %w", err)
+	}
+	if r.JSON200 == nil {
+		return "", client.ReadProblem(r.HTTPResponse, r.Body)
+	}
+	return r.JSON200.Id, nil
+}
+
+// withdraw returns the blind signatures, in the order of the outputs.
+func (b *bank) withdraw(ctx context.Context, body []byte) ([][]byte, error) {
+	r, err := b.c.WithdrawWithBodyWithResponse(ctx, jsonType, bytes.NewReader(body), b.account)
 	if err != nil {
 		return nil, fmt.Errorf("bank: %w", err)
 	}
@@ -81,7 +84,8 @@ func (b httpBank) Withdraw(ctx context.Context, body []byte) ([][]byte, error) {
 	return plain(r.JSON200.Signatures), nil
 }
 
-func (b httpBank) Exchange(ctx context.Context, body []byte) ([][]byte, error) {
+// exchange likewise.
+func (b *bank) exchange(ctx context.Context, body []byte) ([][]byte, error) {
 	r, err := b.c.ExchangeWithBodyWithResponse(ctx, jsonType, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("bank: %w", err)
@@ -92,24 +96,39 @@ func (b httpBank) Exchange(ctx context.Context, body []byte) ([][]byte, error) {
 	return plain(r.JSON200.Signatures), nil
 }
 
-func (b httpBank) Op(ctx context.Context, op [32]byte) (*BankOp, error) {
+// recorded is an operation that the bank has carried out.
+type recorded struct {
+	receipt    string
+	outputs    []coin.Output
+	signatures [][]byte
+}
+
+// op returns what became of an operation, or nil if the bank has none.
+func (b *bank) op(ctx context.Context, op [32]byte) (*recorded, error) {
 	r, err := b.c.GetOpWithResponse(ctx, base64.RawURLEncoding.EncodeToString(op[:]))
 	if err != nil {
 		return nil, fmt.Errorf("bank: %w", err)
 	}
-	if r.HTTPResponse.StatusCode == http.StatusNotFound {
-		return nil, nil
-	}
 	if r.JSON200 == nil {
-		return nil, client.ReadProblem(r.HTTPResponse, r.Body)
+		err := client.ReadProblem(r.HTTPResponse, r.Body)
+		if isCode(err, "not-found") {
+			return nil, nil
+		}
+		return nil, err
+	}
+	if r.JSON200.Op != base64.RawURLEncoding.EncodeToString(op[:]) {
+		return nil, fmt.Errorf("bank: %w: another operation", ErrAnswer)
+	}
+	if r.JSON200.State != stateDone {
+		return nil, fmt.Errorf("bank: the operation is %q", r.JSON200.State)
 	}
 	outs, err := coin.ParseOutputsJSON(r.JSON200.Outputs)
 	if err != nil {
 		return nil, fmt.Errorf("bank: %w", err)
 	}
-	out := &BankOp{Outputs: outs, Signatures: plain(r.JSON200.Signatures)}
+	out := &recorded{outputs: outs, signatures: plain(r.JSON200.Signatures)}
 	if r.JSON200.Receipt != nil {
-		out.Receipt = *r.JSON200.Receipt
+		out.receipt = *r.JSON200.Receipt
 	}
 	return out, nil
 }

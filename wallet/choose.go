@@ -1,8 +1,8 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,7 +21,7 @@ type choice struct {
 // first (a thief can't use what is left of them), else of both. Coins and
 // change coins together are as few as can be (coin.SelectCoins).
 func (w *Wallet) choose(ctx context.Context, k *coin.Keyset, o *coin.Offer, want []coin.Kind) (*choice, error) {
-	usable, err := w.usable(ctx, k, o, want)
+	usable, locked, err := w.usable(ctx, k, o, want)
 	if err != nil {
 		return nil, err
 	}
@@ -38,13 +38,16 @@ func (w *Wallet) choose(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 		}
 		last = err
 	}
-	if last == nil {
-		last = ErrFunds
+	switch {
+	case locked:
+		// There are more, and they would be looked at.
+		return nil, fmt.Errorf("%w: bound coins need their TPM: %w", ErrFunds, w.noTPM())
+	case last == nil:
+		return nil, fmt.Errorf("%w: none that this merchant takes", ErrFunds)
+	case errors.Is(last, coin.ErrInsufficient):
+		return nil, fmt.Errorf("%w: %w", ErrFunds, last)
 	}
-	if errors.Is(last, coin.ErrInsufficient) {
-		last = fmt.Errorf("%w: %w", ErrFunds, last)
-	}
-	return nil, fmt.Errorf("pay: %w", last)
+	return nil, fmt.Errorf("%w: %w", ErrAmount, last)
 }
 
 func (w *Wallet) chooseFrom(k *coin.Keyset, amount coin.Amount, set []StoredCoin) (*choice, error) {
@@ -69,14 +72,13 @@ func (w *Wallet) chooseFrom(k *coin.Keyset, amount coin.Amount, set []StoredCoin
 }
 
 // usable lists the fresh coins that the merchant takes and that can be spent
-// now, those that expire first in front.
-func (w *Wallet) usable(ctx context.Context, k *coin.Keyset, o *coin.Offer, want []coin.Kind) ([]StoredCoin, error) {
-	all, err := w.purse.coins(ctx, "WHERE state = ?", CoinFresh)
+// now, those that expire first in front. locked says that there are bound
+// coins besides whose TPM is not attached.
+func (w *Wallet) usable(ctx context.Context, k *coin.Keyset, o *coin.Offer, want []coin.Kind) (out []StoredCoin, locked bool, err error) {
+	all, err := w.purse.coins(ctx, "WHERE state = ? ORDER BY value DESC, id", CoinFresh)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var out []StoredCoin
-	noTPM := false
 	for _, c := range all {
 		d, err := k.Find(c.KeyID)
 		if err != nil || d.CheckSpend(w.now()) != nil || !slices.Contains(o.Kinds, c.Kind) {
@@ -85,19 +87,14 @@ func (w *Wallet) usable(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 		if len(want) > 0 && !slices.Contains(want, c.Kind) {
 			continue
 		}
-		if c.Kind == coin.Bound {
-			if w.member == nil {
-				noTPM = true
-				continue
-			}
-			if !slices.Contains(o.Groups, w.enrolled.groupID) {
-				continue
-			}
+		if c.Kind == coin.Bound && (w.enrolled == nil || !slices.Contains(o.Groups, w.enrolled.groupID)) {
+			continue
+		}
+		if c.Kind == coin.Bound && w.member == nil {
+			locked = true
+			continue
 		}
 		out = append(out, c)
-	}
-	if len(out) == 0 && noTPM {
-		return nil, fmt.Errorf("pay: %w", w.noTPM())
 	}
 	until := func(c StoredCoin) int64 {
 		d, err := k.Find(c.KeyID)
@@ -106,8 +103,8 @@ func (w *Wallet) usable(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 		}
 		return d.SpendUntil.Unix()
 	}
-	slices.SortStableFunc(out, func(a, b StoredCoin) int { return int(until(a) - until(b)) })
-	return out, nil
+	slices.SortStableFunc(out, func(a, b StoredCoin) int { return cmp.Compare(until(a), until(b)) })
+	return out, locked, nil
 }
 
 func only(coins []StoredCoin, kind coin.Kind) []StoredCoin {
@@ -118,11 +115,4 @@ func only(coins []StoredCoin, kind coin.Kind) []StoredCoin {
 		}
 	}
 	return out
-}
-
-// newID is 16 random bytes; crypto/rand does not fail.
-func newID() []byte {
-	id := make([]byte, 16)
-	_, _ = rand.Read(id)
-	return id
 }

@@ -4,25 +4,40 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/speciecash/specie/coin"
 )
 
+// Coin states.
+const (
+	CoinFresh     = "fresh"     // spendable
+	CoinCommitted = "committed" // promised to one operation
+	CoinSpent     = "spent"
+	CoinDormant   = "dormant" // restored and uncertain; reserved, nothing restores yet
+)
+
 // StoredCoin is a coin in the purse.
 type StoredCoin struct {
-	ID      []byte      `json:"id"`
+	ID      ID          `json:"id"`
 	KeyID   coin.KeyID  `json:"kid"`
 	Value   coin.Amount `json:"value"`
 	Kind    coin.Kind   `json:"kind"`
 	Index   uint64      `json:"index"`
 	State   string      `json:"state"`
 	Created time.Time   `json:"created"`
-	raw     []byte
+
+	raw []byte
+	op  []byte // see migrations
 }
 
 func (p *purse) coins(ctx context.Context, where string, args ...any) ([]StoredCoin, error) {
-	rows, err := p.db.QueryContext(ctx, "SELECT id, kid, value, kind, idx, coin, state, created FROM coins "+where, args...)
+	return queryCoins(ctx, p.db, where, args...)
+}
+
+func queryCoins(ctx context.Context, q querier, where string, args ...any) ([]StoredCoin, error) {
+	rows, err := q.QueryContext(ctx, "SELECT id, kid, value, kind, idx, coin, state, op, created FROM coins "+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("purse: coins: %w", err)
 	}
@@ -32,14 +47,33 @@ func (p *purse) coins(ctx context.Context, where string, args ...any) ([]StoredC
 		var c StoredCoin
 		var kid []byte
 		var index, at int64
-		if err := rows.Scan(&c.ID, &kid, &c.Value, &c.Kind, &index, &c.raw, &c.State, &at); err != nil {
+		if err := rows.Scan((*[]byte)(&c.ID), &kid, &c.Value, &c.Kind, &index, &c.raw, &c.State, &c.op, &at); err != nil {
 			return nil, fmt.Errorf("purse: coins: %w", err)
 		}
 		copy(c.KeyID[:], kid)
 		c.Index, c.Created = uint64(index), time.Unix(at, 0).UTC()
 		out = append(out, c)
 	}
-	return out, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("purse: coins: %w", err)
+	}
+	return out, nil
+}
+
+// coinsOf are the coins with those ids, in that order.
+func coinsOf(ctx context.Context, q querier, ids [][]byte) ([]StoredCoin, error) {
+	out := make([]StoredCoin, 0, len(ids))
+	for _, id := range ids {
+		rows, err := queryCoins(ctx, q, "WHERE id = ?", id)
+		if err != nil {
+			return nil, err
+		}
+		if len(rows) != 1 {
+			return nil, fmt.Errorf("purse: coin %x…: %w: it is not here", id[:min(4, len(id))], ErrCoinState)
+		}
+		out = append(out, rows[0])
+	}
+	return out, nil
 }
 
 // insertCoin stores a coin that has been verified under its key.
@@ -50,8 +84,9 @@ func insertCoin(ctx context.Context, tx *sql.Tx, c *coin.Coin, value coin.Amount
 	}
 	id := c.ID()
 	// A replayed answer brings the same coins again: they keep their state.
+	// Another coin with the same number is an error and not skipped.
 	_, err = tx.ExecContext(ctx, `INSERT INTO coins (id, kid, value, kind, idx, coin, state, created)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
 		id[:], c.KeyID[:], int64(value), string(c.Kind), int64(index), raw, CoinFresh, now.Unix())
 	if err != nil {
 		return fmt.Errorf("purse: coin: %w", err)
@@ -59,26 +94,71 @@ func insertCoin(ctx context.Context, tx *sql.Tx, c *coin.Coin, value coin.Amount
 	return nil
 }
 
-// moveCoins takes coins from one state to another, all or none.
-func moveCoins(ctx context.Context, tx *sql.Tx, ids [][32]byte, from, to string, op []byte) error {
+// commitCoins promises fresh coins to an operation, all or none.
+func commitCoins(ctx context.Context, tx *sql.Tx, ids [][]byte, op ID) error {
+	return claim(ctx, tx, ids, op, "state = 'fresh'")
+}
+
+// passCoins hands coins that are promised to one operation to another, all or
+// none.
+func passCoins(ctx context.Context, tx *sql.Tx, ids [][]byte, from, to ID) error {
+	return claim(ctx, tx, ids, to, "state = 'committed' AND op = ?", []byte(from))
+}
+
+func claim(ctx context.Context, tx *sql.Tx, ids [][]byte, op ID, where string, args ...any) error {
 	for _, id := range ids {
-		res, err := tx.ExecContext(ctx, "UPDATE coins SET state = ?, op = ? WHERE id = ? AND state = ?", to, op, id[:], from)
+		res, err := tx.ExecContext(ctx, "UPDATE coins SET state = 'committed', op = ? WHERE id = ? AND "+where,
+			append([]any{[]byte(op), id}, args...)...)
 		if err != nil {
 			return fmt.Errorf("purse: coin: %w", err)
 		}
 		if n, err := res.RowsAffected(); err != nil || n != 1 {
-			return fmt.Errorf("purse: coin %x…: %w: it is not %s", id[:4], ErrCoinState, from)
+			return fmt.Errorf("purse: coin %x…: %w", id[:4], ErrCoinState)
 		}
 	}
 	return nil
 }
 
-// setCoins puts coins into a state, whatever theirs is.
-func setCoins(ctx context.Context, tx *sql.Tx, ids [][]byte, to string, op []byte) error {
+// spendCoins records what a bank has shown: the coins are gone, whatever was
+// thought of them here.
+func spendCoins(ctx context.Context, tx *sql.Tx, ids [][]byte, op ID) error {
 	for _, id := range ids {
-		if _, err := tx.ExecContext(ctx, "UPDATE coins SET state = ?, op = ? WHERE id = ?", to, op, id); err != nil {
+		if _, err := tx.ExecContext(ctx, "UPDATE coins SET state = 'spent', op = ? WHERE id = ?", []byte(op), id); err != nil {
 			return fmt.Errorf("purse: coin: %w", err)
 		}
 	}
 	return nil
+}
+
+// freeCoins makes coins fresh again that are promised to an operation, and to
+// no other.
+func freeCoins(ctx context.Context, tx *sql.Tx, ids [][]byte, op ID) error {
+	for _, id := range ids {
+		_, err := tx.ExecContext(ctx, "UPDATE coins SET state = 'fresh', op = NULL WHERE id = ? AND state = 'committed' AND op = ?", id, []byte(op))
+		if err != nil {
+			return fmt.Errorf("purse: coin: %w", err)
+		}
+	}
+	return nil
+}
+
+// idsOf are coin ids as the file has them.
+func idsOf(s *coin.Spend) [][]byte {
+	var out [][]byte
+	for _, id := range s.CoinIDs() {
+		out = append(out, slices.Clone(id[:]))
+	}
+	return out
+}
+
+// sum adds up coins.
+func sum(coins []StoredCoin) (coin.Amount, error) {
+	var total coin.Amount
+	var err error
+	for _, c := range coins {
+		if total, err = total.Add(c.Value); err != nil {
+			return 0, err
+		}
+	}
+	return total, nil
 }

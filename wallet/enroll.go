@@ -1,54 +1,42 @@
 package wallet
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/speciecash/specie/attest"
-	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/client/groupclient"
-	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/tpm"
 )
 
-// membership is what the purse keeps of an enrolment. Nothing in it is secret
-// but to whoever holds the TPM as well.
-type membership struct {
-	ManagerURL string   `json:"manager_url"`
-	Group      string   `json:"group"`
-	GroupID    []byte   `json:"group_id"`
-	Member     string   `json:"member"`
-	EKKind     string   `json:"ek_kind"`
-	Key        tpm.Blob `json:"key"`
-	Tag        []byte   `json:"tag"`
-	Credential []byte   `json:"credential"`
-	Document   []byte   `json:"document"`
-
-	groupID [32]byte
-}
-
-// enrolling is an enrolment that has begun. The key is made once, and the
-// join is on disk before it is sent, so a crash costs a repetition and no
-// second membership.
+// enrolling is an enrolment that has begun, on disk under its group: a manager
+// who moved to another address is still the same. Every step is written down
+// before it is taken, so a crash costs a repetition and no membership.
 type enrolling struct {
-	ManagerURL string   `json:"manager_url"`
-	EKKind     string   `json:"ek_kind"`
-	Key        tpm.Blob `json:"key"`
-	Tag        []byte   `json:"tag,omitempty"`
-	Session    string   `json:"session,omitempty"`
-	Join       []byte   `json:"join,omitempty"`
+	Key tpm.Blob `json:"key"`
+	// EKKind, Tag, Session and Join are of the last join that was sent.
+	EKKind  string `json:"ek_kind,omitempty"`
+	Tag     []byte `json:"tag,omitempty"`
+	Session string `json:"session,omitempty"`
+	Join    []byte `json:"join,omitempty"`
+	// Challenge is the answer to it. The manager may have used the session up
+	// from here on, and answers a repeated activation only.
+	Challenge *challenge `json:"challenge,omitempty"`
 }
 
-// Enrolled says whether the wallet is a member of a group.
-func (w *Wallet) Enrolled() bool { return w.enrolled != nil }
+// challenge is what only this TPM can open.
+type challenge struct {
+	Blob   []byte `json:"blob"`
+	Secret []byte `json:"secret"`
+}
 
 // Membership is what a person is shown of his enrolment.
 type Membership struct {
@@ -58,6 +46,24 @@ type Membership struct {
 	EK     string `json:"ek"`
 }
 
+// enrolment is one go at enrolling.
+type enrolment struct {
+	w       *Wallet
+	manager *manager
+	doc     *groupdoc.Document
+	device  *tpm.Device
+	name    string
+	step    func(int)
+
+	meta   string // where state lies
+	state  enrolling
+	key    *tpm.GroupKey
+	secret group.WalletSecret
+}
+
+// enrolSteps is how many steps Enroll reports.
+const enrolSteps = 5
+
 // Enroll registers the TPM with a group manager under a name: EK chain, join
 // proof, credential activation. The wallet calls itself enrolled only after it
 // has checked the credential and made and verified one presentation. An
@@ -66,7 +72,7 @@ func (w *Wallet) Enroll(ctx context.Context, managerURL, name, tcti string, p Pr
 	if w.enrolled != nil {
 		return nil, fmt.Errorf("%w with %s", ErrEnrolled, w.enrolled.Group)
 	}
-	m, err := newManager(managerURL)
+	m, err := newManager(managerURL, w.http)
 	if err != nil {
 		return nil, err
 	}
@@ -78,351 +84,182 @@ func (w *Wallet) Enroll(ctx context.Context, managerURL, name, tcti string, p Pr
 	if err != nil {
 		return nil, err
 	}
-	const steps = 5
-	p.report(1, steps)
-	out, err := w.enroll(ctx, m, doc, dev, name, func(n int) { p.report(n, steps) })
-	if err != nil {
-		return nil, errors.Join(err, dev.Close())
-	}
-	out.Document = jws
-	if err := w.finishEnrolment(ctx, out); err != nil {
-		return nil, errors.Join(err, dev.Close())
-	}
-	if err := dev.Close(); err != nil {
+	p.report(1, enrolSteps)
+	e := &enrolment{w: w, manager: m, doc: doc, device: dev, name: name, step: func(n int) { p.report(n, enrolSteps) }}
+	got, cred, err := e.run(ctx)
+	if err = errors.Join(err, dev.Close()); err != nil {
 		return nil, err
 	}
-	p.report(steps, steps)
-	cred, err := group.ParseCredential(out.Credential)
-	if err != nil {
-		return nil, err
-	}
-	return &Membership{Group: out.Group, Member: out.Member, Epoch: cred.Epoch, EK: out.EKKind}, nil
-}
-
-// fetchDocument gets the manager's document and verifies it against the root,
-// all supervisors' signatures included. Its key template must be the one this
-// wallet knows: another could make keys that leave the TPM.
-func (w *Wallet) fetchDocument(ctx context.Context, m *manager) ([]byte, *groupdoc.Document, error) {
-	jws, err := m.document(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	doc, err := groupdoc.Parse(w.root, jws, w.now())
-	if err != nil {
-		return nil, nil, fmt.Errorf("group document: %w", err)
-	}
-	if !bytes.Equal(doc.Template, attest.GroupKeyTemplate()) {
-		return nil, nil, fmt.Errorf("group document: %w: it asks for a TPM key of another make", ErrAnswer)
-	}
-	return jws, doc, nil
-}
-
-func openTPM(ctx context.Context, tcti string) (*tpm.Device, error) {
-	dev, err := tpm.Open(ctx, tcti)
-	if err != nil {
-		return nil, err
-	}
-	if err := dev.Probe(ctx); err != nil {
-		return nil, errors.Join(err, dev.Close())
-	}
-	return dev, nil
-}
-
-func (w *Wallet) enroll(ctx context.Context, m *manager, doc *groupdoc.Document, dev *tpm.Device, name string, step func(int)) (*membership, error) {
-	eks, err := dev.EKs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	at := slices.IndexFunc(eks, func(e tpm.EK) bool { return e.Kind == doc.EKKind })
-	if at < 0 {
-		return nil, fmt.Errorf("%w: the group takes %s endorsement keys, this TPM has a certificate for none", ErrNoEK, doc.EKKind)
-	}
-	ek := eks[at]
-	var state enrolling
-	found, err := w.purse.get(ctx, metaEnrolling, &state)
-	if err != nil {
-		return nil, err
-	}
-	if !found || state.ManagerURL != m.url {
-		state = enrolling{ManagerURL: m.url, EKKind: ek.Kind}
-		if state.Key, err = dev.CreateGroupKey(ctx, doc.Template, nil); err != nil {
-			return nil, err
+	got.ManagerURL, got.Document = managerURL, paper{JWS: jws, At: w.now()}
+	err = w.purse.update(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM meta WHERE key = ?", e.meta); err != nil {
+			return fmt.Errorf("purse: %w", err)
 		}
-		if err := w.purse.put(ctx, metaEnrolling, state); err != nil {
-			return nil, err
-		}
-	}
-	key, err := loadKey(ctx, dev, state.Key)
+		return putMeta(ctx, tx, metaMembership, got)
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer key.Close()
-	secret, err := group.DeriveWalletSecret(w.seed[:], doc.GroupID(), key.Name())
-	if err != nil {
-		return nil, err
+	w.enrolled = got
+	p.report(enrolSteps, enrolSteps)
+	return &Membership{Group: got.Group, Member: got.Member, Epoch: cred.Epoch, EK: got.EKKind}, nil
+}
+
+func (e *enrolment) run(ctx context.Context) (*membership, group.Credential, error) {
+	var none group.Credential
+	if err := e.loadKey(ctx); err != nil {
+		return nil, none, err
 	}
-	step(2)
-	id, blob, wrapped, err := w.joinGroup(ctx, m, doc, key, ek, secret, name, &state)
-	if err != nil {
-		return nil, err
+	defer e.key.Close()
+	var err error
+	if e.secret, err = group.DeriveWalletSecret(e.w.seed[:], e.doc.GroupID(), e.key.Name()); err != nil {
+		return nil, none, err
 	}
-	step(3)
-	released, err := key.ActivateCredential(ctx, state.EKKind, blob, wrapped)
+	e.step(2)
+	id, cred, err := e.activate(ctx)
 	if err != nil {
-		return nil, err
+		return nil, none, err
 	}
-	answer, err := enrol.NewSecret(released)
+	e.step(4)
+	if e.w.checkEpoch(e.doc, cred) != nil {
+		// Taken up in a later epoch than it was begun in.
+		cred, err = e.w.renew(ctx, e.manager, e.doc, id, e.state.EKKind, e.key, e.state.Tag, e.secret)
+	} else {
+		err = firstPresentation(ctx, e.doc, e.key, e.state.Tag, e.secret, cred)
+	}
 	if err != nil {
-		return nil, err
+		return nil, none, err
 	}
-	mac, err := answer.MAC(id)
-	if err != nil {
-		return nil, err
-	}
-	sealed, err := m.activate(ctx, id, mac)
-	if err != nil {
-		return nil, err
-	}
-	step(4)
-	cred, err := w.checkCredential(ctx, doc, answer, id, sealed, key, state.Tag, secret)
-	if err != nil {
-		return nil, err
-	}
-	groupID := doc.GroupID()
+	groupID := e.doc.GroupID()
 	return &membership{
-		ManagerURL: m.url, Group: doc.ID, GroupID: groupID[:], Member: id.String(), EKKind: state.EKKind,
-		Key: state.Key, Tag: state.Tag, Credential: cred.Bytes(), groupID: groupID,
-	}, nil
+		Group: e.doc.ID, GroupID: groupID[:], Member: id.String(), EKKind: e.state.EKKind,
+		Key: e.state.Key, Tag: e.state.Tag, Credential: cred.Bytes(), groupID: groupID,
+	}, cred, nil
 }
 
-// joinGroup gets the challenge: by repeating a join that was sent before, or
-// with a new session if that one is gone.
-func (w *Wallet) joinGroup(ctx context.Context, m *manager, doc *groupdoc.Document, key *tpm.GroupKey, ek tpm.EK, secret group.WalletSecret, name string, state *enrolling) (id enrol.ID, blob, wrapped []byte, err error) {
-	if state.Session != "" {
-		if id, err = enrol.ParseID(state.Session); err != nil {
-			return id, nil, nil, err
-		}
-		blob, wrapped, err = m.join(ctx, id, state.Join)
-		var p *client.Problem
-		if err == nil || !errors.As(err, &p) || (p.Code != "session-expired" && p.Code != "not-found") {
-			return id, blob, wrapped, err
-		}
-	}
-	var nonce [32]byte
-	if id, nonce, err = m.begin(ctx, ek.CertificateDER, ek.Public); err != nil {
-		return id, nil, nil, err
-	}
-	recipient, err := doc.FormRecipient()
+// loadKey makes the group key, or loads the one that was made before.
+func (e *enrolment) loadKey(ctx context.Context) error {
+	id := e.doc.GroupID()
+	e.meta = metaEnrolling + " " + hex.EncodeToString(id[:])
+	found, err := e.w.purse.get(ctx, e.meta, &e.state)
 	if err != nil {
-		return id, nil, nil, err
+		return err
 	}
-	form, digest, err := enrol.SealForm(recipient, doc.ID, nonce, enrol.Form{Name: name})
+	if found {
+		e.key, err = loadKey(ctx, e.device, e.state.Key)
+		// The key of another machine, or of this TPM before it was cleared. If
+		// it was never shown to the manager, nothing hangs on it.
+		if !errors.Is(err, ErrWrongTPM) || e.state.Session != "" {
+			return err
+		}
+	}
+	e.state = enrolling{}
+	if e.state.Key, err = e.device.CreateGroupKey(ctx, e.doc.Template, nil); err != nil {
+		return err
+	}
+	if err := e.save(ctx); err != nil {
+		return err
+	}
+	e.key, err = loadKey(ctx, e.device, e.state.Key)
+	return err
+}
+
+func (e *enrolment) save(ctx context.Context) error { return e.w.purse.put(ctx, e.meta, e.state) }
+
+// activate answers the challenge and opens the credential. A session that the
+// manager has dropped is replaced by a new one, once.
+func (e *enrolment) activate(ctx context.Context) (id enrol.ID, cred group.Credential, err error) {
+	resumed := e.state.Session != ""
+	for {
+		id, cred, err = e.answer(ctx)
+		if !resumed || (!isCode(err, "session-expired") && !isCode(err, "not-found")) {
+			return id, cred, err
+		}
+		resumed = false
+		e.state = enrolling{Key: e.state.Key}
+	}
+}
+
+func (e *enrolment) answer(ctx context.Context) (id enrol.ID, cred group.Credential, err error) {
+	if e.state.Session == "" {
+		if err := e.newJoin(ctx); err != nil {
+			return id, cred, err
+		}
+	}
+	if id, err = enrol.ParseID(e.state.Session); err != nil {
+		return id, cred, err
+	}
+	if e.state.Challenge == nil {
+		if e.state.Challenge, err = e.manager.join(ctx, id, e.state.Join); err != nil {
+			return id, cred, err
+		}
+		if err := e.save(ctx); err != nil {
+			return id, cred, err
+		}
+	}
+	e.step(3)
+	released, err := release(ctx, e.key, e.state.EKKind, *e.state.Challenge)
 	if err != nil {
-		return id, nil, nil, err
+		return id, cred, err
+	}
+	mac, err := released.MAC(id)
+	if err != nil {
+		return id, cred, err
+	}
+	sealed, err := e.manager.activate(ctx, id, mac)
+	if err != nil {
+		return id, cred, err
+	}
+	cred, err = released.OpenCredential(id, sealed.epoch, sealed.sealed)
+	return id, cred, err
+}
+
+// newJoin opens a session and makes the join, and writes it down.
+func (e *enrolment) newJoin(ctx context.Context) error {
+	ek, err := e.endorsementKey(ctx)
+	if err != nil {
+		return err
+	}
+	id, nonce, err := e.manager.begin(ctx, ek.CertificateDER, ek.Public)
+	if err != nil {
+		return err
+	}
+	recipient, err := e.doc.FormRecipient()
+	if err != nil {
+		return err
+	}
+	form, digest, err := enrol.SealForm(recipient, e.doc.ID, nonce, enrol.Form{Name: e.name})
+	if err != nil {
+		return err
 	}
 	ekID, err := attest.EKID(ek.Public)
 	if err != nil {
-		return id, nil, nil, err
+		return err
 	}
-	j, err := group.NewJoin(ctx, doc.Parameters(), key, key.Point(), secret,
-		group.JoinContext{Nonce: nonce, KeyName: key.Name(), EK: ekID, Form: digest})
+	j, err := group.NewJoin(ctx, e.doc.Parameters(), e.key, e.key.Point(), e.secret,
+		group.JoinContext{Nonce: nonce, KeyName: e.key.Name(), EK: ekID, Form: digest})
 	if err != nil {
-		return id, nil, nil, err
+		return err
 	}
-	state.Session = id.String()
 	tag := j.F.Bytes()
-	state.Tag = tag[:]
-	state.Join, err = json.Marshal(groupclient.JoinRequest{KeyPublic: key.Public(), Join: j.Bytes(), Form: form, FormDigest: digest[:]})
-	if err != nil {
-		return id, nil, nil, err
+	request := groupclient.JoinRequest{KeyPublic: e.key.Public(), Join: j.Bytes(), Form: form, FormDigest: digest[:]}
+	next := enrolling{Key: e.state.Key, EKKind: ek.Kind, Tag: tag[:], Session: id.String()}
+	if next.Join, err = json.Marshal(request); err != nil {
+		return fmt.Errorf("enrol: %w", err)
 	}
-	if err := w.purse.put(ctx, metaEnrolling, state); err != nil {
-		return id, nil, nil, err
-	}
-	blob, wrapped, err = m.join(ctx, id, state.Join)
-	return id, blob, wrapped, err
+	e.state = next
+	return e.save(ctx)
 }
 
-// checkCredential opens the credential, checks it by pairing and its epoch
-// against the signed document, and makes and verifies one presentation.
-func (w *Wallet) checkCredential(ctx context.Context, doc *groupdoc.Document, s enrol.Secret, id enrol.ID, sealed *sealedCredential, key group.Key, tag []byte, secret group.WalletSecret) (group.Credential, error) {
-	cred, err := s.OpenCredential(id, sealed.epoch, sealed.sealed)
-	if err != nil {
-		return cred, err
-	}
-	e, err := doc.EpochAt(w.now())
-	if err != nil {
-		return cred, err
-	}
-	if cred.Epoch != e.Number {
-		return cred, fmt.Errorf("%w: credential for %d, the group is at %d", ErrEpoch, cred.Epoch, e.Number)
-	}
-	member, err := group.NewMember(doc.Parameters(), [33]byte(tag), secret, cred)
-	if err != nil {
-		return cred, err
-	}
-	if _, err := member.Present(ctx, key, []byte("specie/first-presentation/1"), nil); err != nil {
-		return cred, fmt.Errorf("first presentation: %w", err)
-	}
-	return cred, nil
-}
-
-func (w *Wallet) finishEnrolment(ctx context.Context, m *membership) error {
-	err := w.purse.update(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM meta WHERE key = ?", metaEnrolling); err != nil {
-			return fmt.Errorf("purse: %w", err)
-		}
-		return putMeta(ctx, tx, metaMembership, m)
-	})
-	if err == nil {
-		w.enrolled = m
-	}
-	return err
-}
-
-func loadKey(ctx context.Context, dev *tpm.Device, blob tpm.Blob) (*tpm.GroupKey, error) {
-	key, err := dev.LoadGroupKey(ctx, blob, nil)
-	if errors.Is(err, tpm.ErrWrongTPM) {
-		return nil, fmt.Errorf("%w: %w", ErrWrongTPM, err)
-	}
-	return key, err
-}
-
-// AttachTPM opens the TPM and loads the member's key, and renews the
-// credential if its epoch has passed. tcti names the TPM as package tpm has
-// it; empty is the platform's. It returns [ErrWrongTPM] for another TPM than
-// the one enrolled.
-func (w *Wallet) AttachTPM(ctx context.Context, tcti string) error {
-	if w.enrolled == nil {
-		return ErrNotEnrolled
-	}
-	if w.member != nil {
-		return nil
-	}
-	dev, err := openTPM(ctx, tcti)
-	if err != nil {
-		return err
-	}
-	key, err := loadKey(ctx, dev, w.enrolled.Key)
-	if err != nil {
-		return errors.Join(err, dev.Close())
-	}
-	if err := w.attach(ctx, key); err != nil {
-		return errors.Join(err, key.Close(), dev.Close())
-	}
-	w.key = key
-	w.closeKey = func() error { return errors.Join(key.Close(), dev.Close()) }
-	return nil
-}
-
-func (w *Wallet) attach(ctx context.Context, key *tpm.GroupKey) error {
-	doc, err := w.groupDocument(ctx)
-	if err != nil {
-		return err
-	}
-	secret, err := group.DeriveWalletSecret(w.seed[:], doc.GroupID(), key.Name())
-	if err != nil {
-		return err
-	}
-	cred, err := group.ParseCredential(w.enrolled.Credential)
-	if err != nil {
-		return err
-	}
-	e, err := doc.EpochAt(w.now())
-	if err != nil {
-		return err
-	}
-	if cred.Epoch != e.Number {
-		if cred, err = w.renew(ctx, doc, key, secret); err != nil {
-			return fmt.Errorf("renew: %w", err)
-		}
-	}
-	w.member, err = group.NewMember(doc.Parameters(), [33]byte(w.enrolled.Tag), secret, cred)
-	return err
-}
-
-// renew gets the credential of the current epoch: only this TPM can read it.
-func (w *Wallet) renew(ctx context.Context, doc *groupdoc.Document, key *tpm.GroupKey, secret group.WalletSecret) (group.Credential, error) {
-	var none group.Credential
-	m, err := newManager(w.enrolled.ManagerURL)
-	if err != nil {
-		return none, err
-	}
-	id, err := enrol.ParseID(w.enrolled.Member)
-	if err != nil {
-		return none, err
-	}
-	sealed, err := m.renew(ctx, id)
-	if err != nil {
-		return none, err
-	}
-	released, err := key.ActivateCredential(ctx, w.enrolled.EKKind, sealed.blob, sealed.secret)
-	if err != nil {
-		return none, err
-	}
-	answer, err := enrol.NewSecret(released)
-	if err != nil {
-		return none, err
-	}
-	cred, err := w.checkCredential(ctx, doc, answer, id, sealed, key, w.enrolled.Tag, secret)
-	if err != nil {
-		return none, err
-	}
-	next := *w.enrolled
-	next.Credential = cred.Bytes()
-	if err := w.purse.put(ctx, metaMembership, next); err != nil {
-		return none, err
-	}
-	w.enrolled = &next
-	return cred, nil
-}
-
-// groupDocument is the manager's document: fresh if he answers, the one seen
-// last if he doesn't. Either must be of the group that the wallet joined.
-func (w *Wallet) groupDocument(ctx context.Context) (*groupdoc.Document, error) {
-	if w.document != nil {
-		return w.document, nil
-	}
-	m, err := newManager(w.enrolled.ManagerURL)
+// endorsementKey is the one kind that the group takes.
+func (e *enrolment) endorsementKey(ctx context.Context) (*tpm.EK, error) {
+	eks, err := e.device.EKs(ctx)
 	if err != nil {
 		return nil, err
 	}
-	jws, doc, err := w.fetchDocument(ctx, m)
-	if err != nil {
-		stored, perr := groupdoc.Parse(w.root, w.enrolled.Document, w.now())
-		if perr != nil {
-			return nil, err
-		}
-		jws, doc = w.enrolled.Document, stored
+	i := slices.IndexFunc(eks, func(ek tpm.EK) bool { return ek.Kind == e.doc.EKKind })
+	if i < 0 {
+		return nil, fmt.Errorf("%w: %s", ErrNoEK, e.doc.EKKind)
 	}
-	if doc.GroupID() != w.enrolled.groupID {
-		return nil, fmt.Errorf("group document: %w: it is another group's", ErrAnswer)
-	}
-	if !bytes.Equal(jws, w.enrolled.Document) {
-		next := *w.enrolled
-		next.Document = jws
-		if err := w.purse.put(ctx, metaMembership, next); err != nil {
-			return nil, err
-		}
-		w.enrolled = &next
-	}
-	w.document = doc
-	return doc, nil
-}
-
-// ownVerifier verifies presentations of this wallet's own group, or nothing
-// if it has none.
-func (w *Wallet) ownVerifier(ctx context.Context) coin.PresentationVerifier {
-	if w.enrolled == nil {
-		return nil
-	}
-	doc, err := w.groupDocument(ctx)
-	if err != nil {
-		return nil
-	}
-	v, err := doc.Verifier(w.now())
-	if err != nil {
-		return nil
-	}
-	return coin.NewPresentationVerifier(v)
+	return &eks[i], nil
 }

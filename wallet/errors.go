@@ -1,6 +1,9 @@
 package wallet
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // The refusals of this package, matched with errors.Is.
 var (
@@ -14,8 +17,8 @@ var (
 	ErrNoTPM = errors.New("no TPM attached")
 	// ErrWrongTPM: the wallet's key is in another TPM.
 	ErrWrongTPM = errors.New("this wallet's key is in another TPM; bound coins can be spent on that machine only")
-	// ErrNoEK: the TPM has no endorsement key of the kind that the group takes.
-	ErrNoEK = errors.New("no endorsement key that the group takes")
+	// ErrNoEK: the TPM lacks the kind of endorsement key that the group takes.
+	ErrNoEK = errors.New("the TPM has no endorsement key of the kind that this group takes")
 	// ErrEnrolled: the wallet is a member already.
 	ErrEnrolled = errors.New("this wallet is enrolled already")
 	// ErrFunds: the purse's coins don't reach the amount.
@@ -26,10 +29,29 @@ var (
 	ErrAmount = errors.New("the bank's coins can't make up that amount")
 	// ErrOffer: the offer isn't one that this wallet can pay.
 	ErrOffer = errors.New("offer refused")
+	// ErrPaid: the payment is made; nothing is left to pay or to take back.
+	ErrPaid = errors.New("paid already")
 	// ErrAnswer: an answer that contradicts what was asked.
 	ErrAnswer = errors.New("the answer is not what was asked for")
-	// ErrNoOperation: the purse has no such operation.
+	// ErrNoOperation: the purse has no such operation, or not in a state in
+	// which that can be done to it.
 	ErrNoOperation = errors.New("no such operation in the purse")
 	// ErrEpoch: the credential is of another epoch; renew it.
 	ErrEpoch = errors.New("the group credential is of another epoch")
+	// ErrAccount: the withdrawal was asked for with another account's token.
+	// Repeated with this one, it would be debited twice.
+	ErrAccount = errors.New("this withdrawal belongs to another account")
+
+	// ErrOpen: the request may or may not have been carried out.
+	// [Wallet.Resume] settles it; nothing is lost.
+	ErrOpen = errors.New("the outcome is open")
+	// ErrPromised: the merchant refused, and could still deposit what he was
+	// given. [Wallet.Reclaim] takes the coins back.
+	ErrPromised = errors.New("the coins stay promised to the merchant")
+	// ErrSpent: another copy of this purse spent some of these coins; the bank
+	// has shown what it signed. The others are free again.
+	ErrSpent = errors.New("another copy of this purse has spent these coins")
 )
+
+// open marks an error after which nobody here knows what the other side did.
+func open(err error) error { return fmt.Errorf("%w: %w", ErrOpen, err) }

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"time"
+	"net/http"
 
 	"github.com/speciecash/specie/api"
 	"github.com/speciecash/specie/client"
@@ -14,26 +14,31 @@ import (
 
 // manager is what a wallet asks of the group manager.
 type manager struct {
-	url string
-	c   *groupclient.ClientWithResponses
+	url  string
+	http *http.Client
+	c    *groupclient.ClientWithResponses
 }
 
-func newManager(url string) (*manager, error) {
-	c, err := groupclient.NewClientWithResponses(url, groupclient.WithHTTPClient(client.NewHTTP(time.Minute)))
-	if err != nil {
-		return nil, fmt.Errorf("group manager %s: %w", url, err)
+func newManager(url string, hc *http.Client) (*manager, error) {
+	if err := client.CheckAddress(url); err != nil {
+		return nil, fmt.Errorf("group manager: %w", err)
 	}
-	return &manager{url: url, c: c}, nil
+	c, err := groupclient.NewClientWithResponses(url, groupclient.WithHTTPClient(hc))
+	if err != nil {
+		return nil, fmt.Errorf("group manager: %w", err)
+	}
+	return &manager{url: url, http: hc, c: c}, nil
 }
 
 func (m *manager) document(ctx context.Context) ([]byte, error) {
-	return client.GroupDocument(ctx, client.NewHTTP(30*time.Second), m.url)
+	return client.GroupDocument(ctx, m.http, m.url)
 }
 
 // sealedCredential is a credential on its way to this TPM.
 type sealedCredential struct {
-	epoch                uint64
-	sealed, blob, secret []byte
+	epoch     uint64
+	sealed    []byte
+	challenge challenge // of a renewal
 }
 
 func (m *manager) begin(ctx context.Context, cert, public []byte) (id enrol.ID, nonce [32]byte, err error) {
@@ -51,15 +56,15 @@ func (m *manager) begin(ctx context.Context, cert, public []byte) (id enrol.ID, 
 	return id, [32]byte(r.JSON201.Nonce), err
 }
 
-func (m *manager) join(ctx context.Context, id enrol.ID, body []byte) (blob, secret []byte, err error) {
+func (m *manager) join(ctx context.Context, id enrol.ID, body []byte) (*challenge, error) {
 	r, err := m.c.JoinRegistrationWithBodyWithResponse(ctx, id.String(), jsonType, bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, fmt.Errorf("group manager: %w", err)
+		return nil, fmt.Errorf("group manager: %w", err)
 	}
 	if r.JSON200 == nil {
-		return nil, nil, client.ReadProblem(r.HTTPResponse, r.Body)
+		return nil, client.ReadProblem(r.HTTPResponse, r.Body)
 	}
-	return r.JSON200.CredentialBlob, r.JSON200.EncryptedSecret, nil
+	return &challenge{Blob: r.JSON200.CredentialBlob, Secret: r.JSON200.EncryptedSecret}, nil
 }
 
 func (m *manager) activate(ctx context.Context, id enrol.ID, mac []byte) (*sealedCredential, error) {
@@ -83,6 +88,6 @@ func (m *manager) renew(ctx context.Context, id enrol.ID) (*sealedCredential, er
 	}
 	return &sealedCredential{
 		epoch: uint64(r.JSON200.Epoch), sealed: r.JSON200.Credential,
-		blob: r.JSON200.CredentialBlob, secret: r.JSON200.EncryptedSecret,
+		challenge: challenge{Blob: r.JSON200.CredentialBlob, Secret: r.JSON200.EncryptedSecret},
 	}, nil
 }

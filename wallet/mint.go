@@ -10,74 +10,82 @@ import (
 	"github.com/speciecash/specie/group"
 )
 
-// item is one coin to come: its number under a key, and its owner once it is
-// known. Everything else derives from the seed, so this is all that has to be
-// on disk to unblind the bank's answer after a crash.
+// item is one coin to come: its number under a key, and its owner. Everything
+// else derives from the seed, so this is all that has to be on disk to
+// unblind the bank's answer after a crash.
 type item struct {
 	KeyID coin.KeyID `json:"kid"`
 	Index uint64     `json:"index"`
-	Owner []byte     `json:"owner,omitempty"`
+	Owner []byte     `json:"owner"`
 }
 
-// reserve takes a number for each denomination.
-func reserve(ctx context.Context, tx *sql.Tx, ds []coin.Denomination) ([]item, error) {
+// newItems takes a number for each denomination and computes every coin's
+// owner: a key from the seed, or a tag from the TPM (one command each), and
+// proves all tags by one presentation before anything is sent. A wrong tag
+// from a faulty TPM would be money lost.
+func (w *Wallet) newItems(ctx context.Context, k *coin.Keyset, ds []coin.Denomination, p Progress) ([]item, error) {
 	items := make([]item, len(ds))
-	for i := range ds {
-		n, err := nextIndex(ctx, tx, ds[i].KeyID[:])
+	err := w.purse.update(ctx, func(tx *sql.Tx) error {
+		for i := range ds {
+			n, err := nextIndex(ctx, tx, ds[i].KeyID[:])
+			if err != nil {
+				return err
+			}
+			items[i] = item{KeyID: ds[i].KeyID, Index: n}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var claims []group.Claim
+	for i := range items {
+		claim, err := w.fillOwner(ctx, k, &ds[i], &items[i])
 		if err != nil {
 			return nil, err
 		}
-		items[i] = item{KeyID: ds[i].KeyID, Index: n}
+		if claim != nil {
+			claims = append(claims, *claim)
+		}
+		p.report(i+1, len(items))
+	}
+	if len(claims) == 0 {
+		return items, nil
+	}
+	if _, err := w.member.Present(ctx, w.key, []byte("specie/new-coins/1"), claims); err != nil {
+		return nil, fmt.Errorf("checking the TPM's coin tags: %w", err)
 	}
 	return items, nil
 }
 
-// fillOwners computes every coin's owner: a key from the seed, or a tag from
-// the TPM (one command each), and proves all tags by one presentation before
-// anything is sent. A wrong tag from a faulty TPM would be money lost.
-func (w *Wallet) fillOwners(ctx context.Context, k *coin.Keyset, items []item, p Progress) error {
-	var claims []group.Claim
-	for i := range items {
-		it := &items[i]
-		d, err := k.Find(it.KeyID)
+// fillOwner computes the owner of one coin to come, and the claim to be
+// proven for a bound one.
+func (w *Wallet) fillOwner(ctx context.Context, k *coin.Keyset, d *coin.Denomination, it *item) (*group.Claim, error) {
+	if d.Kind == coin.Bearer {
+		key, err := coin.OwnerKey(w.seed, k.Bank, it.KeyID, it.Index)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if d.Kind == coin.Bearer {
-			key, err := coin.OwnerKey(w.seed, k.Bank, it.KeyID, it.Index)
-			if err != nil {
-				return err
-			}
-			it.Owner = key.Public().(ed25519.PublicKey)
-			p.report(i+1, len(items))
-			continue
-		}
-		if w.member == nil {
-			return w.noTPM()
-		}
-		nonce, err := coin.BoundNonce(w.seed, k.Bank, it.KeyID, it.Index)
-		if err != nil {
-			return err
-		}
-		tag, err := group.CoinTag(ctx, w.key, nonce)
-		if err != nil {
-			return err
-		}
-		it.Owner = coin.BoundOwner(nonce, tag)
-		claim, err := group.CoinClaim(nonce, tag)
-		if err != nil {
-			return err
-		}
-		claims = append(claims, claim)
-		p.report(i+1, len(items))
+		it.Owner = key.Public().(ed25519.PublicKey)
+		return nil, nil
 	}
-	if len(claims) == 0 {
-		return nil
+	if w.member == nil {
+		return nil, w.noTPM()
 	}
-	if _, err := w.member.Present(ctx, w.key, []byte("specie/new-coins/1"), claims); err != nil {
-		return fmt.Errorf("checking the TPM's coin tags: %w", err)
+	nonce, err := coin.BoundNonce(w.seed, k.Bank, it.KeyID, it.Index)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	tag, err := group.CoinTag(ctx, w.key, nonce)
+	if err != nil {
+		return nil, err
+	}
+	it.Owner = coin.BoundOwner(nonce, tag)
+	claim, err := group.CoinClaim(nonce, tag)
+	if err != nil {
+		return nil, err
+	}
+	return &claim, nil
 }
 
 // planchets recomputes the blinded messages; the same items give the same
@@ -112,7 +120,7 @@ func (w *Wallet) finalize(k *coin.Keyset, items []item, sigs [][]byte, p Progres
 	out := make([]*coin.Coin, len(items))
 	for i := range ps {
 		if out[i], err = ps[i].Finalize(sigs[i]); err != nil {
-			return nil, fmt.Errorf("coin %d of %d: %w", i+1, len(items), err)
+			return nil, fmt.Errorf("%w: coin %d of %d: %w", ErrAnswer, i+1, len(items), err)
 		}
 		p.report(i+1, len(items))
 	}

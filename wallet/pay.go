@@ -1,14 +1,10 @@
 package wallet
 
 import (
-	"bytes"
 	"context"
-	"crypto/ed25519"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/speciecash/specie/client"
@@ -28,8 +24,8 @@ type payment struct {
 
 // Payment is a payment as the holder sees it.
 type Payment struct {
-	// ID names the operation in the purse (16 bytes).
-	ID []byte
+	// ID names the operation in the purse.
+	ID ID
 	// Offer is what is paid, verified.
 	Offer *coin.SignedOffer
 	// Coins is what is spent, Change what comes back.
@@ -37,45 +33,47 @@ type Payment struct {
 	Change coin.Amount
 	// Spend is the exact body that the till gets.
 	Spend []byte
-	// Receipt is the merchant's, BankReceipt the bank's, once paid.
+	// Receipt is the merchant's, BankReceipt the bank's, once paid. A payment
+	// that was settled with the bank alone has no receipt of the merchant's.
 	Receipt, BankReceipt string
 }
 
 // Inspect verifies a payment link without paying it: the merchant's
 // signature, the bank, the currency and the time.
 func (w *Wallet) Inspect(ctx context.Context, link string) (*coin.SignedOffer, error) {
-	_, offer, err := w.inspect(ctx, link)
-	return offer, err
-}
-
-func (w *Wallet) inspect(ctx context.Context, link string) (*coin.Link, *coin.SignedOffer, error) {
 	l, err := coin.ParseLink(link)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrOffer, err)
+		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}
 	offer, err := l.Verify(w.now())
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrOffer, err)
+		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}
 	k, err := w.Keyset(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if offer.Offer.Acquirer != k.Bank {
-		return nil, nil, fmt.Errorf("%w: the merchant is with bank %s, the coins are of %s", ErrOffer, offer.Offer.Acquirer, k.Bank)
+		return nil, fmt.Errorf("%w: %w: the merchant is with bank %s, the coins are of %s", ErrOffer, coin.ErrBank, offer.Offer.Acquirer, k.Bank)
 	}
 	if offer.Offer.Currency != k.Currency {
-		return nil, nil, fmt.Errorf("%w: it is in %s, the coins are in %s", ErrOffer, offer.Offer.Currency, k.Currency)
+		return nil, fmt.Errorf("%w: %w: it is in %s, the coins are in %s", ErrOffer, coin.ErrCurrency, offer.Offer.Currency, k.Currency)
 	}
-	return l, offer, nil
+	return offer, nil
 }
 
 // PreparePayment chooses coins, plans the change, authorises the spend and
 // persists it byte for byte. The coins are committed to this offer from here
 // on. Nothing has been sent yet. kinds restricts the coins to use; none means
 // whatever the merchant takes.
+//
+// One purse pays an offer once: while a payment of it is open, that one is
+// returned, whatever kinds says; once it is made, the error is [ErrPaid].
 func (w *Wallet) PreparePayment(ctx context.Context, link string, kinds ...coin.Kind) (*Payment, error) {
-	_, offer, err := w.inspect(ctx, link)
+	if p, err := w.payingAlready(ctx, link); p != nil || err != nil {
+		return p, err
+	}
+	offer, err := w.Inspect(ctx, link)
 	if err != nil {
 		return nil, err
 	}
@@ -85,37 +83,28 @@ func (w *Wallet) PreparePayment(ctx context.Context, link string, kinds ...coin.
 	}
 	chosen, err := w.choose(ctx, k, &offer.Offer, kinds)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("pay: %w", err)
 	}
-	p := &Payment{ID: newID(), Offer: offer, Coins: chosen.coins, Change: chosen.change}
 	body := payment{Link: link}
-	// Numbers for the change are taken before they are used; a crash here
-	// wastes numbers, not money.
-	err = w.purse.update(ctx, func(tx *sql.Tx) error {
-		body.Change, err = reserve(ctx, tx, chosen.changeKeys)
-		return err
-	})
-	if err != nil {
-		return nil, err
+	if body.Change, err = w.newItems(ctx, k, chosen.changeKeys, nil); err != nil {
+		return nil, fmt.Errorf("pay: %w", err)
 	}
-	spend, err := w.buildSpend(ctx, k, coin.Spend{
-		Purpose: coin.Pay, Bank: k.Bank, OfferDigest: offer.Digest,
-		Amount: offer.Offer.Amount, Currency: k.Currency,
+	spend, encoded, err := w.buildSpend(ctx, k, coin.Spend{
+		Purpose: coin.Pay, OfferDigest: offer.Digest, Amount: offer.Offer.Amount,
 	}, chosen.coins, body.Change)
 	if err != nil {
 		return nil, fmt.Errorf("pay: %w", err)
 	}
-	if err := offer.Offer.CheckSpend(spend.spend); err != nil {
+	if err := offer.Offer.CheckSpend(spend); err != nil {
 		return nil, fmt.Errorf("pay: %w", err)
 	}
-	body.Spend, p.Spend = spend.encoded, spend.encoded
-	ids := spend.spend.CoinIDs()
-	for _, id := range ids {
-		body.Coins = append(body.Coins, bytes.Clone(id[:]))
+	body.Spend, body.Coins = encoded, idsOf(spend)
+	op := Operation{
+		ID: newID(), Kind: KindPay, State: OpPrepared, Amount: -int64(offer.Offer.Amount), Created: w.now(),
+		Note: offer.Private.Name, offer: offer.Digest[:],
 	}
-	op := Operation{ID: p.ID, Kind: "pay", State: OpPrepared, Amount: -int64(offer.Offer.Amount), Created: w.now(), Note: offer.Private.Name}
 	err = w.purse.update(ctx, func(tx *sql.Tx) error {
-		if err := moveCoins(ctx, tx, ids, CoinFresh, CoinCommitted, p.ID); err != nil {
+		if err := commitCoins(ctx, tx, body.Coins, op.ID); err != nil {
 			return err
 		}
 		return insertOp(ctx, tx, op, body)
@@ -123,14 +112,55 @@ func (w *Wallet) PreparePayment(ctx context.Context, link string, kinds ...coin.
 	if err != nil {
 		return nil, err
 	}
-	return p, nil
+	return &Payment{ID: op.ID, Offer: offer, Coins: chosen.coins, Change: chosen.change, Spend: encoded}, nil
+}
+
+// payingAlready finds a payment of the same offer: a person who repeats a
+// command after a failure must not pay with other coins as well.
+func (w *Wallet) payingAlready(ctx context.Context, link string) (*Payment, error) {
+	offer, err := paidOffer(link)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
+	}
+	ops, err := queryOps(ctx, w.purse.db, "WHERE kind = ? AND offer = ? AND state <> ?", KindPay, offer.Digest[:], OpRefused)
+	if err != nil || len(ops) == 0 {
+		return nil, err
+	}
+	if !ops[0].isOpen() {
+		return nil, fmt.Errorf("pay: %w: operation %s", ErrPaid, ops[0].ID)
+	}
+	var body payment
+	if err := decodeBody(ops[0], &body); err != nil {
+		return nil, err
+	}
+	coins, err := coinsOf(ctx, w.purse.db, body.Coins)
+	if err != nil {
+		return nil, err
+	}
+	total, err := sum(coins)
+	if err != nil {
+		return nil, err
+	}
+	return &Payment{
+		ID: ops[0].ID, Offer: offer, Coins: coins, Change: total - offer.Offer.Amount, Spend: body.Spend,
+	}, nil
+}
+
+// paidOffer reads the offer of a payment, open or not any more: what was
+// promised is still owed.
+func paidOffer(link string) (*coin.SignedOffer, error) {
+	l, err := coin.ParseLink(link)
+	if err != nil {
+		return nil, err
+	}
+	return l.Verify(time.Time{}) // before any expiry
 }
 
 // Submit sends a prepared payment to the till and stores receipts and change.
-// Repeating it is safe. On an error that is no refusal the outcome is open:
-// [Wallet.Resume] settles it.
+// Repeating it is safe. [ErrOpen] and [ErrPromised] leave the payment open:
+// [Wallet.Resume] settles it, or [Wallet.Reclaim] takes the coins back.
 func (w *Wallet) Submit(ctx context.Context, p *Payment) error {
-	op, body, err := w.loadPayment(ctx, p.ID)
+	op, body, err := w.openPayment(ctx, p.ID)
 	if err != nil {
 		return err
 	}
@@ -138,14 +168,18 @@ func (w *Wallet) Submit(ctx context.Context, p *Payment) error {
 	if err != nil {
 		return err
 	}
-	if err := w.setOp(ctx, p.ID, OpSubmitted, op.Note, body); err != nil {
+	if err := w.purse.update(ctx, func(tx *sql.Tx) error { return moveOp(ctx, tx, op.ID, OpSubmitted, op.Note, nil) }); err != nil {
 		return err
 	}
-	answer, err := client.Pay(ctx, client.NewHTTP(time.Minute), l.To, body.Spend)
+	answer, err := client.Pay(ctx, w.http, l.To, body.Spend)
 	if err != nil {
 		return w.payRefused(ctx, op, body, err)
 	}
-	return w.Accept(ctx, p, answer)
+	if err := w.accept(ctx, op, &body, answer); err != nil {
+		return fmt.Errorf("pay: %w", open(err))
+	}
+	p.Receipt, p.BankReceipt = body.Receipt, body.BankReceipt
+	return nil
 }
 
 // Pay is PreparePayment and Submit.
@@ -157,18 +191,14 @@ func (w *Wallet) Pay(ctx context.Context, link string, kinds ...coin.Kind) (*Pay
 	return p, w.Submit(ctx, p)
 }
 
-// Accept takes the till's answer to a payment, verifies both receipts and
+// accept takes the till's answer to a payment, verifies both receipts and
 // every change coin, and closes the operation.
-func (w *Wallet) Accept(ctx context.Context, p *Payment, answer *client.TillAnswer) error {
-	_, body, err := w.loadPayment(ctx, p.ID)
-	if err != nil {
-		return err
-	}
+func (w *Wallet) accept(ctx context.Context, op Operation, body *payment, answer *client.TillAnswer) error {
 	spend, _, err := coin.DecodeSpend(body.Spend)
 	if err != nil {
 		return err
 	}
-	offer, err := w.paidOffer(body.Link)
+	offer, err := paidOffer(body.Link)
 	if err != nil {
 		return err
 	}
@@ -179,7 +209,7 @@ func (w *Wallet) Accept(ctx context.Context, p *Payment, answer *client.TillAnsw
 	if err != nil {
 		return fmt.Errorf("merchant's receipt: %w: %w", ErrAnswer, err)
 	}
-	bank, err := coin.VerifyDepositReceipt(w.root, []byte(answer.BankReceipt), w.now())
+	bank, err := w.depositReceipt(answer.BankReceipt, spend, &offer.Offer)
 	if err == nil {
 		err = bank.Covers(spend, offer.Offer.Payee)
 	}
@@ -187,26 +217,29 @@ func (w *Wallet) Accept(ctx context.Context, p *Payment, answer *client.TillAnsw
 		return fmt.Errorf("bank's receipt: %w: %w", ErrAnswer, err)
 	}
 	body.Receipt, body.BankReceipt = answer.Receipt, answer.BankReceipt
-	sigs := plain(answer.Change)
-	if err := w.closePayment(ctx, p.ID, offer.Private.Name, body, sigs); err != nil {
-		return err
-	}
-	p.Receipt, p.BankReceipt, p.Offer = body.Receipt, body.BankReceipt, offer
-	return nil
+	return w.closePayment(ctx, op, body, plain(answer.Change))
 }
 
-// paidOffer reads the offer of a payment that was made while it was open.
-func (w *Wallet) paidOffer(link string) (*coin.SignedOffer, error) {
-	l, err := coin.ParseLink(link)
-	if err != nil {
-		return nil, err
+// depositReceipt verifies a bank's receipt for a payment of this purse. A
+// payment may be settled long after it was made, when the certificate that
+// the receipt was signed under has run out: then it counts if it was valid
+// when the payment was made.
+func (w *Wallet) depositReceipt(jws string, spend *coin.Spend, offer *coin.Offer) (*coin.DepositReceipt, error) {
+	var first error
+	for _, at := range []time.Time{w.now(), time.Unix(spend.IssuedAt, 0), offer.Expires} {
+		r, err := coin.VerifyDepositReceipt(w.root, []byte(jws), at)
+		if err == nil {
+			return r, nil
+		}
+		if first == nil {
+			first = err
+		}
 	}
-	// The zero time is before any expiry: what was promised is still owed.
-	return l.Verify(time.Time{})
+	return nil, first
 }
 
 // closePayment unblinds the change and marks the coins spent, together.
-func (w *Wallet) closePayment(ctx context.Context, id []byte, note string, body payment, sigs [][]byte) error {
+func (w *Wallet) closePayment(ctx context.Context, op Operation, body *payment, sigs [][]byte) error {
 	k, err := w.Keyset(ctx)
 	if err != nil {
 		return err
@@ -216,134 +249,116 @@ func (w *Wallet) closePayment(ctx context.Context, id []byte, note string, body 
 		return fmt.Errorf("change: %w", err)
 	}
 	return w.purse.update(ctx, func(tx *sql.Tx) error {
-		if err := setCoins(ctx, tx, body.Coins, CoinSpent, id); err != nil {
+		if err := spendCoins(ctx, tx, body.Coins, op.ID); err != nil {
 			return err
 		}
 		if err := w.storeCoins(ctx, tx, k, body.Change, change); err != nil {
 			return err
 		}
-		return updateOp(ctx, tx, id, OpDone, note, body)
+		return moveOp(ctx, tx, op.ID, OpDone, op.Note, body)
 	})
 }
 
 // payRefused decides what a refusal means for the coins. Only a proof moves
-// them: an earlier spend of one of these coins, authorised by this wallet's
-// keys, shows that this payment can never be deposited.
+// them: see earlier.
 func (w *Wallet) payRefused(ctx context.Context, op Operation, body payment, err error) error {
 	var p *client.Problem
-	if !errors.As(err, &p) || len(p.Conflict) == 0 {
-		return fmt.Errorf("pay: %w", err)
-	}
-	var proof coin.ConflictProof
-	if perr := json.Unmarshal(p.Conflict, &proof); perr != nil {
-		return fmt.Errorf("pay: %w (its proof can't be read: %w)", err, perr)
+	if !errors.As(err, &p) || !p.Final() {
+		return fmt.Errorf("pay: %w", open(err))
 	}
 	spend, _, serr := coin.DecodeSpend(body.Spend)
 	if serr != nil {
 		return serr
 	}
-	k, kerr := w.Keyset(ctx)
-	if kerr != nil {
-		return kerr
+	gone, perr := w.earlier(ctx, p, spend)
+	if perr != nil {
+		return fmt.Errorf("pay: %w: %w (%w)", ErrPromised, err, perr)
 	}
-	// A bound coin's earlier presentation is checked against the member's own
-	// group; without one the proof can't be judged and nothing moves.
-	if perr := proof.Verify(spend, k, w.ownVerifier(ctx)); perr != nil {
-		return fmt.Errorf("pay: %w (its proof does not hold: %w)", err, perr)
+	uerr := w.purse.update(ctx, func(tx *sql.Tx) error { return closeDead(ctx, tx, op.ID, body.Coins, gone, p.Error()) })
+	return errors.Join(fmt.Errorf("pay: %w: %w", ErrSpent, err), uerr)
+}
+
+// openPayment loads a payment that is still to be settled and whose coins are
+// not being taken back.
+func (w *Wallet) openPayment(ctx context.Context, id ID) (Operation, payment, error) {
+	var body payment
+	op, err := queryOp(ctx, w.purse.db, KindPay, id)
+	if err != nil {
+		return op, body, err
 	}
-	gone := proof.Spend.CoinIDs()
-	uerr := w.purse.update(ctx, func(tx *sql.Tx) error {
-		for _, id := range body.Coins {
-			state := CoinFresh
-			if slices.Contains(gone, [32]byte(id)) {
-				state = CoinSpent
-			}
-			if err := setCoins(ctx, tx, [][]byte{id}, state, op.ID); err != nil {
+	if err := decodeBody(op, &body); err != nil {
+		return op, body, err
+	}
+	switch op.State {
+	case OpDone:
+		return op, body, fmt.Errorf("payment %s: %w", id, ErrPaid)
+	case OpRefused:
+		return op, body, fmt.Errorf("payment %s: %w: it is closed: %s", id, ErrNoOperation, op.Note)
+	}
+	back, err := w.takingBack(ctx, id)
+	if err == nil && back != nil {
+		err = fmt.Errorf("payment %s: %w: its coins are being taken back", id, ErrCoinState)
+	}
+	return op, body, err
+}
+
+// resumePayment asks the bank first: it knows whether the merchant deposited,
+// and it has the change if he is gone. If not, the till gets the same bytes
+// again.
+func (w *Wallet) resumePayment(ctx context.Context, op Operation) error {
+	_, body, err := w.openPayment(ctx, op.ID)
+	if err != nil {
+		return err
+	}
+	settled, err := w.settle(ctx, op, &body)
+	if err != nil || settled {
+		return err
+	}
+	return w.Submit(ctx, &Payment{ID: op.ID})
+}
+
+// settle closes a payment that the bank has carried out, and says whether it
+// has.
+func (w *Wallet) settle(ctx context.Context, op Operation, body *payment) (bool, error) {
+	spend, _, err := coin.DecodeSpend(body.Spend)
+	if err != nil {
+		return false, err
+	}
+	done, err := w.bank.op(ctx, spend.Op())
+	if err != nil {
+		return false, open(err)
+	}
+	if done == nil {
+		return false, nil
+	}
+	offer, err := paidOffer(body.Link)
+	if err != nil {
+		return false, err
+	}
+	receipt, err := w.depositReceipt(done.receipt, spend, &offer.Offer)
+	if err != nil {
+		return false, open(fmt.Errorf("bank's receipt: %w: %w", ErrAnswer, err))
+	}
+	if receipt.Covers(spend, offer.Offer.Payee) != nil && receipt.Op == spend.Op() {
+		// The bank has signed that it took these very coins for this very offer,
+		// in another spend than ours: another copy of this purse paid.
+		err := w.purse.update(ctx, func(tx *sql.Tx) error {
+			if err := spendCoins(ctx, tx, body.Coins, op.ID); err != nil {
 				return err
 			}
-		}
-		return updateOp(ctx, tx, op.ID, OpRefused, p.Error(), body)
-	})
-	return errors.Join(fmt.Errorf("pay: %w", err), uerr)
-}
-
-func (w *Wallet) loadPayment(ctx context.Context, id []byte) (Operation, payment, error) {
-	return loadPayment(ctx, w.purse.db, id)
-}
-
-func loadPayment(ctx context.Context, q querier, id []byte) (Operation, payment, error) {
-	var body payment
-	ops, err := queryOps(ctx, q, "WHERE id = ? AND kind = 'pay'", id)
-	if err != nil {
-		return Operation{}, body, err
+			return moveOp(ctx, tx, op.ID, OpRefused, ErrSpent.Error(), nil)
+		})
+		return true, errors.Join(fmt.Errorf("pay: %w", ErrSpent), err)
 	}
-	if len(ops) != 1 {
-		return Operation{}, body, fmt.Errorf("payment %x: %w", id, ErrNoOperation)
+	if err := receipt.Covers(spend, offer.Offer.Payee); err != nil {
+		return false, open(fmt.Errorf("bank's receipt: %w: %w", ErrAnswer, err))
 	}
-	return ops[0], body, decodeBody(ops[0], &body)
-}
-
-// authorisedSpend is a spend with its exact encoding.
-type authorisedSpend struct {
-	spend   *coin.Spend
-	encoded []byte
-}
-
-// buildSpend completes the head with coins and outputs, and has every owner
-// authorise it: Ed25519 for bearer coins, one presentation for all bound ones.
-func (w *Wallet) buildSpend(ctx context.Context, k *coin.Keyset, head coin.Spend, coins []StoredCoin, outputs []item) (*authorisedSpend, error) {
-	if err := w.fillOwners(ctx, k, outputs, nil); err != nil {
-		return nil, err
+	if coin.OutputsDigest(done.outputs) != coin.OutputsDigest(spend.ToIssuer) {
+		return false, open(fmt.Errorf("%w: the bank signed other change than was asked for", ErrAnswer))
 	}
-	_, outs, err := w.planchets(k, outputs)
-	if err != nil {
-		return nil, err
+	body.BankReceipt = done.receipt
+	if err := w.closePayment(ctx, op, body, done.signatures); err != nil {
+		return false, open(err)
 	}
-	head.ToIssuer, head.IssuedAt = outs, w.now().Unix()
-	index := make(map[[32]byte]uint64, len(coins))
-	for _, sc := range coins {
-		c, err := coin.DecodeCoin(sc.raw)
-		if err != nil {
-			return nil, fmt.Errorf("coin %x…: %w", sc.ID[:4], err)
-		}
-		head.Coins = append(head.Coins, *c)
-		index[c.ID()] = sc.Index
-		if c.Kind == coin.Bound && w.member == nil {
-			return nil, w.noTPM()
-		}
-		if c.Kind == coin.Bound {
-			head.Group = w.enrolled.groupID
-		}
-	}
-	spend, err := coin.NewSpend(head)
-	if err != nil {
-		return nil, err
-	}
-	auth := &coin.Authorisation{}
-	auth.Bearer, err = spend.SignBearer(func(c *coin.Coin) (ed25519.PrivateKey, error) {
-		return coin.OwnerKey(w.seed, k.Bank, c.KeyID, index[c.ID()])
-	})
-	if err != nil {
-		return nil, err
-	}
-	if bound := spend.BoundClaims(); len(bound) > 0 {
-		claims, err := coin.Claims(bound)
-		if err != nil {
-			return nil, err
-		}
-		p, err := w.member.Present(ctx, w.key, spend.Frame(), claims)
-		if err != nil {
-			return nil, err
-		}
-		auth.Presentation = p.Bytes()
-	}
-	// The last look before anything leaves: what the merchant will check.
-	if err := coin.Verify(spend, auth, k, w.ownVerifier(ctx), w.now()); err != nil {
-		return nil, fmt.Errorf("own check: %w", err)
-	}
-	encoded, err := coin.EncodeSpend(spend, auth)
-	if err != nil {
-		return nil, err
-	}
-	return &authorisedSpend{spend, encoded}, nil
+	return true, nil
 }

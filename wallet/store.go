@@ -3,6 +3,7 @@ package wallet
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +12,9 @@ import (
 	"github.com/speciecash/specie/sqlitefile"
 )
 
-// migrations of the purse file; see sqlitefile.Open.
+// migrations of the purse file; see sqlitefile.Open. coins.op is the
+// operation that a coin is promised to or was spent by; only that operation
+// may free it.
 var migrations = []string{`
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE counters (kid BLOB PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
@@ -21,9 +24,11 @@ CREATE TABLE ops (
 	state   TEXT NOT NULL,
 	amount  INTEGER NOT NULL,
 	created INTEGER NOT NULL,
+	offer   BLOB,
 	body    BLOB NOT NULL,
 	note    TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
+CREATE INDEX ops_offer ON ops (offer);
 CREATE TABLE coins (
 	id      BLOB PRIMARY KEY,
 	kid     BLOB NOT NULL,
@@ -39,21 +44,30 @@ CREATE TABLE coins (
 CREATE INDEX coins_state ON coins (state);
 `}
 
-// Coin states.
-const (
-	CoinFresh     = "fresh"
-	CoinCommitted = "committed"
-	CoinSpent     = "spent"
-	CoinDormant   = "dormant"
-)
-
 // Operation states.
 const (
-	OpPrepared  = "prepared"
-	OpSubmitted = "submitted"
+	OpPrepared  = "prepared"  // on disk byte for byte, not sent by this wallet
+	OpSubmitted = "submitted" // sent, or about to be
 	OpDone      = "done"
-	OpRefused   = "refused"
+	OpRefused   = "refused" // will never be carried out
 )
+
+// Kinds of operation.
+const (
+	KindWithdraw = "withdraw"
+	KindPay      = "pay"
+	KindExchange = "exchange"
+)
+
+// ID names an operation (16 bytes) or a coin (32). It prints and marshals as
+// hexadecimal.
+type ID []byte
+
+// String is the id in hexadecimal.
+func (id ID) String() string { return hex.EncodeToString(id) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (id ID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id), nil }
 
 // purse is the file. Every method is one transaction or one read.
 type purse struct{ db *sql.DB }
@@ -68,7 +82,9 @@ func openPurse(ctx context.Context, path string) (*purse, error) {
 
 func (p *purse) close() error { return p.db.Close() }
 
-// update runs f in one durable transaction.
+// update runs f in one durable transaction. f must use tx for everything: the
+// file has one connection, and a query beside the transaction would wait for
+// it for ever.
 func (p *purse) update(ctx context.Context, f func(tx *sql.Tx) error) error {
 	tx, err := p.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -116,8 +132,9 @@ func putMeta(ctx context.Context, tx *sql.Tx, key string, v any) error {
 	return nil
 }
 
-// nextIndex takes the next coin number under a key. It is part of the
-// transaction that records what the number is for, so no number is used twice.
+// nextIndex takes the next coin number under a key. The transaction is over
+// before the number is used for anything, so no number is used twice; a crash
+// in between wastes it.
 func nextIndex(ctx context.Context, tx *sql.Tx, kid []byte) (uint64, error) {
 	var n int64
 	err := tx.QueryRowContext(ctx, `INSERT INTO counters (kid, next) VALUES (?, 1)
@@ -130,35 +147,43 @@ func nextIndex(ctx context.Context, tx *sql.Tx, kid []byte) (uint64, error) {
 
 // Operation is one line of the purse's history.
 type Operation struct {
-	ID      []byte    `json:"id"`
+	ID      ID        `json:"id"`
 	Kind    string    `json:"kind"`
 	State   string    `json:"state"`
 	Amount  int64     `json:"amount"`
 	Created time.Time `json:"created"`
 	// Note says in words why an operation is where it is.
 	Note string `json:"note,omitempty"`
-	body []byte
+
+	offer []byte // digest, of a payment
+	body  []byte
 }
+
+func (o *Operation) isOpen() bool { return o.State == OpPrepared || o.State == OpSubmitted }
 
 func insertOp(ctx context.Context, tx *sql.Tx, op Operation, body any) error {
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return fmt.Errorf("purse: operation: %w", err)
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO ops (id, kind, state, amount, created, body, note) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		op.ID, op.Kind, op.State, op.Amount, op.Created.Unix(), raw, op.Note)
+	_, err = tx.ExecContext(ctx, "INSERT INTO ops (id, kind, state, amount, created, offer, body, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		[]byte(op.ID), op.Kind, op.State, op.Amount, op.Created.Unix(), op.offer, raw, op.Note)
 	if err != nil {
 		return fmt.Errorf("purse: operation: %w", err)
 	}
 	return nil
 }
 
-func updateOp(ctx context.Context, tx *sql.Tx, id []byte, state, note string, body any) error {
-	raw, err := json.Marshal(body)
-	if err != nil {
-		return fmt.Errorf("purse: operation: %w", err)
+// moveOp puts an operation into a state; a nil body leaves the body alone.
+func moveOp(ctx context.Context, tx *sql.Tx, id ID, state, note string, body any) error {
+	var raw []byte
+	if body != nil {
+		var err error
+		if raw, err = json.Marshal(body); err != nil {
+			return fmt.Errorf("purse: operation: %w", err)
+		}
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE ops SET state = ?, note = ?, body = ? WHERE id = ?", state, note, raw, id)
+	_, err := tx.ExecContext(ctx, "UPDATE ops SET state = ?, note = ?, body = coalesce(?, body) WHERE id = ?", state, note, raw, []byte(id))
 	if err != nil {
 		return fmt.Errorf("purse: operation: %w", err)
 	}
@@ -170,12 +195,8 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-func (p *purse) ops(ctx context.Context, where string, args ...any) ([]Operation, error) {
-	return queryOps(ctx, p.db, where, args...)
-}
-
 func queryOps(ctx context.Context, q querier, where string, args ...any) ([]Operation, error) {
-	rows, err := q.QueryContext(ctx, "SELECT id, kind, state, amount, created, body, note FROM ops "+where, args...)
+	rows, err := q.QueryContext(ctx, "SELECT id, kind, state, amount, created, offer, body, note FROM ops "+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("purse: operations: %w", err)
 	}
@@ -184,11 +205,33 @@ func queryOps(ctx context.Context, q querier, where string, args ...any) ([]Oper
 	for rows.Next() {
 		var o Operation
 		var at int64
-		if err := rows.Scan(&o.ID, &o.Kind, &o.State, &o.Amount, &at, &o.body, &o.Note); err != nil {
+		if err := rows.Scan((*[]byte)(&o.ID), &o.Kind, &o.State, &o.Amount, &at, &o.offer, &o.body, &o.Note); err != nil {
 			return nil, fmt.Errorf("purse: operations: %w", err)
 		}
 		o.Created = time.Unix(at, 0).UTC()
 		out = append(out, o)
 	}
-	return out, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("purse: operations: %w", err)
+	}
+	return out, nil
+}
+
+// op finds one operation of a kind, or returns ErrNoOperation.
+func queryOp(ctx context.Context, q querier, kind string, id ID) (Operation, error) {
+	ops, err := queryOps(ctx, q, "WHERE id = ? AND kind = ?", []byte(id), kind)
+	if err != nil {
+		return Operation{}, err
+	}
+	if len(ops) != 1 {
+		return Operation{}, fmt.Errorf("%s %s: %w", kind, id, ErrNoOperation)
+	}
+	return ops[0], nil
+}
+
+func decodeBody(op Operation, v any) error {
+	if err := json.Unmarshal(op.body, v); err != nil {
+		return fmt.Errorf("purse: operation %s: %w: %w", op.ID, sqlitefile.ErrDamaged, err)
+	}
+	return nil
 }

@@ -6,8 +6,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
+	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
@@ -28,20 +30,26 @@ func (p Progress) report(done, total int) {
 type Settings struct {
 	// RootPEM is the pinned root certificate.
 	RootPEM []byte `json:"root"`
-	// BankURL is the issuer's REST address.
+	// BankURL is the issuer's REST address, see client.CheckAddress.
 	BankURL string `json:"bank_url"`
 	// Token is the account's access token. A purse without one can pay and
 	// receive, not withdraw.
 	Token string `json:"token,omitempty"`
 }
 
+// Format keeps the token out of every verb of fmt.
+func (s Settings) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "wallet of %s", s.BankURL) }
+
 // Options are what a purse is opened with.
 type Options struct {
-	// Bank talks to the issuer; nil means its REST address in the settings.
-	Bank Bank
+	// HTTP talks to bank, tills and group manager; nil means client.NewHTTP.
+	HTTP *http.Client
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
+
+// httpTimeout is how long an answer may take.
+const httpTimeout = time.Minute
 
 // Wallet is an open purse.
 type Wallet struct {
@@ -49,7 +57,8 @@ type Wallet struct {
 	settings Settings
 	seed     coin.Seed
 	root     *trust.Root
-	bank     Bank
+	bank     *bank
+	http     *http.Client
 	now      func() time.Time
 	keyset   *coin.Keyset
 
@@ -70,10 +79,13 @@ const (
 )
 
 // Create makes a new purse file with a fresh seed. It returns [ErrExists] if
-// there is one.
+// there is one, and client.ErrAddress for a bank that can't be asked safely.
 func Create(ctx context.Context, path string, s Settings) error {
 	if _, err := trust.ParseRoot(s.RootPEM); err != nil {
 		return fmt.Errorf("create purse: root: %w", err)
+	}
+	if err := client.CheckAddress(s.BankURL); err != nil {
+		return fmt.Errorf("create purse: bank: %w", err)
 	}
 	p, err := openPurse(ctx, path)
 	if err != nil {
@@ -105,7 +117,7 @@ func Open(ctx context.Context, path string, o Options) (*Wallet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open purse: %w", err)
 	}
-	w := &Wallet{purse: p, bank: o.Bank, now: o.Now}
+	w := &Wallet{purse: p, http: o.HTTP, now: o.Now}
 	if err := w.load(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open purse: %w", err), p.close())
 	}
@@ -125,7 +137,7 @@ func (w *Wallet) load(ctx context.Context) error {
 		return err
 	}
 	if len(seed) != len(w.seed) {
-		return fmt.Errorf("%w: seed of %d bytes", ErrNoPurse, len(seed))
+		return fmt.Errorf("%w: seed of %d bytes", sqlitefile.ErrDamaged, len(seed))
 	}
 	copy(w.seed[:], seed)
 	if w.root, err = trust.ParseRoot(w.settings.RootPEM); err != nil {
@@ -134,22 +146,21 @@ func (w *Wallet) load(ctx context.Context) error {
 	if w.now == nil {
 		w.now = time.Now
 	}
-	if w.bank == nil {
-		if w.bank, err = NewHTTPBank(w.settings.BankURL, w.settings.Token); err != nil {
-			return err
-		}
+	if w.http == nil {
+		w.http = client.NewHTTP(httpTimeout)
 	}
-	var m membership
-	if found, err = w.purse.get(ctx, metaMembership, &m); err != nil {
+	if w.bank, err = newBank(w.settings.BankURL, w.settings.Token, w.http); err != nil {
 		return err
 	}
-	if found {
-		if len(m.GroupID) != 32 || len(m.Tag) != 33 {
-			return fmt.Errorf("%w: membership", sqlitefile.ErrDamaged)
-		}
-		m.groupID = [32]byte(m.GroupID)
-		w.enrolled = &m
+	var m membership
+	if found, err = w.purse.get(ctx, metaMembership, &m); err != nil || !found {
+		return err
 	}
+	if len(m.GroupID) != 32 || len(m.Tag) != 33 {
+		return fmt.Errorf("%w: membership", sqlitefile.ErrDamaged)
+	}
+	m.groupID = [32]byte(m.GroupID)
+	w.enrolled = &m
 	return nil
 }
 
@@ -164,52 +175,17 @@ func (w *Wallet) Close() error {
 
 // SetToken stores the account's access token.
 func (w *Wallet) SetToken(ctx context.Context, token string) error {
-	w.settings.Token = token
-	return w.purse.put(ctx, metaSettings, w.settings)
-}
-
-// Keyset returns the bank's keyset: fetched, verified against the root and
-// against the one seen last (no rollback), or the one seen last if the bank
-// can't be reached.
-func (w *Wallet) Keyset(ctx context.Context) (*coin.Keyset, error) {
-	if w.keyset != nil {
-		return w.keyset, nil
-	}
-	var seen []byte
-	found, err := w.purse.get(ctx, metaKeyset, &seen)
+	next := w.settings
+	next.Token = token
+	b, err := newBank(next.BankURL, token, w.http)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var known *coin.Keyset
-	if found {
-		if known, err = coin.ParseKeyset(w.root, seen, w.now()); err != nil {
-			return nil, fmt.Errorf("keyset seen last: %w", err)
-		}
+	if err := w.purse.put(ctx, metaSettings, next); err != nil {
+		return err
 	}
-	jws, err := w.bank.Keys(ctx)
-	if err != nil {
-		if known != nil {
-			w.keyset = known
-			return known, nil
-		}
-		return nil, fmt.Errorf("keyset: %w", err)
-	}
-	k, err := coin.ParseKeyset(w.root, jws, w.now())
-	if err != nil {
-		return nil, fmt.Errorf("keyset: %w", err)
-	}
-	if known != nil && known.Digest != k.Digest {
-		if err := k.CheckSuccessor(known); err != nil {
-			return nil, fmt.Errorf("keyset: %w", err)
-		}
-	}
-	if known == nil || known.Digest != k.Digest {
-		if err := w.purse.put(ctx, metaKeyset, jws); err != nil {
-			return nil, err
-		}
-	}
-	w.keyset = k
-	return k, nil
+	w.settings, w.bank = next, b
+	return nil
 }
 
 // Balance is the purse's fresh coins by kind, in minor units.
@@ -218,7 +194,7 @@ type Balance struct {
 	Exponent int                       `json:"exponent"`
 	Total    coin.Amount               `json:"total"`
 	ByKind   map[coin.Kind]coin.Amount `json:"by_kind"`
-	// Committed is promised in payments that aren't closed yet.
+	// Committed is promised in operations that aren't closed yet.
 	Committed coin.Amount `json:"committed"`
 }
 
@@ -253,10 +229,17 @@ func (w *Wallet) Balance(ctx context.Context) (Balance, error) {
 
 // Coins lists the purse, all states, largest first.
 func (w *Wallet) Coins(ctx context.Context) ([]StoredCoin, error) {
-	return w.purse.coins(ctx, "ORDER BY state, value DESC, created")
+	return w.purse.coins(ctx, "ORDER BY state, value DESC, created, id")
 }
 
 // History lists the operations, newest first.
 func (w *Wallet) History(ctx context.Context) ([]Operation, error) {
-	return w.purse.ops(ctx, "ORDER BY created DESC, id")
+	return queryOps(ctx, w.purse.db, "ORDER BY created DESC, id")
+}
+
+// newID is 16 random bytes; crypto/rand does not fail.
+func newID() ID {
+	id := make(ID, 16)
+	_, _ = rand.Read(id)
+	return id
 }

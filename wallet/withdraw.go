@@ -2,7 +2,6 @@ package wallet
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -15,8 +14,11 @@ import (
 // withdrawal is the body of a "withdraw" operation.
 type withdrawal struct {
 	Items []item `json:"items"`
-	// Request is the exact body to send, empty until owners are known.
-	Request []byte `json:"request,omitempty"`
+	// Request is the exact body to send.
+	Request []byte `json:"request"`
+	// Account is whose money it is. Asked for with another account's token,
+	// the same coins would be debited a second time.
+	Account string `json:"account"`
 }
 
 // Steps of a withdrawal, for whoever draws a progress bar.
@@ -27,92 +29,96 @@ type Steps struct {
 }
 
 // Withdraw draws amount from the account in coins of a kind. Everything that
-// a crash must not lose is on disk before the bank is asked; [Wallet.Resume]
-// finishes what was interrupted.
+// a crash must not lose is on disk before the bank is asked; after [ErrOpen],
+// [Wallet.Resume] finishes what was interrupted.
 func (w *Wallet) Withdraw(ctx context.Context, amount coin.Amount, kind coin.Kind, s Steps) ([]StoredCoin, error) {
 	k, err := w.Keyset(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if kind == coin.Bound && w.member == nil {
-		return nil, w.noTPM()
+		return nil, fmt.Errorf("withdraw: %w", w.noTPM())
+	}
+	if amount <= 0 {
+		return nil, fmt.Errorf("withdraw: %w: nothing to withdraw", ErrAmount)
 	}
 	ds, err := coin.Breakdown(amount, k.ForIssue(kind, w.now()))
 	if err != nil {
 		return nil, fmt.Errorf("withdraw: %w: %w", ErrAmount, err)
 	}
-	op := Operation{ID: make([]byte, 16), Kind: "withdraw", State: OpPrepared, Amount: int64(amount), Created: w.now()}
-	if _, err := rand.Read(op.ID); err != nil {
+	body := withdrawal{}
+	if body.Account, err = w.bank.accountID(ctx); err != nil {
 		return nil, fmt.Errorf("withdraw: %w", err)
 	}
-	var body withdrawal
-	err = w.purse.update(ctx, func(tx *sql.Tx) error {
-		if body.Items, err = reserve(ctx, tx, ds); err != nil {
-			return err
-		}
-		return insertOp(ctx, tx, op, body)
-	})
+	if body.Items, err = w.newItems(ctx, k, ds, s.Tags); err != nil {
+		return nil, fmt.Errorf("withdraw: %w", err)
+	}
+	_, outs, err := w.planchets(k, body.Items)
 	if err != nil {
+		return nil, fmt.Errorf("withdraw: %w", err)
+	}
+	if body.Request, err = json.Marshal(map[string]any{"outputs": coin.NewOutputsJSON(outs)}); err != nil {
+		return nil, fmt.Errorf("withdraw: %w", err)
+	}
+	op := Operation{ID: newID(), Kind: KindWithdraw, State: OpSubmitted, Amount: int64(amount), Created: w.now()}
+	if err := w.purse.update(ctx, func(tx *sql.Tx) error { return insertOp(ctx, tx, op, body) }); err != nil {
 		return nil, err
 	}
-	return w.continueWithdrawal(ctx, k, op, body, s)
+	return w.sendWithdrawal(ctx, k, op, body, s)
 }
 
-// continueWithdrawal goes on from wherever a withdrawal stands.
-func (w *Wallet) continueWithdrawal(ctx context.Context, k *coin.Keyset, op Operation, body withdrawal, s Steps) ([]StoredCoin, error) {
-	if len(body.Request) == 0 {
-		if err := w.fillOwners(ctx, k, body.Items, s.Tags); err != nil {
-			return nil, fmt.Errorf("withdraw: %w", err)
-		}
-		_, outs, err := w.planchets(k, body.Items)
-		if err != nil {
-			return nil, fmt.Errorf("withdraw: %w", err)
-		}
-		body.Request, err = json.Marshal(map[string]any{"outputs": coin.NewOutputsJSON(outs)})
-		if err != nil {
-			return nil, fmt.Errorf("withdraw: %w", err)
-		}
-		if err := w.setOp(ctx, op.ID, OpSubmitted, "", body); err != nil {
-			return nil, err
-		}
-	}
-	sigs, err := w.bank.Withdraw(ctx, body.Request)
+// sendWithdrawal sends the recorded request, for the first time or again.
+func (w *Wallet) sendWithdrawal(ctx context.Context, k *coin.Keyset, op Operation, body withdrawal, s Steps) ([]StoredCoin, error) {
+	sigs, err := w.bank.withdraw(ctx, body.Request)
 	if err != nil {
 		var refusal *client.Problem
-		if errors.As(err, &refusal) && refusal.Final() {
-			err = errors.Join(err, w.setOp(ctx, op.ID, OpRefused, refusal.Error(), body))
+		if !errors.As(err, &refusal) || !refusal.Final() {
+			return nil, fmt.Errorf("withdraw: %w", open(err))
 		}
-		return nil, fmt.Errorf("withdraw: %w", err)
+		uerr := w.purse.update(ctx, func(tx *sql.Tx) error { return moveOp(ctx, tx, op.ID, OpRefused, refusal.Error(), nil) })
+		return nil, fmt.Errorf("withdraw: %w", errors.Join(err, uerr))
 	}
 	coins, err := w.finalize(k, body.Items, sigs, s.Verify)
 	if err != nil {
-		return nil, fmt.Errorf("withdraw: %w", err)
+		return nil, fmt.Errorf("withdraw: %w", open(err))
 	}
+	var out []StoredCoin
 	err = w.purse.update(ctx, func(tx *sql.Tx) error {
 		if err := w.storeCoins(ctx, tx, k, body.Items, coins); err != nil {
 			return err
 		}
-		return updateOp(ctx, tx, op.ID, OpDone, "", body)
+		ids := make([][]byte, len(coins))
+		for i, c := range coins {
+			id := c.ID()
+			ids[i] = id[:]
+		}
+		if out, err = coinsOf(ctx, tx, ids); err != nil {
+			return err
+		}
+		return moveOp(ctx, tx, op.ID, OpDone, "", nil)
 	})
 	if err != nil {
-		return nil, err
-	}
-	return w.byID(ctx, coins)
-}
-
-func (w *Wallet) setOp(ctx context.Context, id []byte, state, note string, body any) error {
-	return w.purse.update(ctx, func(tx *sql.Tx) error { return updateOp(ctx, tx, id, state, note, body) })
-}
-
-func (w *Wallet) byID(ctx context.Context, coins []*coin.Coin) ([]StoredCoin, error) {
-	out := make([]StoredCoin, 0, len(coins))
-	for _, c := range coins {
-		id := c.ID()
-		rows, err := w.purse.coins(ctx, "WHERE id = ?", id[:])
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, rows...)
+		return nil, open(err)
 	}
 	return out, nil
+}
+
+func (w *Wallet) resumeWithdrawal(ctx context.Context, op Operation) error {
+	var body withdrawal
+	if err := decodeBody(op, &body); err != nil {
+		return err
+	}
+	k, err := w.Keyset(ctx)
+	if err != nil {
+		return err
+	}
+	account, err := w.bank.accountID(ctx)
+	if err != nil {
+		return open(err)
+	}
+	if account != body.Account {
+		return fmt.Errorf("%w: %w: it was asked for by %s, the token in the purse is that of %s", ErrOpen, ErrAccount, body.Account, account)
+	}
+	_, err = w.sendWithdrawal(ctx, k, op, body, Steps{})
+	return err
 }

@@ -84,7 +84,7 @@ func words(p coin.PrivateOffer) string {
 // paid is a payment for scripts.
 func paid(p *wallet.Payment) map[string]any {
 	return map[string]any{
-		"id": hex.EncodeToString(p.ID), "amount": p.Offer.Offer.Amount, "currency": p.Offer.Offer.Currency,
+		"id": p.ID, "amount": p.Offer.Offer.Amount, "currency": p.Offer.Offer.Currency,
 		"merchant": p.Offer.Private.MerchantID, "coins": len(p.Coins), "change": p.Change,
 		"receipt": p.Receipt, "bank_receipt": p.BankReceipt,
 	}
@@ -117,7 +117,7 @@ type reclaimCmd struct {
 
 func (reclaimCmd) Help() string {
 	return `The coins are exchanged for new ones at the bank, so the merchant can't deposit them any more.
-If he did so first, the bank says so and "specie resume" settles the payment.
+If he did so first, the bank shows it and the payment is settled as paid. Bound coins need the TPM.
 
 Example:
   specie reclaim 0f3a…`

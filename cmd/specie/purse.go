@@ -163,7 +163,7 @@ func (coinsCmd) Run(a *app) error {
 		return a.out.Result(coins, func(o io.Writer) {
 			rows := make([][]string, len(coins))
 			for i, c := range coins {
-				rows[i] = []string{fmt.Sprintf("%x", c.ID[:6]), c.Value.Format(k.Exponent), string(c.Kind), c.State, c.Created.Format(time.DateTime)}
+				rows[i] = []string{c.ID[:6].String(), c.Value.Format(k.Exponent), string(c.Kind), c.State, c.Created.Format(time.DateTime)}
 			}
 			cli.Table(o, []string{"COIN", ">" + k.Currency, "KIND", "STATE", "SINCE"}, rows)
 		})
@@ -194,7 +194,7 @@ func (a *app) printOps(w *wallet.Wallet, ops []wallet.Operation) error {
 			if op.Amount < 0 {
 				amount = "-" + amount
 			}
-			rows[i] = []string{op.Created.Format(time.DateTime), op.Kind, amount, op.State, fmt.Sprintf("%x", op.ID), cli.OneLine(op.Note)}
+			rows[i] = []string{op.Created.Format(time.DateTime), op.Kind, amount, op.State, op.ID.String(), cli.OneLine(op.Note)}
 		}
 		cli.Table(o, []string{"WHEN", "WHAT", ">" + k.Currency, "STATE", "ID", "NOTE"}, rows)
 	})
@@ -214,39 +214,33 @@ func (c exchangeCmd) Run(a *app) error {
 		with = a.withTPM
 	}
 	return with(func(w *wallet.Wallet) error {
-		all, err := w.Coins(a.ctx)
+		n, err := w.Exchange(a.ctx, coin.Kind(c.Kind))
 		if err != nil {
 			return err
 		}
-		var mine []wallet.StoredCoin
-		for _, x := range all {
-			if x.State == wallet.CoinFresh && string(x.Kind) == c.Kind {
-				mine = append(mine, x)
-			}
-		}
-		if len(mine) == 0 {
-			return fmt.Errorf("%w: no %s coins", wallet.ErrFunds, c.Kind)
-		}
-		if err := w.Exchange(a.ctx, mine, coin.Kind(c.Kind)); err != nil {
-			return err
-		}
-		return a.out.Result(map[string]int{"exchanged": len(mine)}, func(o io.Writer) {
-			fmt.Fprintf(o, "exchanged %d coins\n", len(mine))
+		return a.out.Result(map[string]int{"exchanged": n}, func(o io.Writer) {
+			fmt.Fprintf(o, "exchanged %d coins for new ones\n", n)
 		})
 	})
 }
 
 type resumeCmd struct{}
 
+func (resumeCmd) Help() string {
+	return `What was sent is sent again, byte for byte; nothing is paid or drawn twice. The TPM is not needed.
+Prints the operations that were open, as they are now.
+
+Example:
+  specie resume`
+}
+
 func (resumeCmd) Run(a *app) error {
 	return a.withWallet(func(w *wallet.Wallet) error {
-		// Operations on bound coins need the TPM; the others don't.
-		if a.tpm != "" && w.Enrolled() {
-			if err := w.AttachTPM(a.ctx, a.tpm); err != nil {
-				return err
-			}
-		}
 		ops, err := w.Resume(a.ctx)
+		if len(ops) == 0 && err == nil && !a.out.JSON {
+			fmt.Fprintln(a.out.Stdout, "nothing is open")
+			return nil
+		}
 		return errors.Join(err, a.printOps(w, ops))
 	})
 }

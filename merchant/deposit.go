@@ -1,0 +1,321 @@
+package merchant
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/speciecash/specie/api"
+	"github.com/speciecash/specie/client"
+	"github.com/speciecash/specie/client/issuerclient"
+	"github.com/speciecash/specie/coin"
+)
+
+// States of a payment at the till.
+const (
+	StateSubmitted = "submitted" // the deposit was sent, or is about to be
+	StateDeposited = "deposited" // the bank credited it
+	StateRefused   = "refused"   // the bank refused it for good
+)
+
+// depositTimeout bounds one go at a deposit.
+const depositTimeout = 45 * time.Second
+
+// payment is a row of the till's file.
+type payment struct {
+	op, spend, request, answer []byte
+	state, reason              string
+}
+
+func (t *Till) payment(ctx context.Context, op [32]byte) (*payment, error) {
+	var p payment
+	err := t.db.QueryRowContext(ctx, "SELECT op, spend, request, answer, state, reason FROM payments WHERE op = ?", op[:]).
+		Scan(&p.op, &p.spend, &p.request, &p.answer, &p.state, &p.reason)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("till: payment: %w", err)
+	}
+	return &p, nil
+}
+
+// openErr is the answer while nobody here knows what the bank did.
+func openErr(err error) *Refusal { return refuse(codeUnavailable, fmt.Errorf("%w: %w", ErrOpen, err)) }
+
+// known is the recorded outcome; the error of a payment without one is
+// [ErrOpen].
+func (p *payment) known() (*client.TillAnswer, error) {
+	switch p.state {
+	case StateDeposited:
+		return client.ReadTillAnswer(p.answer)
+	case StateRefused:
+		var stored storedRefusal
+		if err := json.Unmarshal([]byte(p.reason), &stored); err != nil {
+			return nil, fmt.Errorf("till: refusal: %w", err)
+		}
+		return nil, &Refusal{Code: stored.Code, Conflict: stored.Conflict, err: errors.New(stored.Text)}
+	}
+	return nil, openErr(errors.New("it is not deposited yet"))
+}
+
+// deposit sends a recorded request, or returns what is known of it.
+func (t *Till) deposit(ctx context.Context, p *payment) (*client.TillAnswer, error) {
+	if p.state != StateSubmitted {
+		return p.known()
+	}
+	c, err := t.bank()
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.DepositWithBodyWithResponse(ctx, "application/json", bytes.NewReader(p.request), t.account)
+	if err != nil {
+		return nil, openErr(fmt.Errorf("bank: %w", err))
+	}
+	if r.JSON200 == nil {
+		return nil, t.bankRefused(ctx, p, client.ReadProblem(r.HTTPResponse, r.Body))
+	}
+	return t.deposited(ctx, p, r.JSON200)
+}
+
+// storedRefusal is a bank's final refusal in the file.
+type storedRefusal struct {
+	Code     string          `json:"code"`
+	Text     string          `json:"text"`
+	Conflict json.RawMessage `json:"conflict,omitempty"`
+}
+
+// bankRefused stores a final refusal. A double spend that the bank can't
+// prove is not believed: the payment stays open, and the merchant has a
+// dispute with his bank.
+func (t *Till) bankRefused(ctx context.Context, p *payment, err error) error {
+	var problem *client.Problem
+	if !errors.As(err, &problem) || !problem.Final() {
+		return openErr(fmt.Errorf("bank: %w", err))
+	}
+	if problem.Code == codeDoubleSpend {
+		if err := t.checkConflict(ctx, p, problem.Conflict); err != nil {
+			return openErr(fmt.Errorf("the bank claims a double spend and can't prove it: %w", err))
+		}
+	}
+	stored, merr := json.Marshal(storedRefusal{Code: problem.Code, Text: problem.Error(), Conflict: problem.Conflict})
+	if merr != nil {
+		return fmt.Errorf("till: refusal: %w", merr)
+	}
+	_, err = t.settle(ctx, p, StateRefused, nil, string(stored))
+	return err
+}
+
+// settle moves a submitted payment to its last state and returns what stands
+// there then: of two requests at once the first to get here counts.
+func (t *Till) settle(ctx context.Context, p *payment, state string, answer []byte, reason string) (*client.TillAnswer, error) {
+	_, err := t.db.ExecContext(ctx, "UPDATE payments SET state = ?, answer = ?, reason = ? WHERE op = ? AND state = ?",
+		state, answer, reason, p.op, StateSubmitted)
+	if err != nil {
+		return nil, fmt.Errorf("till: payment: %w", err)
+	}
+	stored, err := t.payment(ctx, [32]byte(p.op))
+	if err != nil {
+		return nil, err
+	}
+	return stored.known()
+}
+
+// checkConflict verifies the bank's proof: it can't invent a double spend.
+func (t *Till) checkConflict(ctx context.Context, p *payment, raw []byte) error {
+	var proof coin.ConflictProof
+	if err := json.Unmarshal(raw, &proof); err != nil {
+		return err
+	}
+	if proof.Spend == nil {
+		return coin.ErrNoConflict
+	}
+	spend, _, err := coin.DecodeSpend(p.spend)
+	if err != nil {
+		return err
+	}
+	k, err := t.Keyset(ctx)
+	if err != nil {
+		return err
+	}
+	v, err := t.proofVerifier(ctx, &proof)
+	if err != nil {
+		return err
+	}
+	return proof.Verify(spend, k, v)
+}
+
+// deposited verifies the bank's receipt, signs the holder's, and stores both.
+func (t *Till) deposited(ctx context.Context, p *payment, d *issuerclient.Deposited) (*client.TillAnswer, error) {
+	spend, _, err := coin.DecodeSpend(p.spend)
+	if err != nil {
+		return nil, fmt.Errorf("till: %v", err)
+	}
+	offer, err := t.offer(ctx, spend.OfferDigest)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.checkReceipt(d.Receipt, spend, &offer.Offer); err != nil {
+		return nil, openErr(fmt.Errorf("bank's receipt: %w", err))
+	}
+	if len(d.Signatures) != len(spend.ToIssuer) {
+		return nil, openErr(fmt.Errorf("bank: %d signatures for %d change coins", len(d.Signatures), len(spend.ToIssuer)))
+	}
+	own := coin.HolderReceipt{
+		OfferDigest: spend.OfferDigest, SpendDigest: spend.Digest(), Amount: spend.Amount, Currency: spend.Currency,
+		At: t.now().UTC().Truncate(time.Second),
+	}
+	jws, err := own.Sign(t.key)
+	if err != nil {
+		return nil, fmt.Errorf("till: receipt: %w", err)
+	}
+	answer := &client.TillAnswer{Receipt: string(jws), BankReceipt: d.Receipt, Change: append([]api.Bytes{}, d.Signatures...)}
+	raw, err := json.Marshal(answer)
+	if err != nil {
+		return nil, fmt.Errorf("till: answer: %w", err)
+	}
+	return t.settle(ctx, p, StateDeposited, raw, "")
+}
+
+// checkReceipt verifies the bank's receipt for a deposit. A deposit may be
+// taken up long after it was made, when the certificate that the bank signed
+// under then has run out: it counts if it was valid then.
+func (t *Till) checkReceipt(jws string, spend *coin.Spend, offer *coin.Offer) error {
+	var first error
+	for _, at := range []time.Time{t.now(), time.Unix(spend.IssuedAt, 0), offer.Expires} {
+		r, err := coin.VerifyDepositReceipt(t.root, []byte(jws), at)
+		if err == nil {
+			return r.Covers(spend, offer.Payee)
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// bank is the acquirer's client.
+func (t *Till) bank() (*issuerclient.ClientWithResponses, error) {
+	c, err := issuerclient.NewClientWithResponses(t.settings.BankURL, issuerclient.WithHTTPClient(t.http))
+	if err != nil {
+		return nil, fmt.Errorf("bank: %w", err)
+	}
+	return c, nil
+}
+
+// account shows the access token, with deposits and with nothing else. It is
+// read anew each time: a till that serves learns of a login beside it.
+func (t *Till) account(ctx context.Context, r *http.Request) error {
+	var s Settings
+	if _, err := getMeta(ctx, t.db, metaSettings, &s); err != nil {
+		return err
+	}
+	if s.Token != "" {
+		r.Header.Set("Authorization", "Bearer "+s.Token)
+	}
+	return nil
+}
+
+// Resume repeats every deposit whose outcome is unknown. Deposits that the
+// bank refuses are settled too and no error; those still unknown are joined in
+// the error, which then matches [ErrOpen].
+func (t *Till) Resume(ctx context.Context) error {
+	ops, err := t.submitted(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, op := range ops {
+		p, err := t.payment(ctx, op)
+		if err == nil {
+			_, err = t.deposit(ctx, p)
+		}
+		var r *Refusal
+		if errors.As(err, &r) && !errors.Is(err, ErrOpen) {
+			err = nil
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("payment %x…: %w", op[:4], err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (t *Till) submitted(ctx context.Context) ([][32]byte, error) {
+	rows, err := t.db.QueryContext(ctx, "SELECT op FROM payments WHERE state = ? ORDER BY created, op", StateSubmitted)
+	if err != nil {
+		return nil, fmt.Errorf("till: payments: %w", err)
+	}
+	defer rows.Close()
+	var ops [][32]byte
+	for rows.Next() {
+		var op []byte
+		if err := rows.Scan(&op); err != nil {
+			return nil, fmt.Errorf("till: payments: %w", err)
+		}
+		if len(op) != 32 {
+			return nil, fmt.Errorf("till: payments: operation of %d bytes", len(op))
+		}
+		ops = append(ops, [32]byte(op))
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("till: payments: %w", err)
+	}
+	return ops, nil
+}
+
+// Taking is a line of the till's list.
+type Taking struct {
+	Offer   api.Bytes   `json:"offer"`
+	Op      api.Bytes   `json:"op"`
+	Order   string      `json:"order"`
+	Amount  coin.Amount `json:"amount"`
+	State   string      `json:"state"`
+	Created time.Time   `json:"created"`
+	// Reason is why the bank refused it.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Takings lists the payments, newest first.
+func (t *Till) Takings(ctx context.Context) ([]Taking, error) {
+	rows, err := t.db.QueryContext(ctx, `SELECT p.op, o.digest, o.private, o.amount, p.state, p.reason, p.created
+		FROM payments p JOIN offers o ON o.digest = p.offer ORDER BY p.created DESC, p.op`)
+	if err != nil {
+		return nil, fmt.Errorf("till: takings: %w", err)
+	}
+	defer rows.Close()
+	var out []Taking
+	for rows.Next() {
+		var x Taking
+		var at int64
+		var private []byte
+		var reason string
+		if err := rows.Scan((*[]byte)(&x.Op), (*[]byte)(&x.Offer), &private, &x.Amount, &x.State, &reason, &at); err != nil {
+			return nil, fmt.Errorf("till: takings: %w", err)
+		}
+		var p struct {
+			Order string `json:"order"`
+		}
+		if err := json.Unmarshal(private, &p); err != nil {
+			return nil, fmt.Errorf("till: takings: %w", err)
+		}
+		if reason != "" {
+			var stored storedRefusal
+			if err := json.Unmarshal([]byte(reason), &stored); err != nil {
+				return nil, fmt.Errorf("till: takings: %w", err)
+			}
+			x.Reason = stored.Text
+		}
+		x.Order, x.Created = p.Order, time.Unix(at, 0).UTC()
+		out = append(out, x)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("till: takings: %w", err)
+	}
+	return out, nil
+}

@@ -1,0 +1,75 @@
+package wallet
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+
+	"github.com/speciecash/specie/coin"
+)
+
+// buildSpend completes the head with coins and outputs, and has every owner
+// authorise it: Ed25519 for bearer coins, one presentation for all bound ones.
+// It returns the spend and its exact encoding.
+func (w *Wallet) buildSpend(ctx context.Context, k *coin.Keyset, head coin.Spend, coins []StoredCoin, outputs []item) (*coin.Spend, []byte, error) {
+	_, outs, err := w.planchets(k, outputs)
+	if err != nil {
+		return nil, nil, err
+	}
+	head.Bank, head.Currency = k.Bank, k.Currency
+	head.ToIssuer, head.IssuedAt = outs, w.now().Unix()
+	index := make(map[[32]byte]uint64, len(coins))
+	for _, sc := range coins {
+		c, err := coin.DecodeCoin(sc.raw)
+		if err != nil {
+			return nil, nil, fmt.Errorf("coin %s: %w", sc.ID, err)
+		}
+		head.Coins = append(head.Coins, *c)
+		index[c.ID()] = sc.Index
+		if c.Kind == coin.Bound && w.member == nil {
+			return nil, nil, w.noTPM()
+		}
+		if c.Kind == coin.Bound {
+			head.Group = w.enrolled.groupID
+		}
+	}
+	spend, err := coin.NewSpend(head)
+	if err != nil {
+		return nil, nil, err
+	}
+	auth, err := w.authorise(ctx, k, spend, index)
+	if err != nil {
+		return nil, nil, err
+	}
+	// The last look before anything leaves: what the merchant will check.
+	if err := coin.Verify(spend, auth, k, w.ownVerifier(ctx), w.now()); err != nil {
+		return nil, nil, fmt.Errorf("own check: %w", err)
+	}
+	encoded, err := coin.EncodeSpend(spend, auth)
+	return spend, encoded, err
+}
+
+func (w *Wallet) authorise(ctx context.Context, k *coin.Keyset, spend *coin.Spend, index map[[32]byte]uint64) (*coin.Authorisation, error) {
+	auth := &coin.Authorisation{}
+	var err error
+	auth.Bearer, err = spend.SignBearer(func(c *coin.Coin) (ed25519.PrivateKey, error) {
+		return coin.OwnerKey(w.seed, k.Bank, c.KeyID, index[c.ID()])
+	})
+	if err != nil {
+		return nil, err
+	}
+	bound := spend.BoundClaims()
+	if len(bound) == 0 {
+		return auth, nil
+	}
+	claims, err := coin.Claims(bound)
+	if err != nil {
+		return nil, err
+	}
+	p, err := w.member.Present(ctx, w.key, spend.Frame(), claims)
+	if err != nil {
+		return nil, err
+	}
+	auth.Presentation = p.Bytes()
+	return auth, nil
+}
