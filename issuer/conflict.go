@@ -66,6 +66,18 @@ func (b *Bank) doubleSpend(ctx context.Context, s *coin.Spend, a *coin.Authorisa
 	return &DoubleSpendError{Op: taken[0].Op, Proof: proofs[taken[0].Op]}
 }
 
+// voided makes the refusal of the second of a payment and its void. op is the
+// first.
+func voided(op *ledger.Op) error {
+	spend, authorisation, err := recordedSpend(op)
+	if err != nil {
+		return err
+	}
+	return &VoidError{Op: op.ID, Proof: &coin.ConflictProof{
+		CoinID: spend.CoinIDs()[0], Spend: spend, Authorisation: authorisation,
+	}}
+}
+
 // proof reads the spend that took a coin.
 func (b *Bank) proof(ctx context.Context, t ledger.Taken) (*coin.ConflictProof, error) {
 	op, err := b.cfg.Ledger.Op(ctx, t.Op)

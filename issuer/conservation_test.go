@@ -179,6 +179,41 @@ func (w *town) pay(r *rapid.T) {
 	w.coins = append(w.coins, change.Finalize(w.t, answer[:len(answer)-1])...)
 }
 
+// takeBack pays with coins, does not let the merchant have the payment, and
+// voids it; or is too late, and finds his change at the bank.
+func (w *town) takeBack(r *rapid.T) {
+	old := w.take(r)
+	amount := coin.Amount(rapid.Int64Range(1, int64(w.value(old))).Draw(r, "price"))
+	change := w.purse.Prepare(w.t, split(w.value(old)-amount)...)
+	offer := w.till.Offer(w.t, amount, nil)
+	payment, consent := w.purse.Pay(w.t, offer, old, change.Outputs)
+	deposit := w.till.Deposit(offer, payment, consent)
+	batch := w.purse.Prepare(w.t, split(w.value(old))...)
+	void, authorisation := w.purse.Void(w.t, offer, old, batch.Outputs)
+	ctx := w.t.Context()
+	if rapid.Bool().Draw(r, "too late") {
+		_, err := w.bank.Deposit(ctx, w.till.Account, deposit)
+		expect(w.t, err, nil)
+		_, err = w.bank.Exchange(ctx, void, authorisation)
+		expect(w.t, err, issuer.ErrConflict)
+		op, err := w.bank.Operation(ctx, void.Op())
+		expect(w.t, err, nil)
+		w.credited += amount
+		w.coins = append(w.coins, change.Finalize(w.t, op.Signatures)...)
+		return
+	}
+	answer := w.insist(r, func() ([][]byte, error) {
+		signed, err := w.bank.Exchange(context.Background(), void, authorisation)
+		if err != nil {
+			return nil, err
+		}
+		return signed.Signatures, nil
+	})
+	_, err := w.bank.Deposit(ctx, w.till.Account, deposit)
+	expect(w.t, err, issuer.ErrConflict)
+	w.coins = append(w.coins, batch.Finalize(w.t, answer)...)
+}
+
 func (w *town) doubleSpend(r *rapid.T) {
 	if len(w.spent) == 0 {
 		r.Skip("nothing is spent")
@@ -242,7 +277,7 @@ func TestWhateverHappensValueIsConserved(t *testing.T) {
 		r.Repeat(map[string]func(*rapid.T){
 			"fund": w.fund, "withdraw": w.withdraw, "withdraw more": w.withdraw, "overdraw": w.overdraw,
 			"exchange": w.exchange, "pay": w.pay, "pay more": w.pay,
-			"double spend": w.doubleSpend, "repeat": w.repeat,
+			"take back": w.takeBack, "double spend": w.doubleSpend, "repeat": w.repeat,
 			"": func(r *rapid.T) { w.check(r, true) },
 		})
 		if _, err := w.bank.Ledger.Verify(t.Context()); err != nil {

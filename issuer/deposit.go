@@ -36,7 +36,7 @@ type depositRecord struct {
 
 // Deposit redeems a payment into a merchant's account. Refusals: ErrForbidden,
 // those of coin.Verify and of coin.Offer's checks, coin.ErrBank for an offer
-// of another acquirer, and *DoubleSpendError. A deposit with the op of a
+// of another acquirer, *VoidError and *DoubleSpendError. A deposit with the op of a
 // recorded one gets the recorded answer.
 func (b *Bank) Deposit(ctx context.Context, account *Account, r *DepositRequest) (*Deposited, error) {
 	if account.Kind != Merchant {
@@ -59,7 +59,7 @@ func (b *Bank) Deposit(ctx context.Context, account *Account, r *DepositRequest)
 		}
 	}
 	if op.Kind != KindDeposit {
-		return nil, fmt.Errorf("%w: the payer has taken these coins back", ErrConflict)
+		return nil, voided(op)
 	}
 	if op.Account != account.ID {
 		// Another merchant's payment, overheard and presented again.
@@ -143,8 +143,8 @@ func (b *Bank) checkOffer(account *Account, r *DepositRequest, now time.Time) (*
 // the same coins as a recorded one gets the recorded answer.
 //
 // A spend with purpose coin.Void is an exchange that takes a payment's place:
-// they share one op, so whichever came first stands, and the other gets
-// ErrConflict and never makes a case.
+// they share one op, so whichever came first stands, and the other gets a
+// *VoidError and never makes a case.
 func (b *Bank) Exchange(ctx context.Context, s *coin.Spend, a *coin.Authorisation) (*Signed, error) {
 	if s.Purpose != coin.Exchange && s.Purpose != coin.Void {
 		return nil, coin.ErrPurpose
@@ -163,7 +163,7 @@ func (b *Bank) Exchange(ctx context.Context, s *coin.Spend, a *coin.Authorisatio
 		}
 	}
 	if op.Kind != KindExchange {
-		return nil, fmt.Errorf("%w: the merchant has deposited this payment", ErrConflict)
+		return nil, voided(op)
 	}
 	spend, _, err := recordedSpend(op)
 	if err != nil {

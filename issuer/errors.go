@@ -25,7 +25,7 @@ var (
 	// ErrInsufficientFunds: the account holds less than the withdrawal.
 	ErrInsufficientFunds = errors.New("issuer: insufficient funds")
 	// ErrConflict: the reference was used for something else, or a payment
-	// and its void met.
+	// and its void met; then the error is a *VoidError.
 	ErrConflict = errors.New("issuer: already used otherwise")
 	// ErrDoubleSpend: a coin is spent already; the error is a
 	// *DoubleSpendError.
@@ -50,6 +50,26 @@ func (e *DoubleSpendError) Error() string {
 
 // Unwrap makes errors.Is(err, ErrDoubleSpend) true.
 func (e *DoubleSpendError) Unwrap() error { return ErrDoubleSpend }
+
+// VoidError refuses a payment that was taken back, or the void of a payment
+// that was deposited: the two are one operation. It matches ErrConflict.
+type VoidError struct {
+	// Op is the operation that both are.
+	Op ledger.ID
+	// Proof is the spend that came first, with its owners' authorisation.
+	Proof *coin.ConflictProof
+}
+
+// Error says which of the two stands.
+func (e *VoidError) Error() string {
+	if e.Proof.Spend.Purpose == coin.Void {
+		return fmt.Sprintf("%v: the payer has taken these coins back", ErrConflict)
+	}
+	return fmt.Sprintf("%v: the merchant has deposited this payment", ErrConflict)
+}
+
+// Unwrap makes errors.Is(err, ErrConflict) true.
+func (e *VoidError) Unwrap() error { return ErrConflict }
 
 // store gives an error of the ledger its meaning here. What is left without
 // one is a bug or a broken store, and stays an internal error.

@@ -31,6 +31,21 @@ func (s *boundShop) noCase(t *testing.T) {
 	}
 }
 
+// proves checks the evidence that comes with the refusal of a spend.
+func (s *boundShop) proves(t *testing.T, err error, refused *coin.Spend) {
+	t.Helper()
+	var refusal *issuer.VoidError
+	if !errors.As(err, &refusal) {
+		t.Fatal("no evidence")
+	}
+	verifier, err := s.House.Document(t).Verifier(issuertest.Now)
+	expect(t, err, nil)
+	expect(t, refusal.Proof.Verify(refused, s.House.Keyset, coin.NewPresentationVerifier(verifier)), nil)
+	if refusal.Op != refused.Op() {
+		t.Error("the evidence names another operation")
+	}
+}
+
 func TestAPaymentAndItsVoidAreOneOperation(t *testing.T) {
 	s := newBoundShop(t)
 	paid := s.pay(t, s.till, 12, s.bound...)
@@ -49,6 +64,7 @@ func TestAVoidedPaymentIsNotDepositedAndAccusesNobody(t *testing.T) {
 	batch.Finalize(t, done.Signatures)
 	_, err = s.Deposit(t.Context(), s.till.Account, paid)
 	expect(t, err, issuer.ErrConflict)
+	s.proves(t, err, paid.Spend)
 	s.noCase(t)
 	// A repeated void brings the same coins.
 	again, err := s.Exchange(t.Context(), spend, a)
@@ -65,6 +81,7 @@ func TestADepositedPaymentIsNotVoidedAndAccusesNobody(t *testing.T) {
 	spend, a, _ := s.void(t, paid)
 	_, err = s.Exchange(t.Context(), spend, a)
 	expect(t, err, issuer.ErrConflict)
+	s.proves(t, err, spend)
 	s.noCase(t)
 	s.CheckBooks(t, 88, 12, 15)
 

@@ -54,6 +54,13 @@ func issuerProblem(err error) *Problem {
 			Members: map[string]any{"op": id64(double.Op), "conflict": double.Proof},
 		}
 	}
+	var void *issuer.VoidError
+	if errors.As(err, &void) {
+		return &Problem{
+			Status: http.StatusConflict, Code: CodeConflict, Detail: void.Error(),
+			Members: map[string]any{"op": id64(void.Op), "conflict": void.Proof},
+		}
+	}
 	// Before the refusals: what stands behind an unavailable token or store
 	// may look like one, and a client would give up money that is recorded.
 	if errors.Is(err, issuer.ErrUnavailable) {

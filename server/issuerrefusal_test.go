@@ -213,6 +213,41 @@ func deposit2(t *testing.T, b *branch, offer *coin.SignedOffer, s coin.Spend) is
 	return deposit(t, offer, spend, authorisation)
 }
 
+func TestAPaymentAndItsVoidRefuseEachOtherWithAProof(t *testing.T) {
+	b := newBranch(t, readContract(t, "issuer.yaml"))
+	coins := b.withdraw(t, 8, 4)
+	type request struct {
+		path  string
+		token issuer.Token
+		body  any
+		spend *coin.Spend
+	}
+	for i, voidFirst := range []bool{true, false} {
+		mine := coins[i : i+1]
+		value := []coin.Amount{8, 4}[i]
+		offer := b.till.Offer(t, value, nil)
+		paid, a := b.purse.Pay(t, offer, mine, nil)
+		pay := request{"/v1/deposits", b.till.Token, deposit(t, offer, paid, a), paid}
+		back, a := b.purse.Void(t, offer, mine, b.purse.Prepare(t, value).Outputs)
+		void := request{"/v1/exchanges", "", issuerclient.ExchangeRequest{Spend: spendJSON(t, back, a)}, back}
+		first, second := pay, void
+		if voidFirst {
+			first, second = void, pay
+		}
+		if a := b.post(t, first.path, first.token, first.body); a.status != 200 {
+			t.Fatalf("the first: %d %s", a.status, a.body)
+		}
+		p := refused(t, b.post(t, second.path, second.token, second.body), 409, CodeConflict)
+		if p.Op == nil || p.Conflict == nil {
+			t.Fatal("no evidence")
+		}
+		var proof coin.ConflictProof
+		fatal(t, json.Unmarshal(*p.Conflict, &proof))
+		fatal(t, proof.Verify(second.spend, b.House.Keyset, nil))
+	}
+	b.CheckBooks(t, 88, 4, 8)
+}
+
 func TestOddLookUpsAreRefused(t *testing.T) {
 	b := newBranch(t, readContract(t, "issuer.yaml"))
 	id := base64.RawURLEncoding.EncodeToString(make([]byte, 32))

@@ -115,6 +115,15 @@ func (p *Purse) Pay(t testing.TB, offer *coin.SignedOffer, coins []coin.Coin, ch
 	return p.Authorise(t, Payment(offer, coins, change))
 }
 
+// Void makes an authorised void of a payment of an offer with the same coins.
+func (p *Purse) Void(t testing.TB, offer *coin.SignedOffer, coins []coin.Coin, outputs []coin.Output) (*coin.Spend, *coin.Authorisation) {
+	t.Helper()
+	return p.Authorise(t, coin.Spend{
+		Purpose: coin.Void, Bank: BankID, OfferDigest: offer.Digest, Currency: Currency,
+		Coins: coins, ToIssuer: outputs, IssuedAt: Now.Unix(),
+	})
+}
+
 // Payment is a payment before anybody authorised it.
 func Payment(offer *coin.SignedOffer, coins []coin.Coin, change []coin.Output) coin.Spend {
 	return coin.Spend{

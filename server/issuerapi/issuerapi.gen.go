@@ -411,8 +411,9 @@ type Output = coin.OutputJSON
 type Problem struct {
 	Code Code `json:"code"`
 
-	// Conflict With `double-spend`: the earlier spend of one of the coins, with
-	// its owners' authorisation. A bank can't make this up.
+	// Conflict With `double-spend`, and with the `conflict` of a payment and its
+	// void: the earlier spend of one of the coins, with its owners'
+	// authorisation. A bank can't make this up.
 	Conflict *json.RawMessage `json:"conflict,omitempty"`
 	Detail   *string          `json:"detail,omitempty"`
 
