@@ -156,13 +156,20 @@ func (b *Box) OpenHolder(ctx context.Context, name, amount string) (account stri
 // till. It returns the address that payers post to.
 func (b *Box) OpenTill(ctx context.Context, name string) (url string, err error) {
 	home, root := b.Home(name), b.Path("bank", "root.pem")
-	id, err := b.Run(ctx, "specie", "--home", home, "merchant", "init", "--bank", b.IssuerURL, "--group", b.GroupURL, "--root", root, "--name", name)
+	_, err = b.Run(ctx, "specie", "--home", home, "merchant", "init", "--bank", b.IssuerURL, "--group", b.GroupURL, "--root", root, "--name", name)
 	if err != nil {
 		return "", err
 	}
-	token := b.Path("people", name+".token")
+	jws, err := b.Run(ctx, "specie", "--home", home, "merchant", "request")
+	if err != nil {
+		return "", err
+	}
+	token, request := b.Path("people", name+".token"), b.Path("people", name+".request.jws")
+	if err := os.WriteFile(request, []byte(jws), 0o600); err != nil {
+		return "", err
+	}
 	_, err = b.Run(ctx, "specied", "account", "--socket", b.IssuerSocket(), "--kind", "merchant", "--name", name,
-		"--merchant="+strings.TrimSpace(id), "--token-out", token) // an id may begin with "-"
+		"--merchant-request", request, "--token-out", token)
 	if err != nil {
 		return "", err
 	}

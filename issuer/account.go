@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/frame"
 	"github.com/speciecash/specie/ledger"
 )
 
@@ -72,11 +73,38 @@ func (Token) MarshalText() ([]byte, error) { return nil, errSecret }
 // slower than SHA-256 is called for.
 func (t Token) hash() [32]byte { return sha256.Sum256([]byte(t)) }
 
+// OpenMerchant opens the account of the merchant who signed the request
+// (coin.SignMerchantRequest) to this bank. The request shows that he holds the
+// key: an id stands in every offer, and an account under somebody else's
+// would be credited with his payments. Errors: those of
+// coin.VerifyMerchantRequest and CreateAccount.
+func (b *Bank) OpenMerchant(ctx context.Context, name string, request []byte) (*Account, Token, error) {
+	merchant, err := coin.VerifyMerchantRequest(request, b.keyset.Bank)
+	if err != nil {
+		return nil, "", fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return b.CreateAccount(ctx, Merchant, name, merchant)
+}
+
+// accountID is random for a holder; a merchant's hangs on his merchant id, so
+// that a merchant has one account and nobody else gets one beside it.
+func accountID(kind AccountKind, merchant string) (string, error) {
+	var id [16]byte
+	if kind == Merchant {
+		d := frame.Digest([]byte("specie/merchant-account/1"), []byte(merchant))
+		copy(id[:], d[:])
+	} else if _, err := rand.Read(id[:]); err != nil {
+		return "", err
+	}
+	return string(kind) + "/" + base64.RawURLEncoding.EncodeToString(id[:]), nil
+}
+
 // CreateAccount opens an account and returns it with its access token, which
 // is not kept and can't be shown again. merchant is the merchant id for a
-// merchant's account and empty for a holder's. It returns ErrMalformed or
-// ErrUnavailable. It is not idempotent: an account whose token was lost on
-// its way stays empty.
+// merchant's account, which the caller knows to be his, and empty for a
+// holder's. It returns ErrMalformed, ErrConflict for a merchant who has an
+// account, or ErrUnavailable. It is not idempotent: a holder's account whose
+// token was lost on its way stays empty.
 func (b *Bank) CreateAccount(ctx context.Context, kind AccountKind, name, merchant string) (*Account, Token, error) {
 	if len(name) > MaxName || !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
 		return nil, "", fmt.Errorf("%w: a name is at most %d bytes of UTF-8", ErrMalformed, MaxName)
@@ -93,19 +121,24 @@ func (b *Bank) CreateAccount(ctx context.Context, kind AccountKind, name, mercha
 	default:
 		return nil, "", fmt.Errorf("%w: unknown kind of account", ErrMalformed)
 	}
-	var id [16]byte
+	id, err := accountID(kind, merchant)
+	if err != nil {
+		return nil, "", fmt.Errorf("issuer: create account: %w", err)
+	}
 	var secret [tokenBytes]byte
-	for _, buf := range [][]byte{id[:], secret[:]} {
-		if _, err := rand.Read(buf); err != nil {
-			return nil, "", fmt.Errorf("issuer: create account: %w", err)
-		}
+	if _, err := rand.Read(secret[:]); err != nil {
+		return nil, "", fmt.Errorf("issuer: create account: %w", err)
 	}
 	token := Token(tokenPrefix + base64.RawURLEncoding.EncodeToString(secret[:]))
 	record := ledger.Account{
-		ID: string(kind) + "/" + base64.RawURLEncoding.EncodeToString(id[:]), Kind: string(kind), Name: name,
+		ID: id, Kind: string(kind), Name: name,
 		Key: []byte(merchant), TokenHash: token.hash(), Currency: b.keyset.Currency, CreatedAt: b.now(),
 	}
-	if err := b.cfg.Ledger.CreateAccount(ctx, record); err != nil {
+	err = b.cfg.Ledger.CreateAccount(ctx, record)
+	if errors.Is(err, ledger.ErrDuplicate) {
+		return nil, "", fmt.Errorf("%w: this merchant has an account", ErrConflict)
+	}
+	if err != nil {
 		return nil, "", fmt.Errorf("issuer: create account: %w", store(err))
 	}
 	return accountOf(&record), token, nil

@@ -198,6 +198,15 @@ func (t *Till) Close() error { return t.db.Close() }
 // merchant.
 func (t *Till) MerchantID() string { return coin.MerchantID(t.key.Public().(ed25519.PublicKey)) }
 
+// AccountRequest asks the till's bank for an account (compact JWS).
+func (t *Till) AccountRequest(ctx context.Context) ([]byte, error) {
+	k, err := t.Keyset(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return coin.SignMerchantRequest(k.Bank, t.key)
+}
+
 // SetToken stores the account's access token.
 func (t *Till) SetToken(ctx context.Context, token string) error {
 	s := t.settings

@@ -3,6 +3,8 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -152,16 +154,33 @@ func TestTheWholeContractOverHTTP(t *testing.T) {
 	fatal(t, err)
 
 	// The operator opens accounts and funds one.
-	merchant := strings.Repeat("A", 43)
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	fatal(t, err)
+	merchant := coin.MerchantID(public)
+	jws, err := coin.SignMerchantRequest(issuertest.BankID, private)
+	fatal(t, err)
+	request := string(jws)
 	opened, err := operator.CreateAccountWithResponse(ctx, issuerclient.AccountRequest{Kind: "holder", Name: "Ada"})
 	fatal(t, err)
 	if opened.JSON201 == nil {
 		t.Fatalf("account: %s", opened.Body)
 	}
-	shop, err := operator.CreateAccountWithResponse(ctx, issuerclient.AccountRequest{Kind: "merchant", Name: "Bob", Merchant: &merchant})
+	shop, err := operator.CreateAccountWithResponse(ctx, issuerclient.AccountRequest{Kind: "merchant", Name: "Bob", MerchantRequest: &request})
 	fatal(t, err)
 	if shop.JSON201 == nil || shop.JSON201.Account.Merchant == nil || *shop.JSON201.Account.Merchant != merchant {
 		t.Fatalf("merchant's account: %s", shop.Body)
+	}
+	for name, r := range map[string]issuerclient.AccountRequest{
+		"a merchant's second account":       {Kind: "merchant", Name: "Bob", MerchantRequest: &request},
+		"a merchant's without a request":    {Kind: "merchant", Name: "Eve"},
+		"a holder's with a request":         {Kind: "holder", Name: "Eve", MerchantRequest: &request},
+		"under an id that stands in offers": {Kind: "merchant", Name: "Eve", MerchantRequest: &merchant},
+	} {
+		again, err := operator.CreateAccountWithResponse(ctx, r)
+		fatal(t, err)
+		if again.JSON201 != nil {
+			t.Errorf("%s was opened", name)
+		}
 	}
 	funding := issuerclient.FundingRequest{Account: opened.JSON201.Account.Id, Amount: 50, Reference: "wire 7"}
 	for range 2 {

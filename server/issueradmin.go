@@ -14,16 +14,23 @@ import (
 
 // CreateAccount implements POST /admin/v1/accounts.
 func (h *issuerHandlers) CreateAccount(ctx context.Context, r issuerapi.CreateAccountRequestObject) (issuerapi.CreateAccountResponseObject, error) {
-	merchant := ""
-	if r.Body.Merchant != nil {
-		merchant = *r.Body.Merchant
-	}
-	account, token, err := h.bank.CreateAccount(ctx, issuer.AccountKind(r.Body.Kind), r.Body.Name, merchant)
+	account, token, err := h.openAccount(ctx, r.Body)
 	if err != nil {
 		return nil, err
 	}
 	// The one place where a token is shown.
 	return issuerapi.CreateAccount201JSONResponse{Account: accountJSON(account, 0), Token: string(token)}, nil
+}
+
+func (h *issuerHandlers) openAccount(ctx context.Context, r *issuerapi.AccountRequest) (*issuer.Account, issuer.Token, error) {
+	kind := issuer.AccountKind(r.Kind)
+	if kind == issuer.Merchant && r.MerchantRequest != nil {
+		return h.bank.OpenMerchant(ctx, r.Name, []byte(*r.MerchantRequest))
+	}
+	if r.MerchantRequest != nil {
+		return nil, "", fmt.Errorf("%w: a holder has no merchant request", issuer.ErrMalformed)
+	}
+	return h.bank.CreateAccount(ctx, kind, r.Name, "") // a merchant without a request is refused there
 }
 
 // Fund implements POST /admin/v1/fundings.

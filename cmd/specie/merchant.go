@@ -21,7 +21,8 @@ import (
 type merchantCmd struct {
 	Init    merchantInitCmd    `cmd:"" help:"Make a till."`
 	Login   merchantLoginCmd   `cmd:"" help:"Store the account's access token in the till."`
-	ID      merchantIDCmd      `cmd:"" name:"id" help:"Print the merchant id, for opening an account."`
+	ID      merchantIDCmd      `cmd:"" name:"id" help:"Print the merchant id."`
+	Request merchantRequestCmd `cmd:"" help:"Print the signed request for an account at the bank."`
 	Offer   merchantOfferCmd   `cmd:"" help:"Make an offer and print its payment link."`
 	Check   merchantCheckCmd   `cmd:"" help:"Verify a payment file without any bank."`
 	Accept  merchantAcceptCmd  `cmd:"" help:"Verify and deposit a payment file."`
@@ -92,6 +93,26 @@ type merchantIDCmd struct{}
 func (merchantIDCmd) Run(a *app) error {
 	return a.withTill(func(t *merchant.Till) error {
 		return a.out.Result(map[string]string{"merchant": t.MerchantID()}, func(w io.Writer) { fmt.Fprintln(w, t.MerchantID()) })
+	})
+}
+
+type merchantRequestCmd struct{}
+
+func (merchantRequestCmd) Help() string {
+	return `The bank's operator opens the account with it. It is signed by the till's key, so
+nobody else can open an account under this merchant's id.
+
+Example:
+  specie merchant request >cafe.jws`
+}
+
+func (merchantRequestCmd) Run(a *app) error {
+	return a.withTill(func(t *merchant.Till) error {
+		jws, err := t.AccountRequest(a.ctx)
+		if err != nil {
+			return err
+		}
+		return a.out.Result(map[string]string{"request": string(jws)}, func(w io.Writer) { fmt.Fprintf(w, "%s\n", jws) })
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/speciecash/specie/cli"
@@ -34,12 +35,12 @@ type accountCmd struct {
 	Socket   string `help:"The issuer's admin socket." required:"" type:"path"`
 	Kind     string `help:"holder or merchant." enum:"holder,merchant" default:"holder"`
 	Name     string `help:"Name, for people." required:""`
-	Merchant string `help:"The merchant id (\"specie merchant id\"), for a merchant's account."`
+	Request  string `help:"The merchant's signed request (\"specie merchant request\"), for a merchant's account." type:"existingfile" name:"merchant-request"`
 	TokenOut string `help:"Write the access token to this new file, mode 0600. It is shown nowhere else." required:"" type:"path"`
 }
 
 func (accountCmd) Help() string {
-	return "Example:\n  specied account --socket issuer.sock --name Alice --token-out alice.token\n  specied account --socket issuer.sock --kind merchant --name Café --merchant=ID --token-out cafe.token"
+	return "Example:\n  specied account --socket issuer.sock --name Alice --token-out alice.token\n  specied account --socket issuer.sock --kind merchant --name Café --merchant-request cafe.jws --token-out cafe.token"
 }
 
 func (c accountCmd) Run(a *app) error {
@@ -66,8 +67,13 @@ func (c accountCmd) create(a *app, token io.Writer) (string, error) {
 		return "", err
 	}
 	req := issuerclient.AccountRequest{Kind: issuerclient.AccountKind(c.Kind), Name: c.Name}
-	if c.Merchant != "" {
-		req.Merchant = &c.Merchant
+	if c.Request != "" {
+		raw, err := readFile(c.Request)
+		if err != nil {
+			return "", err
+		}
+		jws := strings.TrimSpace(string(raw))
+		req.MerchantRequest = &jws
 	}
 	r, err := api.CreateAccountWithResponse(a.ctx, req)
 	if err != nil {

@@ -188,9 +188,11 @@ type AccountKind string
 type AccountRequest struct {
 	Kind AccountKind `json:"kind"`
 
-	// Merchant The merchant id, for a merchant's account only and always.
-	Merchant *string `json:"merchant,omitempty"`
-	Name     string  `json:"name"`
+	// MerchantRequest For a merchant's account only and always: a compact JWS of type
+	// specie-merchant+jws by the merchant's own key, naming this bank
+	// (`specie merchant request`). A merchant has one account.
+	MerchantRequest *string `json:"merchant_request,omitempty"`
+	Name            string  `json:"name"`
 }
 
 // Amount Minor units of the bank's currency.
