@@ -40,6 +40,9 @@ func (e *exchange) spend() (*coin.Spend, error) {
 // Exchange turns all coins of a kind that can be spent into new ones of the
 // same worth, and says how many there were. Those that expire are worth
 // exchanging before they do, and all if somebody may have seen the purse.
+//
+// Bound coins of an exchange that the bank refused come first, each lot as it
+// was: see exchangeRefused.
 func (w *Wallet) Exchange(ctx context.Context, kind coin.Kind) (int, error) {
 	k, err := w.Keyset(ctx)
 	if err != nil {
@@ -48,20 +51,23 @@ func (w *Wallet) Exchange(ctx context.Context, kind coin.Kind) (int, error) {
 	if kind == coin.Bound && w.member == nil {
 		return 0, fmt.Errorf("exchange: %w", w.noTPM())
 	}
+	done, err := w.exchangeAgain(ctx, k, kind)
+	if err != nil {
+		return done, err
+	}
 	all, err := w.purse.coins(ctx, "WHERE state = ? AND kind = ? ORDER BY value DESC, id", CoinFresh, string(kind))
 	if err != nil {
-		return 0, err
+		return done, err
 	}
 	coins := slices.DeleteFunc(all, func(c StoredCoin) bool {
 		d, err := k.Find(c.KeyID)
 		return err != nil || d.CheckSpend(w.now()) != nil
 	})
-	if len(coins) == 0 {
+	if len(coins)+done == 0 {
 		return 0, fmt.Errorf("exchange: %w: no %s coins that can be spent", ErrFunds, kind)
 	}
-	done := 0
 	for lot := range slices.Chunk(coins, coin.MaxCoins) {
-		if err := w.exchange(ctx, k, lot, nil); err != nil {
+		if err := w.exchange(ctx, k, lot, origin{}); err != nil {
 			return done, err
 		}
 		done += len(lot)
@@ -69,9 +75,62 @@ func (w *Wallet) Exchange(ctx context.Context, kind coin.Kind) (int, error) {
 	return done, nil
 }
 
-// Reclaim takes back the coins of an open payment, by exchanging them: from
-// then on the merchant can't deposit them. If he did so first, the bank shows
-// it, the payment is settled, and the error is [ErrPaid].
+// exchangeAgain repeats exchanges of bound coins that the bank refused, with
+// new outputs and exactly the same coins, so that old and new are one op.
+func (w *Wallet) exchangeAgain(ctx context.Context, k *coin.Keyset, kind coin.Kind) (done int, err error) {
+	if kind != coin.Bound {
+		return 0, nil
+	}
+	ops, err := queryOps(ctx, w.purse.db, "WHERE kind = ? AND state = ?", KindExchange, OpRefused)
+	if err != nil {
+		return 0, err
+	}
+	for _, op := range ops {
+		coins, err := w.purse.coins(ctx, "WHERE state = ? AND op = ?", CoinCommitted, []byte(op.ID))
+		if err != nil {
+			return done, err
+		}
+		if len(coins) == 0 {
+			continue
+		}
+		if err := w.exchange(ctx, k, coins, origin{refused: op.ID}); err != nil {
+			return done, err
+		}
+		done += len(coins)
+	}
+	return done, nil
+}
+
+// origin says what the coins of an exchange are promised to, if anything: the
+// payment that it voids, or the refused exchange that it repeats.
+type origin struct {
+	payment, refused ID
+	offer            [32]byte // of the payment
+}
+
+// head is what the spend is for. A void has the payment's op: a bank can't
+// make a double spend of the two.
+func (o origin) head() coin.Spend {
+	if o.payment != nil {
+		return coin.Spend{Purpose: coin.Void, OfferDigest: o.offer}
+	}
+	return coin.Spend{Purpose: coin.Exchange}
+}
+
+// claim promises the coins to a new operation.
+func (o origin) claim(ctx context.Context, tx *sql.Tx, coins [][]byte, op ID) error {
+	switch {
+	case o.payment != nil:
+		return passCoins(ctx, tx, coins, o.payment, op)
+	case o.refused != nil:
+		return passCoins(ctx, tx, coins, o.refused, op)
+	}
+	return commitCoins(ctx, tx, coins, op)
+}
+
+// Reclaim takes back the coins of an open payment, by a spend that voids it:
+// from then on the merchant can't deposit them. If he did so first, the bank
+// shows it, the payment is settled, and the error is [ErrPaid].
 func (w *Wallet) Reclaim(ctx context.Context, id ID) error {
 	k, err := w.Keyset(ctx)
 	if err != nil {
@@ -88,11 +147,15 @@ func (w *Wallet) Reclaim(ctx context.Context, id ID) error {
 	if err != nil {
 		return err
 	}
+	paid, _, err := coin.DecodeSpend(body.Spend)
+	if err != nil {
+		return err
+	}
 	coins, err := coinsOf(ctx, w.purse.db, body.Coins)
 	if err != nil {
 		return err
 	}
-	return w.exchange(ctx, k, coins, id)
+	return w.exchange(ctx, k, coins, origin{payment: id, offer: paid.OfferDigest})
 }
 
 // takingBack finds an open exchange that takes back a payment.
@@ -131,18 +194,18 @@ func (w *Wallet) replacements(k *coin.Keyset, coins []StoredCoin) ([]coin.Denomi
 	return out, nil
 }
 
-// exchange records and sends an exchange of coins that are fresh, or promised
-// to the payment that is taken back.
-func (w *Wallet) exchange(ctx context.Context, k *coin.Keyset, coins []StoredCoin, reclaims ID) error {
+// exchange records and sends an exchange of coins that are fresh or come from
+// where o says.
+func (w *Wallet) exchange(ctx context.Context, k *coin.Keyset, coins []StoredCoin, o origin) error {
 	ds, err := w.replacements(k, coins)
 	if err != nil {
 		return fmt.Errorf("exchange: %w", err)
 	}
-	body := exchange{Reclaims: reclaims}
+	body := exchange{Reclaims: o.payment}
 	if body.Items, err = w.newItems(ctx, k, ds, nil); err != nil {
 		return fmt.Errorf("exchange: %w", err)
 	}
-	spend, encoded, err := w.buildSpend(ctx, k, coin.Spend{Purpose: coin.Exchange}, coins, body.Items)
+	spend, encoded, err := w.buildSpend(ctx, k, o.head(), coins, body.Items)
 	if err != nil {
 		return fmt.Errorf("exchange: %w", err)
 	}
@@ -155,11 +218,7 @@ func (w *Wallet) exchange(ctx context.Context, k *coin.Keyset, coins []StoredCoi
 		return fmt.Errorf("exchange: %w", err)
 	}
 	err = w.purse.update(ctx, func(tx *sql.Tx) error {
-		claim := func() error { return commitCoins(ctx, tx, body.Coins, op.ID) }
-		if reclaims != nil {
-			claim = func() error { return passCoins(ctx, tx, body.Coins, reclaims, op.ID) }
-		}
-		if err := claim(); err != nil {
+		if err := o.claim(ctx, tx, body.Coins, op.ID); err != nil {
 			return err
 		}
 		return insertOp(ctx, tx, op, body)
@@ -204,26 +263,35 @@ func (w *Wallet) sendExchange(ctx context.Context, k *coin.Keyset, op Operation)
 	return nil
 }
 
-// exchangeRefused closes a refused exchange. Its coins go back to where they
-// came from; if the bank proves that some are spent, those are spent.
+// exchangeRefused closes a refused exchange. If the bank proves that some of
+// its coins are spent, those are spent. Otherwise coins of a voided payment
+// are that payment's again, and bearer coins are free.
+//
+// Bound coins stay promised to the exchange. The bank holds their owner's
+// authorisation now, whatever it answered: if they were paid with, it could
+// show both as a double spend and have an honest holder opened. Exchanging
+// exactly the same coins again is the same op, and safe.
 func (w *Wallet) exchangeRefused(ctx context.Context, op Operation, body exchange, err error) error {
 	var p *client.Problem
 	if !errors.As(err, &p) || !p.Final() {
 		return fmt.Errorf("exchange: %w", open(err))
 	}
-	if p.Code != "double-spend" {
-		uerr := w.purse.update(ctx, func(tx *sql.Tx) error {
-			back := func() error { return freeCoins(ctx, tx, body.Coins, op.ID) }
-			if body.Reclaims != nil {
-				back = func() error { return passCoins(ctx, tx, body.Coins, op.ID, body.Reclaims) }
-			}
-			return errors.Join(back(), moveOp(ctx, tx, op.ID, OpRefused, p.Error(), nil))
-		})
-		return errors.Join(fmt.Errorf("exchange: %w", err), uerr)
-	}
 	spend, serr := body.spend()
 	if serr != nil {
 		return serr
+	}
+	if len(p.Conflict) == 0 {
+		uerr := w.purse.update(ctx, func(tx *sql.Tx) error {
+			var back error
+			switch {
+			case body.Reclaims != nil:
+				back = passCoins(ctx, tx, body.Coins, op.ID, body.Reclaims)
+			case len(spend.BoundClaims()) == 0:
+				back = freeCoins(ctx, tx, body.Coins, op.ID)
+			}
+			return errors.Join(back, moveOp(ctx, tx, op.ID, OpRefused, p.Error(), nil))
+		})
+		return errors.Join(fmt.Errorf("exchange: %w", err), uerr)
 	}
 	earlier, perr := w.earlier(ctx, p, spend)
 	if perr != nil {
