@@ -10,12 +10,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"syscall"
-
-	"github.com/alecthomas/kong"
 
 	"github.com/speciecash/specie/cli"
 )
@@ -47,54 +43,33 @@ type flags struct {
 
 	Merchant merchantCmd `cmd:"" help:"Take payments."`
 
-	Completion completionCmd `cmd:"" help:"Print a shell completion script."`
-	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Completion cli.CompletionCmd `cmd:"" help:"Print a shell completion script."`
+	Version    versionCmd        `cmd:"" help:"Print the version."`
 }
 
 const description = `Holder's and merchant's tool of the Specie electronic cash system.
 
 Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome open (run "specie resume").`
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], cli.Std("specie")))
-}
+func main() { program().Main() }
 
-func run(ctx context.Context, args []string, out *cli.Out) int {
-	var f flags
-	exit := -1
-	parser, err := kong.New(&f, kong.Name("specie"), kong.Description(description),
-		kong.Writers(out.Stdout, out.Stderr), kong.Exit(func(code int) { exit = code }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
-	if err != nil {
-		out.Fail(err, "")
-		return cli.ExitFailed
+func program() *cli.Program {
+	f := flags{Completion: cli.CompletionCmd{Program: "specie"}}
+	return &cli.Program{
+		Name: "specie", Description: description, Flags: &f, Explain: explain,
+		Ready: func(ctx context.Context, out *cli.Out) (any, error) {
+			out.JSON = f.JSON
+			a := &app{ctx: ctx, out: out, home: f.Home, tpm: f.TPM}
+			if a.home == "" {
+				dir, err := os.UserConfigDir()
+				if err != nil {
+					return nil, fmt.Errorf("no home directory, use --home: %w", err)
+				}
+				a.home = filepath.Join(dir, "specie")
+			}
+			return a, nil
+		},
 	}
-	k, err := parser.Parse(args)
-	if exit >= 0 {
-		return exit // --help was printed
-	}
-	if err != nil {
-		out.Fail(err, `"specie --help" lists the commands`)
-		return cli.ExitUsage
-	}
-	out.JSON = f.JSON
-	a := &app{ctx: ctx, out: out, home: f.Home, tpm: f.TPM}
-	if a.home == "" {
-		dir, err := os.UserConfigDir()
-		if err != nil {
-			out.Fail(fmt.Errorf("no home directory: %w", err), "use --home")
-			return cli.ExitUsage
-		}
-		a.home = filepath.Join(dir, "specie")
-	}
-	if err := k.Run(a, parser.Model); err != nil {
-		hint, code := explain(err)
-		out.Fail(err, hint)
-		return code
-	}
-	return cli.ExitOK
 }
 
 type versionCmd struct{}
@@ -105,23 +80,6 @@ func (versionCmd) Run(a *app) error {
 		v = info.Main.Version
 	}
 	return a.out.Result(map[string]string{"version": v}, func(w io.Writer) { fmt.Fprintln(w, "specie", v) })
-}
-
-type completionCmd struct {
-	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
-}
-
-func (completionCmd) Help() string {
-	return "Example:\n  specie completion bash >~/.local/share/bash-completion/completions/specie"
-}
-
-func (c completionCmd) Run(a *app, model *kong.Application) error {
-	script, err := cli.Completion(model, c.Shell)
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(a.out.Stdout, script)
-	return err
 }
 
 // readSecretFile reads a token from a file that others can't read.

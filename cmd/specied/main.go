@@ -9,13 +9,8 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
-	"os"
-	"os/signal"
 	"syscall"
-
-	"github.com/alecthomas/kong"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/client"
@@ -43,7 +38,7 @@ type flags struct {
 	Expel    expelCmd    `cmd:"" help:"Group manager: expel a member."`
 	Identify identifyCmd `cmd:"" help:"Group manager: name the member that the supervisors' opening points to."`
 
-	Completion completionCmd `cmd:"" help:"Print a shell completion script."`
+	Completion cli.CompletionCmd `cmd:"" help:"Print a shell completion script."`
 }
 
 const description = `Daemons and operator's commands of the Specie electronic cash system.
@@ -51,40 +46,23 @@ const description = `Daemons and operator's commands of the Specie electronic ca
 Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome open (repeat the command).`
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], cli.Std("specied")))
+	f := flags{Completion: cli.CompletionCmd{Program: "specied"}}
+	(&cli.Program{
+		Name: "specied", Description: description, Flags: &f, Explain: explain,
+		Ready: func(ctx context.Context, out *cli.Out) (any, error) {
+			out.JSON = f.JSON
+			return &app{ctx: ctx, out: out, log: slog.New(slog.NewTextHandler(out.Stderr, nil))}, nil
+		},
+	}).Main()
 }
 
-func run(ctx context.Context, args []string, out *cli.Out) int {
-	var f flags
-	exit := -1
-	parser, err := kong.New(&f, kong.Name("specied"), kong.Description(description),
-		kong.Writers(out.Stdout, out.Stderr), kong.Exit(func(code int) { exit = code }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
-	if err != nil {
-		out.Fail(err, "")
-		return cli.ExitFailed
+// explain gives the hint and the exit status of an error.
+func explain(err error) (string, int) {
+	var p *client.Problem
+	if errors.As(err, &p) && !p.Final() && p.Status >= 500 {
+		return "repeat the command", cli.ExitOpen
 	}
-	k, err := parser.Parse(args)
-	if exit >= 0 {
-		return exit // --help was printed
-	}
-	if err != nil {
-		out.Fail(err, `"specied --help" lists the commands`)
-		return cli.ExitUsage
-	}
-	out.JSON = f.JSON
-	a := &app{ctx: ctx, out: out, log: slog.New(slog.NewTextHandler(out.Stderr, nil))}
-	if err := k.Run(a, parser.Model); err != nil {
-		out.Fail(err, hint(err))
-		var p *client.Problem
-		if errors.As(err, &p) && !p.Final() && p.Status >= 500 {
-			return cli.ExitOpen
-		}
-		return cli.ExitFailed
-	}
-	return cli.ExitOK
+	return hint(err), cli.ExitFailed
 }
 
 func hint(err error) string {
@@ -95,21 +73,4 @@ func hint(err error) string {
 		return "the socket belongs to the daemon's user"
 	}
 	return ""
-}
-
-type completionCmd struct {
-	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
-}
-
-func (completionCmd) Help() string {
-	return "Example:\n  specied completion bash >~/.local/share/bash-completion/completions/specied"
-}
-
-func (c completionCmd) Run(a *app, model *kong.Application) error {
-	script, err := cli.Completion(model, c.Shell)
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(a.out.Stdout, script)
-	return err
 }

@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Program is a command-line program: its grammar and what it does with it.
+type Program struct {
+	Name string
+	// Description stands under the usage line of --help.
+	Description string
+	// Flags points to the kong grammar.
+	Flags any
+	// Ready is called when the command line is read: it returns what kong
+	// hands to the command's Run method besides the grammar's model, or an
+	// error, which is one of usage.
+	Ready func(ctx context.Context, out *Out) (any, error)
+	// Explain gives an error's hint and exit status.
+	Explain func(err error) (hint string, code int)
+}
+
+// Main runs the program on the process's command line until it ends or is
+// interrupted, and exits.
+func (p *Program) Main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := p.Run(ctx, os.Args[1:], Std(p.Name))
+	stop()
+	os.Exit(code)
+}
+
+// Run runs one command line and returns its exit status.
+func (p *Program) Run(ctx context.Context, args []string, out *Out) int {
+	asked := -1 // set when kong has answered by itself, as it does for --help
+	parser, err := kong.New(p.Flags, kong.Name(p.Name), kong.Description(p.Description),
+		kong.Writers(out.Stdout, out.Stderr), kong.Exit(func(code int) { asked = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		out.Fail(err, "")
+		return ExitFailed
+	}
+	command, err := parser.Parse(args)
+	if asked >= 0 {
+		return asked
+	}
+	if err != nil {
+		out.Fail(err, `"`+p.Name+` --help" lists the commands`)
+		return ExitUsage
+	}
+	bound, err := p.Ready(ctx, out)
+	if err != nil {
+		out.Fail(err, "")
+		return ExitUsage
+	}
+	if err := command.Run(bound, parser.Model, out); err != nil {
+		hint, code := p.Explain(err)
+		out.Fail(err, hint)
+		return code
+	}
+	return ExitOK
+}
+
+// CompletionCmd is the "completion" command of every program.
+type CompletionCmd struct {
+	// Program is whose command it is, for the example in its help.
+	Program string `kong:"-"`
+	Shell   string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+}
+
+// Help is shown below the flags.
+func (c CompletionCmd) Help() string {
+	return "Example:\n  " + c.Program + " completion bash >~/.local/share/bash-completion/completions/" + c.Program
+}
+
+// Run implements the command.
+func (c CompletionCmd) Run(out *Out, model *kong.Application) error {
+	script, err := Completion(model, c.Shell)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(out.Stdout, script)
+	return err
+}
