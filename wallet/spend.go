@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
+	"time"
 
 	"github.com/speciecash/specie/coin"
 )
@@ -17,7 +18,9 @@ func (w *Wallet) buildSpend(ctx context.Context, k *coin.Keyset, head coin.Spend
 		return nil, nil, err
 	}
 	head.Bank, head.Currency = k.Bank, k.Currency
-	head.ToIssuer, head.IssuedAt = outs, w.now().Unix()
+	// Whole minutes: seconds would tell payments of a clock that is off apart
+	// from others.
+	head.ToIssuer, head.IssuedAt = outs, w.now().Truncate(time.Minute).Unix()
 	index := make(map[[32]byte]uint64, len(coins))
 	for _, sc := range coins {
 		c, err := coin.DecodeCoin(sc.raw)
