@@ -90,20 +90,25 @@ type storedRefusal struct {
 	Conflict json.RawMessage `json:"conflict,omitempty"`
 }
 
-// bankRefused stores a final refusal. A double spend that the bank can't
-// prove is not believed: the payment stays open, and the merchant has a
-// dispute with his bank.
+// bankRefused stores a final refusal. That a coin is spent, or that the payer
+// took the payment back, is believed with the spend that shows it only:
+// without it the payment stays open, and the merchant has a dispute with his
+// bank.
 func (t *Till) bankRefused(ctx context.Context, p *payment, err error) error {
 	var problem *client.Problem
 	if !errors.As(err, &problem) || !problem.Final() {
 		return openErr(fmt.Errorf("bank: %w", err))
 	}
-	if problem.Code == codeDoubleSpend {
+	if problem.Code == codeDoubleSpend || problem.Code == codeConflict {
 		if err := t.checkConflict(ctx, p, problem.Conflict); err != nil {
-			return openErr(fmt.Errorf("the bank claims a double spend and can't prove it: %w", err))
+			return openErr(fmt.Errorf("the bank says that the coins are spent and can't prove it: %w", err))
 		}
 	}
-	stored, merr := json.Marshal(storedRefusal{Code: problem.Code, Text: problem.Error(), Conflict: problem.Conflict})
+	text := problem.Detail
+	if text == "" {
+		text = problem.Title
+	}
+	stored, merr := json.Marshal(storedRefusal{Code: problem.Code, Text: text, Conflict: problem.Conflict})
 	if merr != nil {
 		return fmt.Errorf("till: refusal: %w", merr)
 	}
@@ -309,9 +314,9 @@ func (t *Till) Takings(ctx context.Context) ([]Taking, error) {
 			if err := json.Unmarshal([]byte(reason), &stored); err != nil {
 				return nil, fmt.Errorf("till: takings: %w", err)
 			}
-			x.Reason = stored.Text
+			x.Reason = stored.Code + ": " + stored.Text
 		}
-		x.Order, x.Created = p.Order, time.Unix(at, 0).UTC()
+		x.Order, x.Created = p.Order, time.UnixMicro(at).UTC()
 		out = append(out, x)
 	}
 	if err := rows.Err(); err != nil {

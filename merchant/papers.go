@@ -9,7 +9,6 @@ import (
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/client/issuerclient"
 	"github.com/speciecash/specie/coin"
-	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
 )
 
@@ -244,11 +243,7 @@ func (t *Till) proofVerifier(ctx context.Context, p *coin.ConflictProof) (coin.P
 	if err != nil {
 		return nil, err
 	}
-	presentation, err := group.ParsePresentation(p.Authorisation.Presentation)
-	if err != nil {
-		return nil, err
-	}
-	v, err := group.NewVerifier(doc.Parameters(), presentation.Epoch)
+	v, err := doc.ProofVerifier(p.Authorisation.Presentation)
 	if err != nil {
 		return nil, err
 	}

@@ -182,7 +182,7 @@ func (t *Till) record(ctx context.Context, c *Checked, spend []byte) (*payment, 
 		return nil, refuse(codeConflict, errors.New("this offer is paid, or being paid, with other coins"))
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO payments (op, offer, spend, request, state, created) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (op) DO NOTHING`, op[:], c.Offer.Digest[:], spend, request, StateSubmitted, t.now().Unix())
+		ON CONFLICT (op) DO NOTHING`, op[:], c.Offer.Digest[:], spend, request, StateSubmitted, t.now().UnixMicro())
 	if err != nil {
 		return nil, fmt.Errorf("till: payment: %w", err)
 	}

@@ -254,7 +254,7 @@ func (t *Till) NewOffer(ctx context.Context, r OfferRequest) (*coin.SignedOffer,
 		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}
 	_, err = t.db.ExecContext(ctx, "INSERT INTO offers (digest, jws, private, amount, created) VALUES (?, ?, ?, ?, ?)",
-		signed.Digest[:], signed.JWS, signed.PrivateBytes, int64(r.Amount), t.now().Unix())
+		signed.Digest[:], signed.JWS, signed.PrivateBytes, int64(r.Amount), t.now().UnixMicro())
 	if err != nil {
 		return nil, fmt.Errorf("till: offer: %w", err)
 	}

@@ -45,8 +45,11 @@ func newBank(url, token string, hc *http.Client) (*bank, error) {
 
 const jsonType = "application/json"
 
-// stateDone is the state of an operation that has been carried out.
-const stateDone = "done"
+// What the bank calls an operation that has been carried out, and a payment's.
+const (
+	stateDone   = "done"
+	kindDeposit = "deposit"
+)
 
 // keys returns the signed keyset.
 func (b *bank) keys(ctx context.Context) ([]byte, error) {
@@ -98,6 +101,7 @@ func (b *bank) exchange(ctx context.Context, body []byte) ([][]byte, error) {
 
 // recorded is an operation that the bank has carried out.
 type recorded struct {
+	kind       string
 	receipt    string
 	outputs    []coin.Output
 	signatures [][]byte
@@ -126,7 +130,7 @@ func (b *bank) op(ctx context.Context, op [32]byte) (*recorded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bank: %w", err)
 	}
-	out := &recorded{outputs: outs, signatures: plain(r.JSON200.Signatures)}
+	out := &recorded{kind: string(r.JSON200.Kind), outputs: outs, signatures: plain(r.JSON200.Signatures)}
 	if r.JSON200.Receipt != nil {
 		out.receipt = *r.JSON200.Receipt
 	}

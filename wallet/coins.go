@@ -51,7 +51,7 @@ func queryCoins(ctx context.Context, q querier, where string, args ...any) ([]St
 			return nil, fmt.Errorf("purse: coins: %w", err)
 		}
 		copy(c.KeyID[:], kid)
-		c.Index, c.Created = uint64(index), time.Unix(at, 0).UTC()
+		c.Index, c.Created = uint64(index), time.UnixMicro(at).UTC()
 		out = append(out, c)
 	}
 	if err := rows.Err(); err != nil {
@@ -87,7 +87,7 @@ func insertCoin(ctx context.Context, tx *sql.Tx, c *coin.Coin, value coin.Amount
 	// Another coin with the same number is an error and not skipped.
 	_, err = tx.ExecContext(ctx, `INSERT INTO coins (id, kid, value, kind, idx, coin, state, created)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
-		id[:], c.KeyID[:], int64(value), string(c.Kind), int64(index), raw, CoinFresh, now.Unix())
+		id[:], c.KeyID[:], int64(value), string(c.Kind), int64(index), raw, CoinFresh, now.UnixMicro())
 	if err != nil {
 		return fmt.Errorf("purse: coin: %w", err)
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
-	"github.com/speciecash/specie/group"
 )
 
 // isCode says that an error is a refusal with that code.
@@ -68,11 +67,7 @@ func (w *Wallet) proofVerifier(ctx context.Context, proof *coin.ConflictProof) (
 	if err != nil {
 		return nil, err
 	}
-	p, err := group.ParsePresentation(proof.Authorisation.Presentation)
-	if err != nil {
-		return nil, err
-	}
-	v, err := group.NewVerifier(doc.Parameters(), p.Epoch)
+	v, err := doc.ProofVerifier(proof.Authorisation.Presentation)
 	if err != nil {
 		return nil, err
 	}
@@ -96,13 +91,13 @@ func closeDead(ctx context.Context, tx *sql.Tx, op ID, coins [][]byte, earlier *
 	if err := moveOp(ctx, tx, op, OpRefused, note, nil); err != nil {
 		return err
 	}
-	return reopen(ctx, tx, earlier)
+	return reopen(ctx, tx, func(s *coin.Spend) bool { return s.Digest() == earlier.Digest() })
 }
 
 // reopen takes up an exchange of this purse that the bank refused at one
 // moment and carried out at another, when a request that was given up for lost
 // arrived late. Its coins are waiting at the bank.
-func reopen(ctx context.Context, tx *sql.Tx, earlier *coin.Spend) error {
+func reopen(ctx context.Context, tx *sql.Tx, is func(*coin.Spend) bool) error {
 	ops, err := queryOps(ctx, tx, "WHERE kind = ? AND state = ?", KindExchange, OpRefused)
 	if err != nil {
 		return err
@@ -116,7 +111,7 @@ func reopen(ctx context.Context, tx *sql.Tx, earlier *coin.Spend) error {
 		if err != nil {
 			return err
 		}
-		if spend.Digest() == earlier.Digest() {
+		if is(spend) {
 			return moveOp(ctx, tx, op.ID, OpSubmitted, "", nil)
 		}
 	}

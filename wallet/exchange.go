@@ -1,13 +1,13 @@
 package wallet
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
@@ -51,18 +51,15 @@ func (w *Wallet) Exchange(ctx context.Context, kind coin.Kind) (int, error) {
 	if kind == coin.Bound && w.member == nil {
 		return 0, fmt.Errorf("exchange: %w", w.noTPM())
 	}
+	all, err := w.purse.coins(ctx, "WHERE state = ? AND kind = ? ORDER BY value DESC, id", CoinFresh, string(kind))
+	if err != nil {
+		return 0, err
+	}
+	coins := slices.DeleteFunc(all, func(c StoredCoin) bool { return !allSpendable(k, []StoredCoin{c}, w.now()) })
 	done, err := w.exchangeAgain(ctx, k, kind)
 	if err != nil {
 		return done, err
 	}
-	all, err := w.purse.coins(ctx, "WHERE state = ? AND kind = ? ORDER BY value DESC, id", CoinFresh, string(kind))
-	if err != nil {
-		return done, err
-	}
-	coins := slices.DeleteFunc(all, func(c StoredCoin) bool {
-		d, err := k.Find(c.KeyID)
-		return err != nil || d.CheckSpend(w.now()) != nil
-	})
 	if len(coins)+done == 0 {
 		return 0, fmt.Errorf("exchange: %w: no %s coins that can be spent", ErrFunds, kind)
 	}
@@ -90,7 +87,7 @@ func (w *Wallet) exchangeAgain(ctx context.Context, k *coin.Keyset, kind coin.Ki
 		if err != nil {
 			return done, err
 		}
-		if len(coins) == 0 {
+		if len(coins) == 0 || !allSpendable(k, coins, w.now()) {
 			continue
 		}
 		if err := w.exchange(ctx, k, coins, origin{refused: op.ID}); err != nil {
@@ -99,6 +96,16 @@ func (w *Wallet) exchangeAgain(ctx context.Context, k *coin.Keyset, kind coin.Ki
 		done += len(coins)
 	}
 	return done, nil
+}
+
+// allSpendable says whether the bank takes all of the coins at that time.
+func allSpendable(k *coin.Keyset, coins []StoredCoin, at time.Time) bool {
+	for _, c := range coins {
+		if d, err := k.Find(c.KeyID); err != nil || d.CheckSpend(at) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // origin says what the coins of an exchange are promised to, if anything: the
@@ -126,54 +133,6 @@ func (o origin) claim(ctx context.Context, tx *sql.Tx, coins [][]byte, op ID) er
 		return passCoins(ctx, tx, coins, o.refused, op)
 	}
 	return commitCoins(ctx, tx, coins, op)
-}
-
-// Reclaim takes back the coins of an open payment, by a spend that voids it:
-// from then on the merchant can't deposit them. If he did so first, the bank
-// shows it, the payment is settled, and the error is [ErrPaid].
-func (w *Wallet) Reclaim(ctx context.Context, id ID) error {
-	k, err := w.Keyset(ctx)
-	if err != nil {
-		return err
-	}
-	back, err := w.takingBack(ctx, id)
-	if err != nil {
-		return err
-	}
-	if back != nil {
-		return w.sendExchange(ctx, k, *back) // begun before, answer lost
-	}
-	_, body, err := w.openPayment(ctx, id)
-	if err != nil {
-		return err
-	}
-	paid, _, err := coin.DecodeSpend(body.Spend)
-	if err != nil {
-		return err
-	}
-	coins, err := coinsOf(ctx, w.purse.db, body.Coins)
-	if err != nil {
-		return err
-	}
-	return w.exchange(ctx, k, coins, origin{payment: id, offer: paid.OfferDigest})
-}
-
-// takingBack finds an open exchange that takes back a payment.
-func (w *Wallet) takingBack(ctx context.Context, id ID) (*Operation, error) {
-	ops, err := queryOps(ctx, w.purse.db, "WHERE kind = ? AND state IN (?, ?)", KindExchange, OpPrepared, OpSubmitted)
-	if err != nil {
-		return nil, err
-	}
-	for _, op := range ops {
-		var body exchange
-		if err := decodeBody(op, &body); err != nil {
-			return nil, err
-		}
-		if body.Reclaims != nil && bytes.Equal(body.Reclaims, id) {
-			return &op, nil
-		}
-	}
-	return nil, nil
 }
 
 // replacements are the keys to issue under for coins of the same worth, kind
@@ -241,7 +200,7 @@ func (w *Wallet) sendExchange(ctx context.Context, k *coin.Keyset, op Operation)
 	}
 	coins, err := w.finalize(k, body.Items, sigs, nil)
 	if err != nil {
-		return fmt.Errorf("exchange: %w", open(err))
+		return fmt.Errorf("exchange: %w", w.signedOthers(ctx, op, body, err))
 	}
 	err = w.purse.update(ctx, func(tx *sql.Tx) error {
 		if err := spendCoins(ctx, tx, body.Coins, op.ID); err != nil {
@@ -261,6 +220,47 @@ func (w *Wallet) sendExchange(ctx context.Context, k *coin.Keyset, op Operation)
 		return open(err)
 	}
 	return nil
+}
+
+// signedOthers looks into signatures that don't fit. One set of coins is
+// exchanged once, and who asks again gets what was signed the first time. If
+// the bank names other outputs than this exchange's, the coins are gone: see
+// exchangedElsewhere. Anything else leaves the outcome open.
+func (w *Wallet) signedOthers(ctx context.Context, op Operation, body exchange, cause error) error {
+	spend, err := body.spend()
+	if err != nil {
+		return err
+	}
+	done, err := w.bank.op(ctx, spend.Op())
+	if err != nil || done == nil {
+		return errors.Join(open(cause), err)
+	}
+	if coin.OutputsDigest(done.outputs) == coin.OutputsDigest(spend.ToIssuer) {
+		return open(cause)
+	}
+	return w.exchangedElsewhere(ctx, spend.Op(), done, body.Coins, op.ID, body.Reclaims)
+}
+
+// exchangedElsewhere closes operations whose coins the bank exchanged, or
+// took back, for other outputs than this purse knows to be open: another copy
+// of it did that, or an exchange of this one that was given up for refused,
+// which is taken up again then.
+func (w *Wallet) exchangedElsewhere(ctx context.Context, bankOp [32]byte, done *recorded, coins [][]byte, ops ...ID) error {
+	signed := coin.OutputsDigest(done.outputs)
+	err := w.purse.update(ctx, func(tx *sql.Tx) error {
+		if err := spendCoins(ctx, tx, coins, ops[0]); err != nil {
+			return err
+		}
+		for _, id := range ops {
+			if err := moveOp(ctx, tx, id, OpRefused, ErrSpent.Error(), nil); err != nil {
+				return err
+			}
+		}
+		return reopen(ctx, tx, func(s *coin.Spend) bool {
+			return s.Op() == bankOp && coin.OutputsDigest(s.ToIssuer) == signed
+		})
+	})
+	return errors.Join(ErrSpent, err)
 }
 
 // exchangeRefused closes a refused exchange. If the bank proves that some of
@@ -302,44 +302,4 @@ func (w *Wallet) exchangeRefused(ctx context.Context, op Operation, body exchang
 	}
 	uerr := w.purse.update(ctx, func(tx *sql.Tx) error { return closeDead(ctx, tx, op.ID, body.Coins, earlier, p.Error()) })
 	return errors.Join(fmt.Errorf("exchange: %w: %w", ErrSpent, err), uerr)
-}
-
-// reclaimRefused: either the merchant deposited first, and the payment is
-// settled as paid, or another copy of this purse spent the coins, and payment
-// and exchange are both dead.
-func (w *Wallet) reclaimRefused(ctx context.Context, op Operation, body exchange, earlier *coin.Spend, p *client.Problem) error {
-	pay, err := queryOp(ctx, w.purse.db, KindPay, body.Reclaims)
-	if err != nil {
-		return err
-	}
-	var paid payment
-	if err := decodeBody(pay, &paid); err != nil {
-		return err
-	}
-	spend, _, err := coin.DecodeSpend(paid.Spend)
-	if err != nil {
-		return err
-	}
-	if earlier.Op() != spend.Op() {
-		err := w.purse.update(ctx, func(tx *sql.Tx) error {
-			if err := closeDead(ctx, tx, op.ID, body.Coins, earlier, p.Error()); err != nil {
-				return err
-			}
-			return moveOp(ctx, tx, pay.ID, OpRefused, p.Error(), nil)
-		})
-		return errors.Join(fmt.Errorf("exchange: %w: %w", ErrSpent, p), err)
-	}
-	err = w.purse.update(ctx, func(tx *sql.Tx) error {
-		if err := passCoins(ctx, tx, body.Coins, op.ID, pay.ID); err != nil {
-			return err
-		}
-		return moveOp(ctx, tx, op.ID, OpRefused, "the merchant deposited first", nil)
-	})
-	if err != nil {
-		return err
-	}
-	if _, err := w.settle(ctx, pay, &paid); err != nil {
-		return err
-	}
-	return fmt.Errorf("exchange: %w: the merchant deposited first", ErrPaid)
 }

@@ -331,6 +331,10 @@ func (w *Wallet) settle(ctx context.Context, op Operation, body *payment) (bool,
 	if done == nil {
 		return false, nil
 	}
+	if done.kind != kindDeposit {
+		err := w.exchangedElsewhere(ctx, spend.Op(), done, body.Coins, op.ID)
+		return true, fmt.Errorf("pay: %w", err)
+	}
 	offer, err := paidOffer(body.Link)
 	if err != nil {
 		return false, err

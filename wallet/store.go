@@ -14,7 +14,7 @@ import (
 
 // migrations of the purse file; see sqlitefile.Open. coins.op is the
 // operation that a coin is promised to or was spent by; only that operation
-// may free it.
+// may free it. Times are Unix microseconds.
 var migrations = []string{`
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE counters (kid BLOB PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
@@ -167,7 +167,7 @@ func insertOp(ctx context.Context, tx *sql.Tx, op Operation, body any) error {
 		return fmt.Errorf("purse: operation: %w", err)
 	}
 	_, err = tx.ExecContext(ctx, "INSERT INTO ops (id, kind, state, amount, created, offer, body, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		[]byte(op.ID), op.Kind, op.State, op.Amount, op.Created.Unix(), op.offer, raw, op.Note)
+		[]byte(op.ID), op.Kind, op.State, op.Amount, op.Created.UnixMicro(), op.offer, raw, op.Note)
 	if err != nil {
 		return fmt.Errorf("purse: operation: %w", err)
 	}
@@ -208,7 +208,7 @@ func queryOps(ctx context.Context, q querier, where string, args ...any) ([]Oper
 		if err := rows.Scan((*[]byte)(&o.ID), &o.Kind, &o.State, &o.Amount, &at, &o.offer, &o.body, &o.Note); err != nil {
 			return nil, fmt.Errorf("purse: operations: %w", err)
 		}
-		o.Created = time.Unix(at, 0).UTC()
+		o.Created = time.UnixMicro(at).UTC()
 		out = append(out, o)
 	}
 	if err := rows.Err(); err != nil {

@@ -1,0 +1,100 @@
+package wallet
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/speciecash/specie/client"
+	"github.com/speciecash/specie/coin"
+)
+
+// Reclaim takes back the coins of an open payment, by a spend that voids it:
+// from then on the merchant can't deposit them. If he did so first, the bank
+// shows it, the payment is settled, and the error is [ErrPaid].
+func (w *Wallet) Reclaim(ctx context.Context, id ID) error {
+	k, err := w.Keyset(ctx)
+	if err != nil {
+		return err
+	}
+	back, err := w.takingBack(ctx, id)
+	if err != nil {
+		return err
+	}
+	if back != nil {
+		return w.sendExchange(ctx, k, *back) // begun before, answer lost
+	}
+	_, body, err := w.openPayment(ctx, id)
+	if err != nil {
+		return err
+	}
+	paid, _, err := coin.DecodeSpend(body.Spend)
+	if err != nil {
+		return err
+	}
+	coins, err := coinsOf(ctx, w.purse.db, body.Coins)
+	if err != nil {
+		return err
+	}
+	return w.exchange(ctx, k, coins, origin{payment: id, offer: paid.OfferDigest})
+}
+
+// takingBack finds an open exchange that takes back a payment.
+func (w *Wallet) takingBack(ctx context.Context, id ID) (*Operation, error) {
+	ops, err := queryOps(ctx, w.purse.db, "WHERE kind = ? AND state IN (?, ?)", KindExchange, OpPrepared, OpSubmitted)
+	if err != nil {
+		return nil, err
+	}
+	for _, op := range ops {
+		var body exchange
+		if err := decodeBody(op, &body); err != nil {
+			return nil, err
+		}
+		if body.Reclaims != nil && bytes.Equal(body.Reclaims, id) {
+			return &op, nil
+		}
+	}
+	return nil, nil
+}
+
+// reclaimRefused: either the merchant deposited first, and the payment is
+// settled as paid, or another copy of this purse spent the coins, and payment
+// and exchange are both dead.
+func (w *Wallet) reclaimRefused(ctx context.Context, op Operation, body exchange, earlier *coin.Spend, p *client.Problem) error {
+	pay, err := queryOp(ctx, w.purse.db, KindPay, body.Reclaims)
+	if err != nil {
+		return err
+	}
+	var paid payment
+	if err := decodeBody(pay, &paid); err != nil {
+		return err
+	}
+	spend, _, err := coin.DecodeSpend(paid.Spend)
+	if err != nil {
+		return err
+	}
+	if earlier.Op() != spend.Op() {
+		err := w.purse.update(ctx, func(tx *sql.Tx) error {
+			if err := closeDead(ctx, tx, op.ID, body.Coins, earlier, p.Error()); err != nil {
+				return err
+			}
+			return moveOp(ctx, tx, pay.ID, OpRefused, p.Error(), nil)
+		})
+		return errors.Join(fmt.Errorf("exchange: %w: %w", ErrSpent, p), err)
+	}
+	err = w.purse.update(ctx, func(tx *sql.Tx) error {
+		if err := passCoins(ctx, tx, body.Coins, op.ID, pay.ID); err != nil {
+			return err
+		}
+		return moveOp(ctx, tx, op.ID, OpRefused, "the merchant deposited first", nil)
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := w.settle(ctx, pay, &paid); err != nil {
+		return err
+	}
+	return fmt.Errorf("exchange: %w: the merchant deposited first", ErrPaid)
+}
