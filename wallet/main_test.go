@@ -83,3 +83,5 @@ func newMerchantKey(t testing.TB) ed25519.PrivateKey {
 	must(t, err)
 	return key
 }
+
+func errorsAs(err error, target any) bool { return errors.As(err, target) }

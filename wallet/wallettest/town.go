@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -134,13 +135,13 @@ func (w *Town) certify(t testing.TB) {
 	w.Recertify(t)
 }
 
-// Recertify certifies the bank's keys anew: the master key for a year, the
+// Recertify certifies the bank's keys anew: the master key for eight months, the
 // online key in the token for 90 days. It counts from the next Rotate on.
 func (w *Town) Recertify(t testing.TB) {
 	t.Helper()
 	now, root := w.Now(), w.Group.Group
 	der, err := trust.Issue(root.Root.Certificate(), root.RootKey, trust.Name{Role: trust.RoleBank, ID: BankID},
-		w.master.Key.Public(), now.AddDate(0, -1, 0), now.AddDate(1, 0, 0), true)
+		w.master.Key.Public(), now.AddDate(0, -1, 0), now.AddDate(0, 8, 0), true)
 	must(t, err)
 	master := parse(t, der)
 	w.master.Chain = []*x509.Certificate{master}
@@ -180,10 +181,7 @@ func (w *Town) mint(t testing.TB) {
 // openBank signs the keyset and opens the bank with it.
 func (w *Town) openBank(t testing.TB) {
 	t.Helper()
-	payload, err := w.Keyset.Marshal()
-	must(t, err)
-	w.signed, err = trust.Sign(trust.TypKeyset, payload, w.master.Key, w.master.Chain)
-	must(t, err)
+	w.signed = w.SignKeyset(t, nil)
 	parsed, err := coin.ParseKeyset(w.Group.Group.Root, w.signed, w.Now())
 	must(t, err)
 	w.Keyset.Digest = parsed.Digest
@@ -195,6 +193,21 @@ func (w *Town) openBank(t testing.TB) {
 	})
 	must(t, err)
 	w.BankGate.Set(server.NewIssuer(w.Bank, server.IssuerOptions{}).Public)
+}
+
+// SignKeyset signs the keyset, altered by change, as the bank's master key.
+func (w *Town) SignKeyset(t testing.TB, change func(*coin.Keyset)) []byte {
+	t.Helper()
+	k := w.Keyset
+	k.Denominations = slices.Clone(k.Denominations)
+	if change != nil {
+		change(&k)
+	}
+	payload, err := k.Marshal()
+	must(t, err)
+	jws, err := trust.Sign(trust.TypKeyset, payload, w.master.Key, w.master.Chain)
+	must(t, err)
+	return jws
 }
 
 // Rotate publishes the next keyset; change may alter it. It returns the signed

@@ -1,0 +1,184 @@
+package wallet_test
+
+import (
+	"flag"
+	"net/http"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/registration/registrationtest"
+	"github.com/speciecash/specie/wallet"
+	"github.com/speciecash/specie/wallet/wallettest"
+)
+
+// TestNothingIsLostOrDoubled plays random lives of a purse over a wire that
+// loses requests and answers, with crashes in between, and counts the money
+// when everything is settled: purse + account + tills is what there was.
+func TestNothingIsLostOrDoubled(t *testing.T) {
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
+		must(t, f.Value.Set("25"))
+		defer func() { must(t, f.Value.Set(f.DefValue)) }()
+	}
+	town := wallettest.New(t)
+	shops := []*wallettest.Shop{town.NewShop(t), town.NewShop(t)}
+	rapid.Check(t, func(r *rapid.T) {
+		l := &life{t: t, r: r, town: town, shops: shops, alice: town.NewHolder(t, 200), kinds: []coin.Kind{coin.Bearer}}
+		l.play()
+	})
+	town.CheckBooks(t)
+}
+
+// TestNothingIsLostOrDoubledOfBoundCoins is the same with coins of both kinds.
+// There is one TPM, so one purse lives all the lives.
+func TestNothingIsLostOrDoubledOfBoundCoins(t *testing.T) {
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
+		must(t, f.Value.Set("8"))
+		defer func() { must(t, f.Value.Set(f.DefValue)) }()
+	}
+	town := wallettest.New(t)
+	shops := []*wallettest.Shop{town.NewShop(t), town.NewShop(t)}
+	alice := town.NewHolder(t, 0)
+	alice.Enrol(t, registrationtest.TPMA)
+	rapid.Check(t, func(r *rapid.T) {
+		town.Fund(t, alice.Account, 100)
+		l := &life{t: t, r: r, town: town, shops: shops, alice: alice, kinds: []coin.Kind{coin.Bearer, coin.Bound}}
+		l.play()
+	})
+	if n := town.Cases(t); n != 0 {
+		t.Errorf("an honest holder has %d cases against him", n)
+	}
+	town.CheckBooks(t)
+}
+
+// life is one purse's.
+type life struct {
+	t     *testing.T
+	r     *rapid.T
+	town  *wallettest.Town
+	shops []*wallettest.Shop
+	alice *wallettest.Holder
+	kinds []coin.Kind
+	links []string
+
+	fortune coin.Amount // all that there is to begin with
+}
+
+// wealth is what everybody has together; promised coins aren't counted.
+func (l *life) wealth() coin.Amount {
+	fresh, _ := l.alice.Worth(l.t)
+	return fresh + l.town.Balance(l.t, l.alice.Account) + l.tills()
+}
+
+func (l *life) tills() (sum coin.Amount) {
+	for _, s := range l.shops {
+		sum += l.town.Balance(l.t, s.Account)
+	}
+	return sum
+}
+
+// storm makes every wire lose what the generator says.
+func (l *life) storm(on bool) {
+	wires := []*wallettest.Wire{l.alice.Wire}
+	for _, s := range l.shops {
+		wires = append(wires, s.Wire)
+	}
+	for _, w := range wires {
+		if !on {
+			w.Decree(nil)
+			continue
+		}
+		w.Decree(func(*http.Request) wallettest.Fate {
+			return rapid.SampledFrom([]wallettest.Fate{
+				wallettest.Deliver, wallettest.Deliver, wallettest.LoseRequest, wallettest.LoseAnswer,
+			}).Draw(l.r, "fate")
+		})
+	}
+}
+
+func (l *life) play() {
+	l.storm(false) // a life that failed may have left one
+	l.fortune = l.wealth()
+	l.storm(true)
+	kind := rapid.SampledFrom(l.kinds)
+	l.r.Repeat(map[string]func(*rapid.T){
+		"withdraw": func(r *rapid.T) {
+			amount := coin.Amount(rapid.IntRange(1, 60).Draw(r, "amount"))
+			_, _ = l.alice.Withdraw(l.t.Context(), amount, kind.Draw(r, "kind"), wallet.Steps{})
+		},
+		"pay": func(r *rapid.T) {
+			l.storm(false) // offers are no money
+			shop := rapid.SampledFrom(l.shops).Draw(r, "shop")
+			l.links = append(l.links, shop.Ask(l.t, coin.Amount(rapid.IntRange(1, 40).Draw(r, "price"))))
+			l.storm(true)
+			_, _ = l.alice.Pay(l.t.Context(), l.links[len(l.links)-1])
+		},
+		"pay again": func(r *rapid.T) {
+			if len(l.links) > 0 {
+				_, _ = l.alice.Pay(l.t.Context(), rapid.SampledFrom(l.links).Draw(r, "link"))
+			}
+		},
+		"exchange": func(r *rapid.T) { _, _ = l.alice.Exchange(l.t.Context(), kind.Draw(r, "kind")) },
+		"reclaim": func(r *rapid.T) {
+			ops, err := l.alice.History(l.t.Context())
+			must(l.t, err)
+			for _, op := range ops {
+				if op.Kind == wallet.KindPay && rapid.Bool().Draw(r, "this one") {
+					_ = l.alice.Reclaim(l.t.Context(), op.ID)
+					return
+				}
+			}
+		},
+		"resume": func(*rapid.T) { _, _ = l.alice.Resume(l.t.Context()) },
+		"the wallet crashes": func(*rapid.T) {
+			l.storm(false)
+			l.alice.Reopen(l.t)
+			attach(l.t, l.town, l.alice)
+			l.storm(true)
+		},
+		"a till crashes": func(r *rapid.T) { rapid.SampledFrom(l.shops).Draw(r, "shop").Reopen(l.t) },
+		"a till resumes": func(r *rapid.T) { _ = rapid.SampledFrom(l.shops).Draw(r, "shop").Resume(l.t.Context()) },
+		"":               func(*rapid.T) { l.atMost() },
+	})
+	l.storm(false)
+	l.settle()
+}
+
+// atMost: at no time can more be spent than there is.
+func (l *life) atMost() {
+	if sum := l.wealth(); sum > l.fortune {
+		l.r.Fatalf("%d of %d", sum, l.fortune)
+	}
+}
+
+// settle waits for the end of the storm.
+func (l *life) settle() {
+	for _, s := range l.shops {
+		must(l.t, s.Resume(l.t.Context()))
+	}
+	for range 2 { // a payment may be found dead by another's conflict
+		_, _ = l.alice.Resume(l.t.Context())
+	}
+	ops, err := l.alice.History(l.t.Context())
+	must(l.t, err)
+	for _, op := range ops {
+		if op.State != wallet.OpDone && op.State != wallet.OpRefused {
+			l.r.Fatalf("%s %s is %s for ever", op.Kind, op.ID, op.State)
+		}
+	}
+	fresh, committed := l.alice.Worth(l.t)
+	if sum := l.wealth(); committed != 0 || sum != l.fortune {
+		l.r.Fatalf("there are %d, and %d promised, of %d", sum, committed, l.fortune)
+	}
+	// Every coin in the purse is one that the bank takes.
+	for _, kind := range l.kinds {
+		_, err := l.alice.Exchange(l.t.Context(), kind)
+		if err != nil && !errorsIs(err, wallet.ErrFunds) {
+			l.r.Fatalf("%d of false coins: %v", fresh, err)
+		}
+	}
+	if again, _ := l.alice.Worth(l.t); again != fresh {
+		l.r.Fatalf("%d became %d", fresh, again)
+	}
+}

@@ -1,0 +1,189 @@
+package wallet_test
+
+import (
+	"errors"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/speciecash/specie/client"
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/registration/registrationtest"
+	"github.com/speciecash/specie/tpm"
+	"github.com/speciecash/specie/wallet"
+	"github.com/speciecash/specie/wallet/wallettest"
+)
+
+// code fails unless err is a refusal with that code.
+func code(t *testing.T, err error, code string) {
+	t.Helper()
+	var p *client.Problem
+	if !errors.As(err, &p) || p.Code != code {
+		t.Fatalf("got %v, want %s", err, code)
+	}
+}
+
+func enroll(t *testing.T, town *wallettest.Town, h *wallettest.Holder, number int) error {
+	t.Helper()
+	_, err := h.Enroll(t.Context(), town.GroupURL, "Alice Example", town.TPM(t, number), nil)
+	return err
+}
+
+func TestEnroll(t *testing.T) {
+	town := wallettest.New(t)
+	alice := town.NewHolder(t, 100)
+	want(t, alice.AttachTPM(t.Context(), ""), wallet.ErrNotEnrolled)
+	var steps []int
+	m, err := alice.Enroll(t.Context(), town.GroupURL, "Alice Example", town.TPM(t, registrationtest.TPMA),
+		func(done, total int) { steps = append(steps, done) })
+	must(t, err)
+	if m.Group == "" || m.Member == "" || m.Epoch != registrationtest.Epoch || m.EK != "rsa2048" || !alice.Enrolled() {
+		t.Errorf("membership %+v", m)
+	}
+	if len(steps) != 5 || steps[0] != 1 || steps[4] != 5 {
+		t.Errorf("progress was reported as %v", steps)
+	}
+	want(t, enroll(t, town, alice, registrationtest.TPMA), wallet.ErrEnrolled)
+	alice.Reopen(t)
+	if !alice.Enrolled() {
+		t.Fatal("the membership is not on disk")
+	}
+	attach(t, town, alice)
+	alice.Draw(t, 8, coin.Bound)
+
+	t.Run("a TPM joins a group once", func(t *testing.T) {
+		code(t, enroll(t, town, town.NewHolder(t, 0), registrationtest.TPMA), "ek-registered")
+	})
+	t.Run("on another TPM the wallet's bound coins are worth nothing", func(t *testing.T) {
+		alice.Reopen(t)
+		want(t, alice.AttachTPM(t.Context(), town.TPM(t, registrationtest.TPMB)), wallet.ErrWrongTPM)
+		_, err := alice.Pay(t.Context(), town.NewShop(t).Ask(t, 5), coin.Bound)
+		want(t, err, wallet.ErrNoTPM)
+	})
+	t.Run("without a TPM it says so", func(t *testing.T) {
+		want(t, alice.AttachTPM(t.Context(), "swtpm:path="+filepath.Join(t.TempDir(), "sock")), tpm.ErrUnavailable)
+		want(t, alice.AttachTPM(t.Context(), "no:such=tpm"), tpm.ErrAddress)
+	})
+}
+
+func TestATPMOfAnUnknownMakerIsRefused(t *testing.T) {
+	town := wallettest.New(t)
+	alice := town.NewHolder(t, 0)
+	code(t, enroll(t, town, alice, registrationtest.Stranger), "ek-chain")
+	if alice.Enrolled() {
+		t.Error("the wallet calls itself enrolled")
+	}
+}
+
+func TestAnAddressInTheClearIsRefused(t *testing.T) {
+	town := wallettest.New(t)
+	alice := town.NewHolder(t, 0)
+	_, err := alice.Enroll(t.Context(), "http://group.example", "Alice", "", nil)
+	want(t, err, client.ErrAddress)
+}
+
+// TestAnInterruptedEnrolmentIsTakenUp at every step, at once and much later.
+func TestAnInterruptedEnrolmentIsTakenUp(t *testing.T) {
+	steps := []string{"/v1/group", "/v1/registrations", "/join", "/activation"}
+	fates := map[string]wallettest.Fate{"request": wallettest.LoseRequest, "answer": wallettest.LoseAnswer}
+	waits := map[string]time.Duration{
+		"at once": 0, "after the session has expired": time.Hour, "two epochs later": 2 * registrationtest.EpochLength,
+	}
+	for _, step := range steps {
+		for fateName, fate := range fates {
+			for waitName, wait := range waits {
+				if wait > 0 && !strings.HasPrefix(step, "/join") && !strings.HasPrefix(step, "/activation") {
+					continue // nothing hangs on it yet
+				}
+				t.Run(strings.Join([]string{step[1:], fateName, waitName}, ", "), func(t *testing.T) {
+					town := wallettest.New(t)
+					alice := town.NewHolder(t, 100)
+					lost := false
+					alice.Wire.Decree(func(r *http.Request) wallettest.Fate {
+						if lost || !strings.HasSuffix(r.URL.Path, step) {
+							return wallettest.Deliver
+						}
+						lost = true
+						return fate
+					})
+					want(t, enroll(t, town, alice, registrationtest.TPMA), wallettest.ErrLost)
+					alice.Reopen(t)
+					town.Group.Clock.Forward(wait)
+					must(t, enroll(t, town, alice, registrationtest.TPMA))
+					attach(t, town, alice)
+					alice.Draw(t, 4, coin.Bound)
+				})
+			}
+		}
+	}
+}
+
+func TestAnEnrolmentMovedToAnotherMachine(t *testing.T) {
+	t.Run("begins anew there, if the manager never saw the first key", func(t *testing.T) {
+		town := wallettest.New(t)
+		alice := town.NewHolder(t, 0)
+		alice.Wire.Once("/v1/registrations", wallettest.LoseRequest)
+		want(t, enroll(t, town, alice, registrationtest.TPMA), wallettest.ErrLost)
+		must(t, enroll(t, town, alice, registrationtest.TPMB))
+	})
+	t.Run("is refused, if he may have", func(t *testing.T) {
+		town := wallettest.New(t)
+		alice := town.NewHolder(t, 0)
+		alice.Wire.Once("/activation", wallettest.LoseAnswer)
+		want(t, enroll(t, town, alice, registrationtest.TPMA), wallettest.ErrLost)
+		want(t, enroll(t, town, alice, registrationtest.TPMB), wallet.ErrWrongTPM)
+		must(t, enroll(t, town, alice, registrationtest.TPMA))
+	})
+}
+
+func TestTheCredentialIsRenewedInEachEpoch(t *testing.T) {
+	town := wallettest.New(t)
+	shop, alice := town.NewShop(t), town.NewHolder(t, 100)
+	tcti := town.TPM(t, registrationtest.TPMA)
+	m, err := alice.Enroll(t.Context(), town.GroupURL, "Alice Example", tcti, nil)
+	must(t, err)
+	attach(t, town, alice)
+	alice.Draw(t, 24, coin.Bound)
+	town.Group.Clock.Forward(registrationtest.EpochLength)
+	alice.Reopen(t)
+
+	t.Run("not while the manager can't be reached", func(t *testing.T) {
+		town.GroupGate.Shut(true)
+		defer town.GroupGate.Shut(false)
+		if err := alice.AttachTPM(t.Context(), tcti); err == nil {
+			t.Fatal("attached with an old credential")
+		}
+		alice.Reopen(t)
+	})
+	t.Run("nor when the answer is lost", func(t *testing.T) {
+		alice.Wire.Once("/renewals", wallettest.LoseAnswer)
+		want(t, alice.AttachTPM(t.Context(), tcti), wallettest.ErrLost)
+	})
+	t.Run("and is good then", func(t *testing.T) {
+		must(t, alice.AttachTPM(t.Context(), tcti))
+		_, err := alice.Pay(t.Context(), shop.Ask(t, 13))
+		must(t, err)
+	})
+	t.Run("the manager is not asked again in the same epoch", func(t *testing.T) {
+		alice.Reopen(t)
+		alice.Wire.Sent()
+		town.GroupGate.Shut(true)
+		defer town.GroupGate.Shut(false)
+		must(t, alice.AttachTPM(t.Context(), tcti))
+		if sent := alice.Wire.Sent(); len(sent) != 0 {
+			t.Errorf("it asked %v", sent)
+		}
+	})
+	t.Run("an expelled member gets none", func(t *testing.T) {
+		id, err := enrol.ParseID(m.Member)
+		must(t, err)
+		must(t, town.Group.Expel(t.Context(), id))
+		town.Group.Clock.Forward(registrationtest.EpochLength)
+		alice.Reopen(t)
+		code(t, alice.AttachTPM(t.Context(), tcti), "forbidden")
+		worth(t, alice, 11, 0)
+	})
+}
