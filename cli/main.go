@@ -49,7 +49,7 @@ func (p *Program) Run(ctx context.Context, args []string, out *Out) int {
 		return asked
 	}
 	if err != nil {
-		out.Fail(err, `"`+p.Name+` --help" lists the commands`)
+		out.Fail(err, `"`+usageOf(parser, args)+` --help" says what there is`)
 		return ExitUsage
 	}
 	bound, err := p.Ready(ctx, out)
@@ -63,6 +63,21 @@ func (p *Program) Run(ctx context.Context, args []string, out *Out) int {
 		return code
 	}
 	return ExitOK
+}
+
+// usageOf is the command that a wrong command line was about.
+func usageOf(parser *kong.Kong, args []string) string {
+	node := parser.Model.Node
+	path := node.Name
+	for _, arg := range args {
+		for _, child := range node.Children {
+			if child.Type == kong.CommandNode && child.Name == arg {
+				node, path = child, path+" "+child.Name
+				break
+			}
+		}
+	}
+	return path
 }
 
 // CompletionCmd is the "completion" command of every program.

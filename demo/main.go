@@ -48,7 +48,7 @@ func play(ctx context.Context, bin, dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, box.Close()) }()
-	fmt.Printf("Specie demo. Everything it makes is in %s\n", box.Dir)
+	fmt.Printf("Specie demo. Everything it makes is in %s (yours to look at, and to remove)\n", box.Dir)
 	s := &stage{ctx: ctx, box: box}
 	for _, act := range acts {
 		if !s.play(act) {

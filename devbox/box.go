@@ -84,6 +84,10 @@ func (b *Box) Close() error {
 	return errors.Join(errs...)
 }
 
+// Env is what a program of the box needs in its environment besides the
+// usual: where SoftHSM's tokens are.
+func (b *Box) Env() []string { return append([]string(nil), b.env...) }
+
 // CommandError is a program that ended with a status other than 0.
 type CommandError struct {
 	Program string

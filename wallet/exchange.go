@@ -210,7 +210,7 @@ func (w *Wallet) sendExchange(ctx context.Context, k *coin.Keyset, op Operation)
 			return err
 		}
 		if body.Reclaims != nil {
-			if err := moveOp(ctx, tx, body.Reclaims, OpRefused, "taken back by exchange", nil); err != nil {
+			if err := moveOp(ctx, tx, body.Reclaims, OpRefused, "taken back: voided at the bank", nil); err != nil {
 				return err
 			}
 		}

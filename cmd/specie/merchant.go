@@ -171,7 +171,7 @@ func (c merchantCheckCmd) Run(a *app) error {
 		}
 		s := checked.Spend
 		return a.out.Result(map[string]any{"amount": s.Amount, "coins": len(s.Coins), "bound": checked.Bound}, func(w io.Writer) {
-			fmt.Fprintf(w, "good: %d coins, %d of them proven to be this payer's TPM's; not deposited yet\n", len(s.Coins), checked.Bound)
+			fmt.Fprintf(w, "good: %d coins, %d of them proven to be this payer's TPM's; checking deposits nothing\n", len(s.Coins), checked.Bound)
 		})
 	})
 }

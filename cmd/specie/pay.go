@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -30,8 +31,11 @@ func (c payCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	with := a.withWallet
-	if a.tpm != "" || c.Kind == string(coin.Bound) {
+	with := a.withAnyTPM
+	switch coin.Kind(c.Kind) {
+	case coin.Bearer:
+		with = a.withWallet
+	case coin.Bound:
 		with = a.withTPM
 	}
 	return with(func(w *wallet.Wallet) error {
@@ -48,16 +52,14 @@ func (c payCmd) Run(a *app) error {
 		if c.Kind != "any" {
 			kinds = []coin.Kind{coin.Kind(c.Kind)}
 		}
-		p, err := w.PreparePayment(a.ctx, link, kinds...)
+		p, err := c.prepare(a, w, link, kinds)
 		if err != nil {
 			return err
 		}
-		if c.Save != "" {
-			if err := os.WriteFile(c.Save, p.Spend, 0o600); err != nil {
+		if c.Save == "" {
+			if err := w.Submit(a.ctx, p); err != nil {
 				return err
 			}
-		} else if err := w.Submit(a.ctx, p); err != nil {
-			return err
 		}
 		return a.out.Result(paid(p), func(o io.Writer) {
 			did := "paid"
@@ -71,6 +73,28 @@ func (c payCmd) Run(a *app) error {
 			}
 		})
 	})
+}
+
+// prepare commits the coins to the offer, and writes the payment to a file if
+// asked to. The file is made first: a payment that can't be handed over must
+// not promise coins.
+func (c payCmd) prepare(a *app, w *wallet.Wallet, link string, kinds []coin.Kind) (*wallet.Payment, error) {
+	if c.Save == "" {
+		return w.PreparePayment(a.ctx, link, kinds...)
+	}
+	f, err := os.OpenFile(c.Save, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	p, err := w.PreparePayment(a.ctx, link, kinds...)
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(c.Save))
+	}
+	_, err = f.Write(p.Spend)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, fmt.Errorf("%w: the payment is set aside as %s and not written: %w", wallet.ErrOpen, p.ID, err)
+	}
+	return p, nil
 }
 
 func words(p coin.PrivateOffer) string {
@@ -116,7 +140,7 @@ type reclaimCmd struct {
 }
 
 func (reclaimCmd) Help() string {
-	return `The coins are exchanged for new ones at the bank, so the merchant can't deposit them any more.
+	return `The payment is voided and its coins come back as new ones, so the merchant can't deposit them any more.
 If he did so first, the bank shows it and the payment is settled as paid. Bound coins need the TPM.
 
 Example:
@@ -128,11 +152,7 @@ func (c reclaimCmd) Run(a *app) error {
 	if err != nil {
 		return fmt.Errorf("ID %q: %w", c.ID, wallet.ErrNoOperation)
 	}
-	with := a.withWallet
-	if a.tpm != "" {
-		with = a.withTPM
-	}
-	return with(func(w *wallet.Wallet) error {
+	return a.withAnyTPM(func(w *wallet.Wallet) error {
 		if err := w.Reclaim(a.ctx, id); err != nil {
 			return err
 		}

@@ -38,6 +38,23 @@ func (a *app) withTPM(f func(w *wallet.Wallet) error) error {
 	})
 }
 
+// withAnyTPM attaches the TPM if the wallet is enrolled and the TPM is there.
+// What can be done without it is done without it; where it was needed, the
+// error says also why it could not be had.
+func (a *app) withAnyTPM(f func(w *wallet.Wallet) error) error {
+	return a.withWallet(func(w *wallet.Wallet) error {
+		var missing error
+		if w.Enrolled() {
+			missing = w.AttachTPM(a.ctx, a.tpm)
+		}
+		err := f(w)
+		if errors.Is(err, wallet.ErrNoTPM) && missing != nil {
+			err = fmt.Errorf("%w: %w", err, missing)
+		}
+		return err
+	})
+}
+
 type initCmd struct {
 	Bank      string `help:"The bank's address." required:"" placeholder:"URL"`
 	Root      string `help:"The root certificate to pin (PEM)." required:"" type:"existingfile"`

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/speciecash/specie/devbox"
 )
@@ -63,7 +64,8 @@ func (c devCmd) Run(a *app) (err error) {
 		return err
 	}
 	fmt.Fprintf(a.out.Stdout, guide, box.IssuerURL, box.GroupURL, filepath.Dir(self), box.Home("alice"), tcti,
-		box.GroupURL, box.Home("cafe"), till, box.IssuerSocket())
+		box.GroupURL, box.Home("cafe"), till, box.IssuerSocket(), box.Path("bank", "keyset.jws"), box.Path("bank", "root.pem"),
+		box.Path("run"), strings.Join(box.Env(), " "), box.Path("issuer.yaml"), box.Dir)
 	<-a.ctx.Done()
 	fmt.Fprintln(a.out.Stdout, "\nstopping")
 	return nil
@@ -80,6 +82,9 @@ Alice has 100.00 in her account and a TPM; a café has a till. Try, in another t
   specie pay "$(specie --home %q merchant offer 12.34 --order T-17 --to %s)"
   specie history
   specied books --socket %q
+  specie-ceremony show %q --root %q
 
-Ctrl-C stops everything.
+Logs are in %s. A daemon that you stopped is started again with
+  %s specied issuer --config %q
+Ctrl-C stops everything; remove %s when you are done.
 `
