@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os/exec"
 	"strings"
@@ -58,9 +59,15 @@ func TestBarDrawsNothingWhereThereIsNoTerminal(t *testing.T) {
 
 func TestCompletion(t *testing.T) {
 	var tree struct {
+		Home string
 		Deep struct {
 			Down struct {
-				Loud bool
+				Loud   bool
+				Kind   string `enum:"red,blue" default:"red"`
+				Amount string `arg:""`
+			} `cmd:""`
+			Pick struct {
+				Shell string `arg:"" enum:"bash,fish"`
 			} `cmd:""`
 		} `cmd:""`
 	}
@@ -72,18 +79,30 @@ func TestCompletion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Bash itself says what it would offer after "prog deep down --l".
-	out, err := exec.Command("bash", "-c", script+`
-COMP_WORDS=(prog deep down --l); COMP_CWORD=3; _prog; echo "${COMPREPLY[@]}"`).CombinedOutput()
-	if err != nil || strings.TrimSpace(string(out)) != "--loud" {
-		t.Fatalf("bash offers %q, %v", out, err)
+	// Bash itself says what it would offer.
+	for _, c := range []struct{ line, want string }{
+		{"prog d", "deep"},
+		{"prog --home /tmp d", "deep"},
+		{"prog deep down --l", "--loud"},
+		{"prog deep down 20.00 --l", "--loud"},
+		{"prog deep --home /tmp down 20.00 --l", "--loud"},
+		{"prog deep down --kind b", "blue"},
+		{"prog deep down --home b", ""},
+		{"prog deep pick b", "bash"},
+	} {
+		words := strings.Fields(c.line)
+		run := fmt.Sprintf("%s\nCOMP_WORDS=(%s); COMP_CWORD=%d; _prog; echo \"${COMPREPLY[@]}\"", script, c.line, len(words)-1)
+		out, err := exec.Command("bash", "-c", run).CombinedOutput()
+		if err != nil || strings.TrimSpace(string(out)) != c.want {
+			t.Errorf("%q: bash offers %q, want %q, %v", c.line, out, c.want, err)
+		}
 	}
 	for _, shell := range []string{"zsh", "fish"} {
-		if s, err := cli.Completion(p.Model, shell); err != nil || !strings.Contains(s, "down") {
-			t.Fatalf("%s: %v", shell, err)
+		if s, err := cli.Completion(p.Model, shell); err != nil || !strings.Contains(s, "down") || !strings.Contains(s, "red blue") {
+			t.Errorf("%s: %v\n%s", shell, err, s)
 		}
 	}
 	if _, err := cli.Completion(p.Model, "tcsh"); !errors.Is(err, cli.ErrShell) {
-		t.Fatalf("got %v", err)
+		t.Errorf("got %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -39,7 +40,7 @@ func (p *Program) Run(ctx context.Context, args []string, out *Out) int {
 	asked := -1 // set when kong has answered by itself, as it does for --help
 	parser, err := kong.New(p.Flags, kong.Name(p.Name), kong.Description(p.Description),
 		kong.Writers(out.Stdout, out.Stderr), kong.Exit(func(code int) { asked = code }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"version": p.Name + " " + version()})
 	if err != nil {
 		out.Fail(err, "")
 		return ExitFailed
@@ -63,6 +64,17 @@ func (p *Program) Run(ctx context.Context, args []string, out *Out) int {
 		return code
 	}
 	return ExitOK
+}
+
+// Version is the "--version" flag of every program.
+type Version = kong.VersionFlag
+
+// version is the module's, as the build recorded it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
 }
 
 // usageOf is the command that a wrong command line was about.

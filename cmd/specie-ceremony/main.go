@@ -27,7 +27,8 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage.`
 
 // flags is the grammar. Its texts are the manual.
 type flags struct {
-	JSON bool `name:"json" help:"Print one JSON value instead of text."`
+	JSON    bool        `name:"json" help:"Print one JSON value instead of text."`
+	Version cli.Version `name:"version" help:"Print the version."`
 
 	Run   runCmd   `cmd:"" help:"Run a ceremony from its plan."`
 	Check checkCmd `cmd:"" help:"Read a plan and its inputs, touch no token."`

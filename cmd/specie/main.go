@@ -8,10 +8,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 
 	"github.com/speciecash/specie/cli"
 )
@@ -25,9 +23,10 @@ type app struct {
 }
 
 type flags struct {
-	Home string `help:"Directory of purse and till." env:"SPECIE_HOME" placeholder:"DIR" type:"path"`
-	TPM  string `name:"tpm" help:"TPM to use: device:/dev/tpmrm0, swtpm:path=SOCKET or swtpm:host=HOST,port=PORT; the platform's device by default." env:"SPECIE_TPM" placeholder:"TCTI"`
-	JSON bool   `name:"json" help:"Print one JSON value instead of text."`
+	Home    string      `help:"Directory of purse and till." env:"SPECIE_HOME" placeholder:"DIR" type:"path"`
+	TPM     string      `name:"tpm" help:"TPM to use: device:/dev/tpmrm0, swtpm:path=SOCKET or swtpm:host=HOST,port=PORT; the platform's device by default." env:"SPECIE_TPM" placeholder:"TCTI"`
+	JSON    bool        `name:"json" help:"Print one JSON value instead of text."`
+	Version cli.Version `name:"version" help:"Print the version."`
 
 	Init     initCmd     `cmd:"" help:"Make a purse."`
 	Login    loginCmd    `cmd:"" help:"Store the account's access token in the purse."`
@@ -44,7 +43,6 @@ type flags struct {
 	Merchant merchantCmd `cmd:"" help:"Take payments."`
 
 	Completion cli.CompletionCmd `cmd:"" help:"Print a shell completion script."`
-	Version    versionCmd        `cmd:"" help:"Print the version."`
 }
 
 const description = `Holder's and merchant's tool of the Specie electronic cash system.
@@ -70,16 +68,6 @@ func program() *cli.Program {
 			return a, nil
 		},
 	}
-}
-
-type versionCmd struct{}
-
-func (versionCmd) Run(a *app) error {
-	v := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		v = info.Main.Version
-	}
-	return a.out.Result(map[string]string{"version": v}, func(w io.Writer) { fmt.Fprintln(w, "specie", v) })
 }
 
 // readSecretFile reads a token from a file that others can't read.

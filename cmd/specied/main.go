@@ -24,7 +24,8 @@ type app struct {
 }
 
 type flags struct {
-	JSON bool `name:"json" help:"Print one JSON value instead of text."`
+	JSON    bool        `name:"json" help:"Print one JSON value instead of text."`
+	Version cli.Version `name:"version" help:"Print the version."`
 
 	Issuer issuerCmd `cmd:"" help:"Run the bank."`
 	Group  groupCmd  `cmd:"" help:"Run the group manager."`
