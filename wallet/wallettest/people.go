@@ -96,6 +96,7 @@ type Shop struct {
 	*merchant.Till
 	Path    string
 	Account string
+	Token   string
 	Wire    *Wire
 	Gate    *Gate
 	URL     string // where payers post to
@@ -111,9 +112,8 @@ func (w *Town) NewShop(t testing.TB) *Shop {
 		RootPEM: w.RootPEM, BankURL: w.BankURL, GroupURLs: []string{w.GroupURL}, Name: "Café Central", TillName: "till-1",
 	}))
 	s.open(t)
-	var token string
-	s.Account, token = w.Account(t, issuer.Merchant, s.MerchantID(), 0)
-	must(t, s.SetToken(t.Context(), token))
+	s.Account, s.Token = w.Account(t, issuer.Merchant, s.MerchantID(), 0)
+	must(t, s.SetToken(t.Context(), s.Token))
 	s.URL = serve(t, s.Gate) + "/pay"
 	t.Cleanup(func() { must(t, s.Close()) })
 	return s
