@@ -240,3 +240,30 @@ func TestABankThatSignsWronglyGetsNoCoinIntoThePurse(t *testing.T) {
 		})
 	}
 }
+
+// TestAServersTroubleIsNoRefusal: it may have recorded the request before.
+func TestAServersTroubleIsNoRefusal(t *testing.T) {
+	town := wallettest.New(t)
+	for _, status := range []int{401, 403, 404, 408, 429, 500, 503} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			alice := town.NewHolder(t, 100)
+			alice.Draw(t, 8, coin.Bearer)
+			trouble := func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/problem+json")
+				w.WriteHeader(status)
+				_, _ = w.Write([]byte(`{"code":"unavailable"}`))
+			}
+			town.BankGate.Instead("/v1/withdrawals", trouble)
+			town.BankGate.Instead("/v1/exchanges", trouble)
+			_, err := alice.Withdraw(t.Context(), 4, coin.Bearer, wallet.Steps{})
+			want(t, err, wallet.ErrOpen)
+			_, err = alice.Exchange(t.Context(), coin.Bearer)
+			want(t, err, wallet.ErrOpen)
+			town.BankGate.Instead("/v1/withdrawals", nil)
+			town.BankGate.Instead("/v1/exchanges", nil)
+			resume(t, alice)
+			worth(t, alice, 12, 0)
+			holds(t, town, alice.Account, 88)
+		})
+	}
+}

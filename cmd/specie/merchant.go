@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/speciecash/specie/cli"
@@ -78,6 +79,10 @@ func (c merchantInitCmd) Run(a *app) error {
 
 type merchantLoginCmd struct {
 	TokenFile string `help:"File with the account's access token, mode 0600." required:"" type:"existingfile"`
+}
+
+func (merchantLoginCmd) Help() string {
+	return "Example:\n  specie merchant login --token-file cafe.token"
 }
 
 func (c merchantLoginCmd) Run(a *app) error {
@@ -159,6 +164,15 @@ type merchantCheckCmd struct {
 	File string `arg:"" help:"Payment file." type:"existingfile"`
 }
 
+func (merchantCheckCmd) Help() string {
+	return `The till needs the bank's keyset and the group managers' documents, which it keeps, and nobody
+else: the offer, the sums, the bank's signatures, the owners' and the TPM's are checked here.
+Whether the coins are spent already, only the bank can say.
+
+Example:
+  specie merchant check payment.json`
+}
+
 func (c merchantCheckCmd) Run(a *app) error {
 	spend, err := readSpend(c.File)
 	if err != nil {
@@ -219,9 +233,6 @@ func (merchantServeCmd) Help() string {
 func (c merchantServeCmd) Run(a *app) error {
 	return a.withTill(func(t *merchant.Till) error {
 		log := slog.New(slog.NewTextHandler(a.out.Stderr, nil))
-		if err := t.Resume(a.ctx); err != nil {
-			log.Warn("some deposits are still open", "err", err)
-		}
 		ln, err := net.Listen("tcp", c.Listen)
 		if err != nil {
 			return err
@@ -236,17 +247,41 @@ func (c merchantServeCmd) Run(a *app) error {
 				return errors.Join(err, ln.Close())
 			}
 		}
+		ctx, cancel := context.WithCancel(a.ctx)
+		defer cancel()
+		var resuming sync.WaitGroup
+		resuming.Go(func() { resumeNowAndThen(ctx, t, log) })
+		defer resuming.Wait() // the till is closed after
 		done := make(chan error, 1)
 		go func() { done <- srv.Serve(ln) }()
 		select {
 		case err := <-done:
+			cancel()
 			return err
 		case <-a.ctx.Done():
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		return srv.Shutdown(ctx)
+		stop, cancelStop := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancelStop()
+		return srv.Shutdown(stop)
 	})
+}
+
+// resumeEvery is how often a till takes up deposits whose outcome is unknown.
+const resumeEvery = time.Minute
+
+func resumeNowAndThen(ctx context.Context, t *merchant.Till, log *slog.Logger) {
+	tick := time.NewTicker(resumeEvery)
+	defer tick.Stop()
+	for {
+		if err := t.Resume(ctx); err != nil && ctx.Err() == nil {
+			log.Warn("some deposits are still open", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 type merchantTakingsCmd struct{}
@@ -272,6 +307,10 @@ func (merchantTakingsCmd) Run(a *app) error {
 }
 
 type merchantResumeCmd struct{}
+
+func (merchantResumeCmd) Help() string {
+	return "The same bytes are sent again: nothing is credited twice.\n\nExample:\n  specie merchant resume"
+}
 
 func (merchantResumeCmd) Run(a *app) error {
 	return a.withTill(func(t *merchant.Till) error { return t.Resume(a.ctx) })

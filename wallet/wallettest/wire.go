@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -126,7 +127,30 @@ type Gate struct {
 	handler http.Handler
 	shut    bool
 	instead map[string]http.HandlerFunc
+	lose    map[string]Fate // by part of the path, once each
 	count   int
+}
+
+// LoseNext loses the next request whose path contains part, or its answer, on
+// the server's side of the wire.
+func (g *Gate) LoseNext(part string, fate Fate) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.lose == nil {
+		g.lose = map[string]Fate{}
+	}
+	g.lose[part] = fate
+}
+
+// fate takes the fate of a request.
+func (g *Gate) fate(path string) Fate {
+	for part, fate := range g.lose {
+		if strings.Contains(path, part) {
+			delete(g.lose, part)
+			return fate
+		}
+	}
+	return Deliver
 }
 
 // Set puts another handler behind the gate.
@@ -170,8 +194,13 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if instead := g.instead[r.URL.Path]; instead != nil {
 		h = instead
 	}
+	fate := g.fate(r.URL.Path)
 	g.mu.Unlock()
-	if shut {
+	switch {
+	case shut || fate == LoseRequest:
+		panic(http.ErrAbortHandler)
+	case fate == LoseAnswer:
+		h.ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
 	}
 	h.ServeHTTP(w, r)

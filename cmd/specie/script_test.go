@@ -1,0 +1,201 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/issuer"
+	"github.com/speciecash/specie/registration/registrationtest"
+	"github.com/speciecash/specie/wallet/wallettest"
+)
+
+// tests ends the town's TPMs and tokens after the tests.
+type tests struct{ m *testing.M }
+
+func (t tests) Run() int { return wallettest.Main(t.m) }
+
+// TestMain lets scripts run this program as a process of its own.
+func TestMain(m *testing.M) { testscript.Main(tests{m}, map[string]func(){"specie": main}) }
+
+// TestScripts runs testdata/script: the manual of the command. Each script has
+// a town of its own: a bank at $BANK and a group manager at $GROUP, whose root
+// certificate is root.pem, and TPMs at $TPM_A, $TPM_B and $TPM_STRANGER.
+//
+// Beside the commands of package testscript there are:
+//
+//	exits CODE PROGRAM ARGS...  the program must end with that status
+//	account FILE AMOUNT         opens a holder's account; its token in FILE
+//	merchant REQUEST FILE       opens a merchant's account; its token in FILE
+//	holds FILE AMOUNT           the account of that token must hold so much
+//	shut SERVER, open SERVER    bank or group: looks dead, or lives again
+//	lose WHAT SERVER PATH       request or answer: lost once on the wire
+//	address FILE VAR            waits for a till, its address into $VAR
+//	flip FILE FILE              copies a payment with one byte of a coin changed
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               func(env *testscript.Env) error { return setup(t, env) },
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "account": account, "merchant": merchantAccount, "holds": holds,
+			"shut": gate(true), "open": gate(false), "lose": lose, "address": address, "flip": flip,
+		},
+	})
+}
+
+type scene struct {
+	*wallettest.Town
+	t        testing.TB
+	accounts map[string]string // by token
+}
+
+func setup(t *testing.T, env *testscript.Env) error {
+	s := &scene{t: t, accounts: map[string]string{}}
+	script, ok := env.T().(testing.TB)
+	if !ok {
+		return errors.New("not run by package testing")
+	}
+	s.t, s.Town = script, wallettest.New(script)
+	env.Values["scene"] = s
+	env.Setenv("BANK", s.BankURL)
+	env.Setenv("GROUP", s.GroupURL)
+	env.Setenv("SPECIE_HOME", filepath.Join(env.WorkDir, "home"))
+	for name, number := range map[string]int{"TPM_A": registrationtest.TPMA, "TPM_B": registrationtest.TPMB, "TPM_STRANGER": registrationtest.Stranger} {
+		env.Setenv(name, s.TPM(script, number))
+	}
+	return os.WriteFile(filepath.Join(env.WorkDir, "root.pem"), s.RootPEM, 0o600)
+}
+
+func sceneOf(ts *testscript.TestScript) *scene { return ts.Value("scene").(*scene) }
+
+func need(ts *testscript.TestScript, neg bool, args []string, n int) {
+	if neg || len(args) < n {
+		ts.Fatalf("wrong use of this command")
+	}
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2)
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	err = ts.Exec(args[1], args[2:]...)
+	var status *exec.ExitError
+	if errors.As(err, &status) {
+		got = status.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("ended with %d, not %d", got, want)
+	}
+}
+
+func parseAmount(ts *testscript.TestScript, text string) coin.Amount {
+	a, err := coin.ParseAmount(text, 2)
+	ts.Check(err)
+	return a
+}
+
+func (s *scene) save(ts *testscript.TestScript, file, id, token string) {
+	s.accounts[token] = id
+	ts.Check(os.WriteFile(ts.MkAbs(file), []byte(token+"\n"), 0o600))
+}
+
+func account(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2)
+	s := sceneOf(ts)
+	id, token := s.Account(s.t, issuer.Holder, "", parseAmount(ts, args[1]))
+	s.save(ts, args[0], id, token)
+}
+
+func merchantAccount(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2)
+	s := sceneOf(ts)
+	a, token, err := s.Bank.OpenMerchant(s.t.Context(), "a merchant", []byte(strings.TrimSpace(ts.ReadFile(args[0]))))
+	ts.Check(err)
+	s.save(ts, args[1], a.ID, string(token))
+}
+
+func holds(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2)
+	s := sceneOf(ts)
+	got := s.Balance(s.t, s.accounts[strings.TrimSpace(ts.ReadFile(args[0]))])
+	if want := parseAmount(ts, args[1]); got != want {
+		ts.Fatalf("the account holds %s", got.Format(2))
+	}
+}
+
+func (s *scene) gate(ts *testscript.TestScript, name string) *wallettest.Gate {
+	switch name {
+	case "bank":
+		return &s.BankGate
+	case "group":
+		return &s.GroupGate
+	}
+	ts.Fatalf("no server %q", name)
+	return nil
+}
+
+func gate(shut bool) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		need(ts, neg, args, 1)
+		for _, name := range args {
+			sceneOf(ts).gate(ts, name).Shut(shut)
+		}
+	}
+}
+
+func lose(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 3)
+	fate := map[string]wallettest.Fate{"request": wallettest.LoseRequest, "answer": wallettest.LoseAnswer}[args[0]]
+	if fate == wallettest.Deliver {
+		ts.Fatalf("lose what?")
+	}
+	sceneOf(ts).gate(ts, args[1]).LoseNext(args[2], fate)
+}
+
+func address(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2)
+	for range 1000 {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if _, _, serr := net.SplitHostPort(string(text)); err == nil && serr == nil {
+			ts.Setenv(args[1], string(text))
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ts.Fatalf("no till opened")
+}
+
+// flip changes a character of the first coin's last ones: they are of the
+// bank's signature.
+func flip(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2)
+	var spend map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &spend))
+	coins := spend["coins"].([]any)
+	text := []byte(fmt.Sprint(coins[0]))
+	if at := len(text) - 5; text[at] == 'A' {
+		text[at] = 'B'
+	} else {
+		text[at] = 'A'
+	}
+	coins[0] = string(text)
+	out, err := json.Marshal(spend)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), out, 0o600))
+}
