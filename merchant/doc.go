@@ -4,24 +4,28 @@
 // A spend is checked here before any bank is asked: the offer is this
 // merchant's and open, the sums agree, every coin is under a known key and
 // signed by the bank, every owner consents, and one TPM of the group owns all
-// bound coins. Then the deposit request is persisted byte for byte and sent;
-// repeating it is safe, and [Till.Resume] does so after a crash. An offer is
-// paid once.
+// bound coins. Then the deposit request is persisted byte for byte and sent,
+// whether the payer still waits or not; repeating it is safe, and
+// [Till.Resume] does so after a crash. An offer is paid once.
 //
 // # Trust
 //
 // The till pins the root certificate. Its Ed25519 key signs offers and
 // holders' receipts; the file that holds it has mode 0600. The bank learns the
 // offer's public part and the salt that opens the payee, never what was
-// bought.
+// bought. Keysets and group documents are verified against the root and never
+// rolled back. That coins are spent, or a payment was taken back, is believed
+// with the spend that shows it; that a payment is credited, with the receipt.
 //
 // # Errors
 //
-// [*Refusal] carries the stable code that the payer is told.
+// [*Refusal] carries the stable code that the payer is told. [ErrOpen] means
+// that the deposit's outcome is unknown.
 //
 // # Concurrency
 //
-// A Till is safe for concurrent use.
+// A Till is safe for concurrent use, and several processes may have the file
+// open.
 //
 // The package must build without cgo and must never import hsm, tpm, issuer,
 // registration, ledger or server.

@@ -4,24 +4,42 @@
 //
 // # State
 //
-// A coin is fresh (spendable), committed (promised in a spend that was
-// persisted before it was sent; no other spend may use it), spent, or dormant
-// (restored, uncertain). An operation is prepared (its exact bytes are on
-// disk), submitted, done or refused. [Wallet.Resume] replays what isn't
-// closed, byte for byte; inputs are released on proof only, never on a guess.
+// A coin is fresh (spendable), committed (promised to one operation; no other
+// may use it), spent, or dormant (restored, uncertain). An operation is
+// prepared (its exact bytes are on disk), submitted, done or refused.
+// Everything is on disk before it is sent, and what was sent is repeated byte
+// for byte until the outcome is known: see [Wallet.Resume].
+//
+// A coin that was promised comes back in three ways only: the payment is
+// voided at the bank ([Wallet.Reclaim]); the bank refuses an exchange of bearer
+// coins as not carried out; or a refusal shows an earlier spend of another of
+// the payment's coins, with its owner's consent, and the bank says that it
+// carried that one out. A merchant's refusal alone moves nothing: he could
+// still deposit.
+//
+// Two copies of one purse are one owner, as the bank sees it. Whichever comes
+// second is told, and keeps its books right.
 //
 // # Trust
 //
 // The wallet pins the root certificate and believes nothing else: keysets and
-// group documents are verified against it, every coin under its key before it
-// counts, and every presentation before it is sent. The purse file holds the
-// seed; whoever reads it can spend bearer coins. Bound coins need the TPM
-// besides.
+// group documents are verified against it and never rolled back, every coin
+// under its key before it counts, and every presentation before it is sent.
+// The purse file holds the seed; whoever reads it can spend bearer coins.
+// Bound coins need the TPM besides.
+//
+// # Privacy
+//
+// The account's token goes with questions about the account and withdrawals,
+// never with anything about coins that are spent. Keyset and group document
+// are kept for a while, so that a payment at a till need not be announced to
+// the bank or the group manager by a request.
 //
 // # Errors
 //
-// [Error] carries a stable code and a sentence for a person. Errors of the
-// packages below stay matchable with errors.Is.
+// The Err variables, matched with errors.Is. [ErrOpen] means that nobody here
+// knows whether the other side did it: resume. A refusal in a server's words
+// is a *client.Problem; errors of the packages below stay matchable.
 //
 // # Concurrency
 //
