@@ -128,7 +128,7 @@ func FuzzDepositAnswer(f *testing.F) {
 	_, spend := payment(f, town, shop)
 	f.Fuzz(func(t *testing.T, status int, contentType string, body []byte) {
 		if status < 200 || status > 599 || strings.ContainsAny(contentType, "\r\n") {
-			t.Skip()
+			return
 		}
 		answerWith(&town.BankGate, "/v1/deposits", status, contentType, string(body))
 		_, err := shop.Accept(t.Context(), spend)

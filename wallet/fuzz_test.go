@@ -67,7 +67,7 @@ func FuzzTillAnswer(f *testing.F) {
 	alice, p, answer := toTill(f)
 	f.Fuzz(func(t *testing.T, status int, contentType string, body []byte) {
 		if status < 200 || status > 599 || strings.ContainsAny(contentType, "\r\n") {
-			t.Skip()
+			return
 		}
 		answer(status, contentType, body)
 		err := alice.Submit(t.Context(), p)
@@ -93,7 +93,7 @@ func FuzzBankAnswer(f *testing.F) {
 	alice.Draw(f, 24, coin.Bearer)
 	f.Fuzz(func(t *testing.T, status int, contentType string, body []byte) {
 		if status < 200 || status > 599 || strings.ContainsAny(contentType, "\r\n") {
-			t.Skip()
+			return
 		}
 		paths := []string{"/v1/withdrawals", "/v1/exchanges"}
 		for _, path := range paths {
