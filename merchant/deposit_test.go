@@ -306,6 +306,23 @@ func TestABankIsBelievedWithItsPapersOnly(t *testing.T) {
 	holds(t, town, shop.Account, 8)
 }
 
+// TestADepositWithoutTheChangeIsNotAnswered: the payer would be told that he
+// paid, and be short of his change.
+func TestADepositWithoutTheChangeIsNotAnswered(t *testing.T) {
+	town := wallettest.New(t)
+	shop := town.NewShop(t)
+	_, spend := payment(t, town, shop)
+	town.BankGate.Spoil("/v1/deposits", func(a map[string]any) { a["signatures"] = a["signatures"].([]any)[1:] })
+	_, err := shop.Accept(t.Context(), spend)
+	want(t, err, merchant.ErrOpen)
+	town.BankGate.Instead("/v1/deposits", nil)
+	answer, err := shop.Accept(t.Context(), spend)
+	must(t, err)
+	if len(answer.Change) != 3 {
+		t.Errorf("%d change coins", len(answer.Change))
+	}
+}
+
 // TestAVoidedPaymentIsRefusedWithTheVoid.
 func TestAVoidedPaymentIsRefusedWithTheVoid(t *testing.T) {
 	town := wallettest.New(t)

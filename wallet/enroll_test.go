@@ -1,6 +1,7 @@
 package wallet_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/group/fp256bn"
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/registration/registrationtest"
 	"github.com/speciecash/specie/tpm"
@@ -186,4 +189,67 @@ func TestTheCredentialIsRenewedInEachEpoch(t *testing.T) {
 		code(t, alice.AttachTPM(t.Context(), tcti), "forbidden")
 		worth(t, alice, 11, 0)
 	})
+}
+
+// TestTheWalletsDocumentIsItsGroupsNewest.
+func TestTheWalletsDocumentIsItsGroupsNewest(t *testing.T) {
+	town, elsewhere := wallettest.New(t), wallettest.New(t)
+	alice := town.NewHolder(t, 100)
+	alice.Enrol(t, registrationtest.TPMA)
+	old, err := town.Group.Document(t.Context())
+	must(t, err)
+	other, err := elsewhere.Group.Document(t.Context())
+	must(t, err)
+	town.Group.Clock.Forward(13 * time.Hour) // signed anew
+	alice.Reopen(t)
+	newest, err := alice.GroupDocument(t.Context())
+	must(t, err)
+	if newest.Digest == old.Digest {
+		t.Fatal("the wallet did not ask for a newer one")
+	}
+	town.Group.Clock.Forward(13 * time.Hour) // not fresh any more, and within its epochs
+	for name, jws := range map[string][]byte{"an older one": old.JWS, "another root's": other.JWS, "none": []byte("a.b.c")} {
+		t.Run(name, func(t *testing.T) {
+			town.GroupGate.Instead("/v1/group", func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = w.Write([]byte(`{"document":"` + string(jws) + `"}`))
+			})
+			defer town.GroupGate.Instead("/v1/group", nil)
+			alice.Reopen(t)
+			got, err := alice.GroupDocument(t.Context())
+			must(t, err)
+			if got.Digest != newest.Digest {
+				t.Error("the wallet took it")
+			}
+		})
+	}
+}
+
+// faulty is a TPM that computes tags wrongly.
+type faulty struct{ group.Key }
+
+func (f faulty) Commit(ctx context.Context, p1 *fp256bn.G1, s2 []byte, y2 [32]byte) (k, l, e fp256bn.G1, counter uint16, err error) {
+	k, l, e, counter, err = f.Key.Commit(ctx, p1, s2, y2)
+	if p1 == nil {
+		k = k.Add(k)
+	}
+	return k, l, e, counter, err
+}
+
+// TestAFaultyTPMCostsNoMoney: a coin with a wrong tag could never be spent.
+func TestAFaultyTPMCostsNoMoney(t *testing.T) {
+	town := wallettest.New(t)
+	alice := town.NewHolder(t, 100)
+	alice.Enrol(t, registrationtest.TPMA)
+	alice.WrapKey(func(k group.Key) group.Key { return faulty{k} })
+	alice.Wire.Sent()
+	if _, err := alice.Withdraw(t.Context(), 12, coin.Bound, wallet.Steps{}); err == nil || errors.Is(err, wallet.ErrOpen) {
+		t.Fatalf("got %v", err)
+	}
+	for _, s := range alice.Wire.Sent() {
+		if s.Path == "/v1/withdrawals" {
+			t.Error("the wrong tags were sent")
+		}
+	}
+	holds(t, town, alice.Account, 100)
 }

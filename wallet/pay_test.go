@@ -263,13 +263,16 @@ func TestTheMerchantVanishes(t *testing.T) {
 
 func TestATillThatAnswersWronglyIsNotBelieved(t *testing.T) {
 	town := wallettest.New(t)
-	other := town.NewShop(t)
+	shop, other := town.NewShop(t), town.NewShop(t)
 	bob := town.NewHolder(t, 100)
 	bob.Draw(t, 31, coin.Bearer)
 	strange, err := bob.Pay(t.Context(), other.Ask(t, 5))
 	must(t, err)
+	bobs, err := bob.Pay(t.Context(), shop.Ask(t, 5))
+	must(t, err)
 	for name, change := range map[string]func(map[string]any){
 		"another payment's receipts":      func(a map[string]any) { a["receipt"], a["bank_receipt"] = strange.Receipt, strange.BankReceipt },
+		"its receipt for somebody else":   func(a map[string]any) { a["receipt"] = bobs.Receipt },
 		"the bank's receipt is another's": func(a map[string]any) { a["bank_receipt"] = strange.BankReceipt },
 		"no receipt of the bank":          func(a map[string]any) { a["bank_receipt"] = "" },
 		"no receipt of its own":           func(a map[string]any) { delete(a, "receipt") },
@@ -281,9 +284,9 @@ func TestATillThatAnswersWronglyIsNotBelieved(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			shop, alice := town.NewShop(t), town.NewHolder(t, 100)
+			alice := town.NewHolder(t, 100)
 			alice.Draw(t, 16, coin.Bearer)
-			spoil(t, shop.Gate, "/pay", change)
+			shop.Gate.Spoil("/pay", change)
 			_, err := alice.Pay(t.Context(), shop.Ask(t, 5))
 			want(t, err, wallet.ErrOpen)
 			state(t, alice, wallet.KindPay, wallet.OpSubmitted)

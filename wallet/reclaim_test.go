@@ -143,22 +143,46 @@ func TestAnExchangeRefusedForAnotherReasonGivesTheCoinsBack(t *testing.T) {
 	holds(t, town, shop.Account, 5)
 }
 
+// TestReclaimWhatACopySpent: payment and void are both dead.
 func TestReclaimWhatACopySpent(t *testing.T) {
 	town := wallettest.New(t)
-	_, alice, p := promised(t, town)
+	shop, alice := town.NewShop(t), town.NewHolder(t, 100)
+	alice.Draw(t, 24, coin.Bearer)
 	copied := alice.Copy(t)
-	must(t, copied.Reclaim(t.Context(), p.ID))
-	_, err := copied.Pay(t.Context(), town.NewShop(t).Ask(t, 16))
+	shop.Gate.Shut(true)
+	p, err := alice.Pay(t.Context(), shop.Ask(t, 20)) // with both coins
+	want(t, err, wallet.ErrOpen)
+	_, err = copied.Pay(t.Context(), town.NewShop(t).Ask(t, 16)) // with one of them
 	must(t, err)
-	town.Rotate(t, nil)
-	if err := alice.Reclaim(t.Context(), p.ID); err != nil && !errorsIs(err, wallet.ErrSpent) {
-		t.Fatalf("got %v", err)
-	}
-	// The copies share their numbers, so this one may have been given the same
-	// new coins. They are spent: nobody is cheated.
-	resume(t, alice)
-	if _, committed := alice.Worth(t); committed != 0 {
-		t.Errorf("%d are promised still", committed)
+	want(t, alice.Reclaim(t.Context(), p.ID), wallet.ErrSpent)
+	state(t, alice, wallet.KindPay, wallet.OpRefused)
+	state(t, alice, wallet.KindExchange, wallet.OpRefused)
+	worth(t, alice, 8, 0)
+}
+
+// TestACopyTookThePaymentBack: this purse learns of it from the bank.
+func TestACopyTookThePaymentBack(t *testing.T) {
+	town := wallettest.New(t)
+	for name, learn := range map[string]func(alice *wallettest.Holder, p *wallet.Payment) error{
+		"by resuming":   func(a *wallettest.Holder, _ *wallet.Payment) error { _, err := a.Resume(t.Context()); return err },
+		"by paying":     func(a *wallettest.Holder, p *wallet.Payment) error { return a.Submit(t.Context(), p) },
+		"by reclaiming": func(a *wallettest.Holder, p *wallet.Payment) error { return a.Reclaim(t.Context(), p.ID) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, alice, p := promised(t, town)
+			copied := alice.Copy(t)
+			// A withdrawal that is refused moves the copy's counters on, so that
+			// its new coins are not this purse's.
+			if _, err := copied.Withdraw(t.Context(), 500, coin.Bearer, wallet.Steps{}); err == nil {
+				t.Fatal("not refused")
+			}
+			must(t, copied.Reclaim(t.Context(), p.ID))
+			worth(t, copied, 16, 0)
+			want(t, learn(alice, p), wallet.ErrSpent)
+			state(t, alice, wallet.KindPay, wallet.OpRefused)
+			worth(t, alice, 0, 0)
+			resume(t, alice)
+		})
 	}
 }
 

@@ -2,11 +2,9 @@ package wallet_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -184,27 +182,6 @@ func TestAWithdrawalIsRepeatedForItsAccountOnly(t *testing.T) {
 	holds(t, town, alice.Account, 69)
 }
 
-// spoil alters the JSON answers of a path.
-func spoil(t testing.TB, g *wallettest.Gate, path string, change func(map[string]any)) {
-	t.Helper()
-	g.Instead(path, func(w http.ResponseWriter, r *http.Request) {
-		g.Instead(path, nil)
-		defer spoil(t, g, path, change)
-		rec := httptest.NewRecorder()
-		g.ServeHTTP(rec, r)
-		var answer map[string]any
-		if err := json.Unmarshal(rec.Body.Bytes(), &answer); err != nil {
-			t.Error(err)
-		}
-		change(answer)
-		w.Header().Set("Content-Type", rec.Header().Get("Content-Type"))
-		w.WriteHeader(rec.Code)
-		if err := json.NewEncoder(w).Encode(answer); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 func TestABankThatSignsWronglyGetsNoCoinIntoThePurse(t *testing.T) {
 	town := wallettest.New(t)
 	signatures := func(f func(s []any) []any) func(map[string]any) {
@@ -229,7 +206,7 @@ func TestABankThatSignsWronglyGetsNoCoinIntoThePurse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			alice := town.NewHolder(t, 100)
-			spoil(t, &town.BankGate, "/v1/withdrawals", change)
+			town.BankGate.Spoil("/v1/withdrawals", change)
 			_, err := alice.Withdraw(t.Context(), 31, coin.Bearer, wallet.Steps{})
 			town.BankGate.Instead("/v1/withdrawals", nil)
 			want(t, err, wallet.ErrOpen)

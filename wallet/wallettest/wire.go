@@ -1,6 +1,7 @@
 package wallettest
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -175,6 +176,25 @@ func (g *Gate) Instead(path string, h http.HandlerFunc) {
 		g.instead = map[string]http.HandlerFunc{}
 	}
 	g.instead[path] = h
+}
+
+// Spoil alters the JSON answers of a path.
+func (g *Gate) Spoil(path string, change func(answer map[string]any)) {
+	g.mu.Lock()
+	real := g.handler
+	g.mu.Unlock()
+	g.Instead(path, func(w http.ResponseWriter, r *http.Request) {
+		rec := httptest.NewRecorder()
+		real.ServeHTTP(rec, r)
+		var answer map[string]any
+		if err := json.Unmarshal(rec.Body.Bytes(), &answer); err != nil {
+			panic(err)
+		}
+		change(answer)
+		w.Header().Set("Content-Type", rec.Header().Get("Content-Type"))
+		w.WriteHeader(rec.Code)
+		_ = json.NewEncoder(w).Encode(answer)
+	})
 }
 
 // Count is how many requests came since the last call, shut or not.
