@@ -3,6 +3,7 @@ package wallet_test
 import (
 	"flag"
 	"net/http"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -17,10 +18,7 @@ import (
 // loses requests and answers, with crashes in between, and counts the money
 // when everything is settled: purse + account + tills is what there was.
 func TestNothingIsLostOrDoubled(t *testing.T) {
-	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		must(t, f.Value.Set("25"))
-		defer func() { must(t, f.Value.Set(f.DefValue)) }()
-	}
+	lives(t, 25)
 	town := wallettest.New(t)
 	shops := []*wallettest.Shop{town.NewShop(t), town.NewShop(t)}
 	rapid.Check(t, func(r *rapid.T) {
@@ -33,10 +31,7 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 // TestNothingIsLostOrDoubledOfBoundCoins is the same with coins of both kinds.
 // There is one TPM, so one purse lives all the lives.
 func TestNothingIsLostOrDoubledOfBoundCoins(t *testing.T) {
-	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		must(t, f.Value.Set("8"))
-		defer func() { must(t, f.Value.Set(f.DefValue)) }()
-	}
+	lives(t, 8)
 	town := wallettest.New(t)
 	shops := []*wallettest.Shop{town.NewShop(t), town.NewShop(t)}
 	alice := town.NewHolder(t, 0)
@@ -50,6 +45,17 @@ func TestNothingIsLostOrDoubledOfBoundCoins(t *testing.T) {
 		t.Errorf("an honest holder has %d cases against him", n)
 	}
 	town.CheckBooks(t)
+}
+
+// lives sets how many lives are played, if the command line does not say.
+func lives(t *testing.T, n int) {
+	t.Helper()
+	f := flag.Lookup("rapid.checks")
+	if f.Value.String() != f.DefValue {
+		return
+	}
+	must(t, f.Value.Set(strconv.Itoa(max(2, n/slower))))
+	t.Cleanup(func() { must(t, f.Value.Set(f.DefValue)) })
 }
 
 // life is one purse's.
