@@ -25,6 +25,11 @@ type Config struct {
 	PIN        PIN          // the user's PIN; the Token keeps its own copy until closed
 	Sessions   int          // calls at a time, 1 to 256; 0 is 8
 	Logger     *slog.Logger // nil is silence
+	// Absent names attributes ("CKA_COPYABLE") that this token may lack: they
+	// are not asked for, and a key without them passes its audit. One that is
+	// there must be right all the same. Most attributes can't be done without
+	// and are refused here; see Probe for what a token needs.
+	Absent []string
 }
 
 func (c Config) check() error {
