@@ -30,6 +30,8 @@ var (
 	ErrKeyExpired = errors.New("coin: key has expired")
 	// ErrRevoked: the bank revoked the key.
 	ErrRevoked = errors.New("coin: key is revoked")
+	// ErrRevokedSigner: signed with an online key that the bank revoked.
+	ErrRevokedSigner = errors.New("coin: signing key is revoked")
 	// ErrLost: the bank lost the private key; its coins are still good.
 	ErrLost = errors.New("coin: key is lost and signs no more")
 

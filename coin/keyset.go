@@ -32,20 +32,25 @@ type Keyset struct {
 	// keyset. Other unknown fields are ignored.
 	Crit          []string
 	Denominations []Denomination
+	// RevokedSigners are online signing keys of the bank that were stolen or
+	// lost: SignerKey of each, in any order. Nothing under them is believed
+	// any more. Marshal puts the field into crit if there is one.
+	RevokedSigners [][32]byte
 
 	Digest [32]byte // SHA-256 of the signed payload, set by ParseKeyset
 }
 
 type keysetJSON struct {
-	Version       int                `json:"v"`
-	Bank          string             `json:"bank"`
-	Currency      string             `json:"currency"`
-	Exponent      int                `json:"exponent"`
-	Seq           uint64             `json:"seq"`
-	Prev          hash32             `json:"prev"`
-	IssuedAt      instant            `json:"issued_at"`
-	Crit          []string           `json:"crit"`
-	Denominations []denominationJSON `json:"denominations"`
+	Version        int                `json:"v"`
+	Bank           string             `json:"bank"`
+	Currency       string             `json:"currency"`
+	Exponent       int                `json:"exponent"`
+	Seq            uint64             `json:"seq"`
+	Prev           hash32             `json:"prev"`
+	IssuedAt       instant            `json:"issued_at"`
+	Crit           []string           `json:"crit"`
+	Denominations  []denominationJSON `json:"denominations"`
+	RevokedSigners []hash32           `json:"revoked_signers,omitempty"`
 }
 
 type denominationJSON struct {
@@ -67,7 +72,7 @@ func understood(field string) bool {
 	switch field {
 	case "v", "bank", "currency", "exponent", "seq", "prev", "issued_at", "crit", "denominations",
 		"kid", "value", "kind", "spki", "issue_from", "issue_until", "spend_until", "deposit_until",
-		"legal_until", "revoked", "lost":
+		"legal_until", "revoked", "lost", fieldRevokedSigners:
 		return true
 	}
 	return false
@@ -96,6 +101,9 @@ func (k *Keyset) Check() error {
 			return ErrCritical
 		}
 	}
+	if err := k.checkSigners(); err != nil {
+		return err
+	}
 	seen := make(map[KeyID]bool, len(k.Denominations))
 	for i := range k.Denominations {
 		d := &k.Denominations[i]
@@ -113,15 +121,17 @@ func (k *Keyset) Check() error {
 // Marshal returns the payload to be signed as trust.TypKeyset by the bank's
 // master key, at most MaxKeyset bytes, or the error of Check.
 func (k *Keyset) Marshal() ([]byte, error) {
-	if err := k.Check(); err != nil {
+	signed := *k
+	signed.Crit = k.withCrit()
+	if err := signed.Check(); err != nil {
 		return nil, err
 	}
 	j := keysetJSON{
 		Version: 1, Bank: k.Bank, Currency: k.Currency, Exponent: k.Exponent, Seq: k.Seq, Prev: k.Prev,
-		IssuedAt: instant(k.IssuedAt), Crit: slices.Clone(k.Crit), Denominations: []denominationJSON{},
+		IssuedAt: instant(k.IssuedAt), Crit: signed.Crit, Denominations: []denominationJSON{},
 	}
-	if j.Crit == nil {
-		j.Crit = []string{}
+	for _, key := range k.RevokedSigners {
+		j.RevokedSigners = append(j.RevokedSigners, key)
 	}
 	for i := range k.Denominations {
 		d := &k.Denominations[i]
@@ -189,6 +199,9 @@ func parseKeysetPayload(payload []byte) (*Keyset, error) {
 	}
 	if len(j.Denominations) > MaxDenominations {
 		return nil, fmt.Errorf("%w: %d denominations", ErrTooLarge, len(j.Denominations))
+	}
+	for _, key := range j.RevokedSigners {
+		k.RevokedSigners = append(k.RevokedSigners, key)
 	}
 	for i := range j.Denominations {
 		d, err := j.Denominations[i].denomination()

@@ -316,6 +316,9 @@ func FuzzKeysetPayload(f *testing.F) {
 	f.Add(must(m.plainKeyset().Marshal()))
 	f.Add([]byte(`{"v":1,"bank":"DEMOBANK","currency":"EUR","exponent":2,"seq":1,"prev":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","issued_at":"2026-01-01T00:00:00Z","crit":[],"denominations":[]}`))
 	f.Add([]byte(`{"crit":["x"]}`))
+	revoking := m.plainKeyset()
+	revoking.RevokedSigners = [][32]byte{{1}, {2}}
+	f.Add(must(revoking.Marshal()))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		k, err := coin.ParseKeysetPayload(payload)
 		if err != nil {
@@ -331,6 +334,9 @@ func FuzzKeysetPayload(f *testing.F) {
 		}
 		back.Digest = k.Digest
 		if diff := cmp.Diff(k.Denominations, back.Denominations); diff != "" {
+			t.Fatal(diff)
+		}
+		if diff := cmp.Diff(k.RevokedSigners, back.RevokedSigners); diff != "" {
 			t.Fatal(diff)
 		}
 	})

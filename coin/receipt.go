@@ -78,20 +78,28 @@ func (r *DepositReceipt) Sign(signer crypto.Signer, chain []*x509.Certificate) (
 // VerifyDepositReceipt reads a receipt: signed by the online key of the bank
 // that it names (ErrBank), certificates valid at the given time, which is
 // when the reader first received it. Whether it is about the reader's spend,
-// DepositReceipt.Covers tells.
+// DepositReceipt.Covers tells; who knows the bank's keyset asks its method
+// instead, which refuses a revoked key too.
 func VerifyDepositReceipt(root *trust.Root, jws []byte, at time.Time) (*DepositReceipt, error) {
+	r, _, err := verifyDepositReceipt(root, jws, at)
+	return r, err
+}
+
+// verifyDepositReceipt also returns the chain that the receipt is signed
+// under.
+func verifyDepositReceipt(root *trust.Root, jws []byte, at time.Time) (*DepositReceipt, []*x509.Certificate, error) {
 	doc, err := root.Verify(jws, trust.TypReceipt, trust.RoleSigning, at)
 	if err != nil {
-		return nil, fmt.Errorf("coin: receipt: %w", err)
+		return nil, nil, fmt.Errorf("coin: receipt: %w", err)
 	}
 	r, err := parseDepositReceipt(doc.Payload)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if doc.Signer.ID != r.Bank {
-		return nil, fmt.Errorf("%w: receipt of %s signed by %s", ErrBank, r.Bank, doc.Signer)
+		return nil, nil, fmt.Errorf("%w: receipt of %s signed by %s", ErrBank, r.Bank, doc.Signer)
 	}
-	return r, nil
+	return r, doc.Chain, nil
 }
 
 func parseDepositReceipt(payload []byte) (*DepositReceipt, error) {

@@ -1,6 +1,9 @@
 package coin
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // CheckSuccessor says whether a reader that knows previous may go on to k.
 // It returns nil for the same keyset too.
@@ -9,8 +12,8 @@ import "fmt"
 // yet revoked. ErrFork: k has the same number and other content, or is the
 // next one and names another predecessor. ErrBank, ErrCurrency: k is about
 // something else. ErrKeyset: k takes back what previous promised to those
-// who hold coins: a key's value, kind or dates, a revocation, or the key
-// itself before its legal_until.
+// who hold coins: a key's value, kind or dates, a revocation (of a signer's key
+// too), or the key itself before its legal_until.
 //
 // Across a gap in the numbers the hash chain can't be followed; the master
 // key's signature, the order of the numbers and the promises still hold.
@@ -30,6 +33,11 @@ func (k *Keyset) CheckSuccessor(previous *Keyset) error {
 		return fmt.Errorf("%w: number %d names another predecessor", ErrFork, k.Seq)
 	case k.IssuedAt.Before(previous.IssuedAt):
 		return fmt.Errorf("%w: issued before its predecessor", ErrKeyset)
+	}
+	for _, key := range previous.RevokedSigners {
+		if !slices.Contains(k.RevokedSigners, key) {
+			return fmt.Errorf("%w: signer %s revoked no more", ErrKeyset, encode64(key[:]))
+		}
 	}
 	for i := range previous.Denominations {
 		old := &previous.Denominations[i]
