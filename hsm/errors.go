@@ -33,6 +33,9 @@ var (
 	// ErrFaulty: the token returned a wrong signature or ciphertext. It was
 	// not released; the hardware needs a look.
 	ErrFaulty = errors.New("hsm: faulty result from the token")
+	// ErrURI: a PKCS#11 URI that is malformed or says what Specie does not take
+	// from one. The text names the attribute and never its value.
+	ErrURI = errors.New("hsm: PKCS#11 URI refused")
 	// ErrSealed: a sealed box does not open: altered, truncated, sealed under
 	// another key or with other associated data.
 	ErrSealed = errors.New("hsm: sealed box does not open")

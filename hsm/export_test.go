@@ -84,3 +84,10 @@ func (p PIN) Reveal() []byte { return p.reveal() }
 
 // WaitHeal is a pause after which a Token tries again to replace sessions.
 func WaitHeal() { time.Sleep(healPause + 10*time.Millisecond) }
+
+// ReadPINAs is ReadPIN for a process of user uid.
+func ReadPINAs(path string, uid int) (PIN, error) {
+	rule := privateFile()
+	rule.owners = []int{uid}
+	return readPINFile(path, rule)
+}

@@ -113,7 +113,7 @@ func (m *Module) Token(ctx context.Context, cfg Config) (*Token, error) {
 	if m.closed {
 		return nil, fmt.Errorf("%w: module closed", ErrUnavailable)
 	}
-	slot, info, err := m.findToken(cfg.TokenLabel, cfg.Serial)
+	slot, info, err := m.find(TokenInfo{Label: cfg.TokenLabel, Serial: cfg.Serial, Manufacturer: cfg.Manufacturer, Model: cfg.Model})
 	if err != nil {
 		return nil, err
 	}
@@ -155,9 +155,14 @@ func (m *Module) isLatched(id string) bool {
 	return yes
 }
 
-// findToken goes through all slots: slot numbers change from one start to the
-// next, and in SoftHSM at initialisation.
+// findToken is find by label and, unless it is empty, serial.
 func (m *Module) findToken(label, serial string) (uint, pkcs11.TokenInfo, error) {
+	return m.find(TokenInfo{Label: label, Serial: serial})
+}
+
+// find goes through all slots: slot numbers change from one start to the next,
+// and in SoftHSM at initialisation. Empty fields of want match anything.
+func (m *Module) find(want TokenInfo) (uint, pkcs11.TokenInfo, error) {
 	slots, err := m.ctx.GetSlotList(true)
 	if err != nil {
 		return 0, pkcs11.TokenInfo{}, called("C_GetSlotList", err)
@@ -170,23 +175,35 @@ func (m *Module) findToken(label, serial string) (uint, pkcs11.TokenInfo, error)
 			continue // a slot whose token was just pulled must not hide the others
 		}
 		info = trimInfo(info)
-		if info.Flags&pkcs11.CKF_TOKEN_INITIALIZED == 0 || info.Label != label {
-			continue
+		if info.Flags&pkcs11.CKF_TOKEN_INITIALIZED != 0 && want.matches(info) {
+			found, at = append(found, info), slot
 		}
-		if serial != "" && info.SerialNumber != serial {
-			continue
-		}
-		found, at = append(found, info), slot
 	}
 	switch {
-	case len(found) == 0 && serial != "":
-		return 0, pkcs11.TokenInfo{}, fmt.Errorf("%w: label %q, serial %q", ErrTokenNotFound, label, serial)
 	case len(found) == 0:
-		return 0, pkcs11.TokenInfo{}, fmt.Errorf("%w: label %q", ErrTokenNotFound, label)
+		return 0, pkcs11.TokenInfo{}, fmt.Errorf("%w: %s", ErrTokenNotFound, want.describe())
 	case len(found) > 1:
-		return 0, pkcs11.TokenInfo{}, fmt.Errorf("%w: %d tokens are labelled %q; give the serial", ErrDuplicateLabel, len(found), label)
+		return 0, pkcs11.TokenInfo{}, fmt.Errorf("%w: %d tokens are labelled %q; give the serial", ErrDuplicateLabel, len(found), want.Label)
 	}
 	return at, found[0], nil
+}
+
+func (i TokenInfo) matches(info pkcs11.TokenInfo) bool {
+	return i.Label == info.Label &&
+		(i.Serial == "" || i.Serial == info.SerialNumber) &&
+		(i.Manufacturer == "" || i.Manufacturer == info.ManufacturerID) &&
+		(i.Model == "" || i.Model == info.Model)
+}
+
+// describe writes what was looked for.
+func (i TokenInfo) describe() string {
+	s := fmt.Sprintf("label %q", i.Label)
+	for _, f := range []struct{ name, value string }{{"serial", i.Serial}, {"manufacturer", i.Manufacturer}, {"model", i.Model}} {
+		if f.value != "" {
+			s += fmt.Sprintf(", %s %q", f.name, f.value)
+		}
+	}
+	return s
 }
 
 // trimInfo drops the padding: blanks by the standard, NULs by some modules.

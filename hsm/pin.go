@@ -55,38 +55,10 @@ func RandomPIN() PIN {
 	return PIN{reveal: func() []byte { return text }}
 }
 
-// ReadPIN reads a PIN from a regular file that neither group nor others may
-// read or write. One line end after the PIN is dropped. Every refusal of the
-// file or of what it holds is ErrInput; a failure to read is the system's
-// error.
-func ReadPIN(path string) (PIN, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return PIN{}, fmt.Errorf("hsm: PIN file: %w", err)
-	}
-	defer f.Close()
-	// Asked of the open file, not of the name: nobody can swap it in between.
-	info, err := f.Stat()
-	if err != nil {
-		return PIN{}, fmt.Errorf("hsm: PIN file: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return PIN{}, fmt.Errorf("%w: PIN file %s is not a regular file", ErrInput, path)
-	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
-		return PIN{}, fmt.Errorf("%w: PIN file %s has mode %04o; others than its owner may use it (chmod 600)", ErrInput, path, perm)
-	}
-	raw, err := io.ReadAll(io.LimitReader(f, maxPIN+3))
-	defer clear(raw)
-	if err != nil {
-		return PIN{}, fmt.Errorf("hsm: PIN file: %w", err)
-	}
-	pin, err := parsePIN(raw)
-	if err != nil {
-		return PIN{}, fmt.Errorf("PIN file %s: %w", path, err)
-	}
-	return pin, nil
-}
+// ReadPIN reads a PIN from a regular file of mode 0600 or 0400 that belongs to
+// this user. One line end after the PIN is dropped. Every refusal of the file
+// or of what it holds is ErrInput; a failure to read is the system's error.
+func ReadPIN(path string) (PIN, error) { return readPINFile(path, privateFile()) }
 
 // parsePIN takes the content of a PIN file.
 func parsePIN(raw []byte) (PIN, error) {

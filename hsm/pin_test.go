@@ -115,6 +115,7 @@ func TestReadPIN(t *testing.T) {
 		{"a file that the group reads", secret, 0o640, "", hsm.ErrInput},
 		{"a file that everybody reads", secret, 0o604, "", hsm.ErrInput},
 		{"a file that others write", secret, 0o602, "", hsm.ErrInput},
+		{"a file that runs", secret, 0o700, "", hsm.ErrInput},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

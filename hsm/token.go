@@ -15,16 +15,23 @@ import (
 const (
 	defaultSessions = 8
 	maxSessions     = 256
+
+	// Sizes of the fields of CK_TOKEN_INFO, in bytes.
+	maxSerial       = 16
+	maxManufacturer = 32
+	maxModel        = 16
 )
 
 // A Config names a token and says how to use it.
 type Config struct {
-	Module     string       // absolute path of the PKCS#11 library; may be empty for Module.Token
-	TokenLabel string       // 1 to 32 printable ASCII bytes
-	Serial     string       // optional; needed if two tokens share the label
-	PIN        PIN          // the user's PIN; the Token keeps its own copy until closed
-	Sessions   int          // calls at a time, 1 to 256; 0 is 8
-	Logger     *slog.Logger // nil is silence
+	Module       string       // absolute path of the PKCS#11 library; may be empty for Module.Token
+	TokenLabel   string       // 1 to 32 printable ASCII bytes
+	Serial       string       // optional; needed if two tokens share the label
+	Manufacturer string       // optional; the token must say the same
+	Model        string       // optional; the token must say the same
+	PIN          PIN          // the user's PIN; the Token keeps its own copy until closed
+	Sessions     int          // calls at a time, 1 to 256; 0 is 8
+	Logger       *slog.Logger // nil is silence
 	// Absent names attributes ("CKA_COPYABLE") that this token may lack: they
 	// are not asked for, and a key without them passes its audit. One that is
 	// there must be right all the same. Most attributes can't be done without
