@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/term"
+)
+
+// ErrNoTerminal: a secret or an answer is needed from a person, and there is
+// no terminal to ask on.
+var ErrNoTerminal = errors.New("no terminal to ask on")
+
+// MaxSecret bounds what AskSecret returns, in bytes.
+const MaxSecret = 1 << 10
+
+// AskSecret asks for a secret on the terminal of the process, whatever its
+// standard streams are, and does not echo it. The prompt goes to the terminal
+// too, never to a log. The caller overwrites the result after use. Errors:
+// ErrNoTerminal, or that of reading.
+func (o *Out) AskSecret(prompt string) ([]byte, error) {
+	tty, err := openTerminal(prompt)
+	if err != nil {
+		return nil, err
+	}
+	defer tty.Close()
+	fmt.Fprintf(tty, "%s: %s: ", o.Program, OneLine(prompt))
+	secret, err := term.ReadPassword(int(tty.Fd()))
+	fmt.Fprintln(tty)
+	if err != nil {
+		return nil, fmt.Errorf("read from the terminal: %w", err)
+	}
+	if len(secret) > MaxSecret {
+		clear(secret)
+		return nil, fmt.Errorf("more than %d bytes", MaxSecret)
+	}
+	return secret, nil
+}
+
+// Confirm asks a question on the terminal; only "yes" is a yes. Errors:
+// ErrNoTerminal, or that of reading.
+func (o *Out) Confirm(question string) (bool, error) {
+	tty, err := openTerminal(question)
+	if err != nil {
+		return false, err
+	}
+	defer tty.Close()
+	fmt.Fprintf(tty, "%s: %s (yes/no): ", o.Program, OneLine(question))
+	var answer string
+	if _, err := fmt.Fscanln(tty, &answer); err != nil && answer == "" {
+		return false, nil
+	}
+	return answer == "yes", nil
+}
+
+func openTerminal(what string) (*os.File, error) {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrNoTerminal, OneLine(what))
+	}
+	return tty, nil
+}
