@@ -60,6 +60,14 @@ func (t *Token) FindECDSA(ctx context.Context, label string) (*ECDSAKey, error) 
 	return t.loadECDSA(ctx, label, id)
 }
 
+// ECDSAKeys returns all EC private keys of the token in the order of their
+// labels, each audited and tried. One key that fails fails the call.
+func (t *Token) ECDSAKeys(ctx context.Context) ([]*ECDSAKey, error) {
+	return loadAll(ctx, t, pkcs11.CKK_EC, func(label string, id []byte) (*ECDSAKey, error) {
+		return t.loadECDSA(ctx, label, id)
+	})
+}
+
 func ecdsaRules() []rule {
 	return privateRules(pkcs11.CKK_EC, pkcs11.CKM_EC_KEY_PAIR_GEN, pkcs11.CKM_ECDSA)
 }

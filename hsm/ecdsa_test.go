@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/pkcs11"
+
 	"github.com/speciecash/specie/hsm"
 )
 
@@ -49,6 +51,60 @@ func TestECDSAKeySignsCertificates(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+func TestECDSAKeysListsByLabelAfterReopening(t *testing.T) {
+	cfg := newConfig(t)
+	tok, err := module.Token(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := make(map[string]crypto.PublicKey)
+	for label, curve := range map[string]elliptic.Curve{"b": elliptic.P256(), "c": elliptic.P384(), "a": elliptic.P256()} {
+		key, err := tok.GenerateECDSA(t.Context(), label, curve)
+		if err != nil {
+			t.Fatal(err)
+		}
+		public[label] = key.Public()
+	}
+	newRSA(t, tok, "rsa") // of another kind, and not listed
+	if err := tok.Close(); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := openToken(t, cfg).ECDSAKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, k := range keys {
+		got += k.Label()
+		if !k.Public().(*ecdsa.PublicKey).Equal(public[k.Label()]) {
+			t.Errorf("key %q has another public half", k.Label())
+		}
+	}
+	if got != "abc" {
+		t.Fatalf("keys %q", got)
+	}
+}
+
+// One key that should not be there is reason enough not to sign with any.
+func TestECDSAKeysRefusesATokenWithALoosenedKey(t *testing.T) {
+	tok := newToken(t)
+	if _, err := tok.GenerateECDSA(t.Context(), "good", elliptic.P256()); err != nil {
+		t.Fatal(err)
+	}
+	params, err := asn1.Marshal(asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, private := hsm.ECDSATemplates("loose", bytes.Repeat([]byte{7}, 16), params)
+	write(t, tok, func(ctx *pkcs11.Ctx, s pkcs11.SessionHandle) error {
+		_, _, err := ctx.GenerateKeyPair(s, mechanism(pkcs11.CKM_EC_KEY_PAIR_GEN), public, with(private, pkcs11.CKA_EXTRACTABLE, true))
+		return err
+	})
+	if keys, err := tok.ECDSAKeys(t.Context()); !errors.Is(err, hsm.ErrAudit) || keys != nil {
+		t.Fatalf("got %v, %v; want ErrAudit", keys, err)
 	}
 }
 

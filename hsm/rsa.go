@@ -2,13 +2,11 @@ package hsm
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"fmt"
 	"math/big"
-	"slices"
 
 	"github.com/miekg/pkcs11"
 )
@@ -57,42 +55,9 @@ func (t *Token) GenerateRSA(ctx context.Context, label string, bits int) (*RSAKe
 // labels, each audited and tried. One key that fails fails the call: a token
 // with a loosened key on it is not one to sign with.
 func (t *Token) RSAKeys(ctx context.Context) ([]*RSAKey, error) {
-	type name struct {
-		label string
-		id    []byte
-	}
-	var names []name
-	err := t.do(ctx, func(s pkcs11.SessionHandle) error {
-		names = names[:0]
-		found, err := t.find(s, attr(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY), attr(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA))
-		if err != nil {
-			return err
-		}
-		for _, h := range found {
-			v, err := t.read(s, h, pkcs11.CKA_LABEL, pkcs11.CKA_ID)
-			if err != nil {
-				return err
-			}
-			names = append(names, name{string(v[0]), v[1]})
-		}
-		return nil
+	return loadAll(ctx, t, pkcs11.CKK_RSA, func(label string, id []byte) (*RSAKey, error) {
+		return t.loadRSA(ctx, label, id, rsaRules())
 	})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(names, func(a, b name) int { return cmp.Compare(a.label, b.label) })
-	keys := make([]*RSAKey, 0, len(names))
-	for i, n := range names {
-		if i > 0 && names[i-1].label == n.label {
-			return nil, fmt.Errorf("%w: two RSA keys are labelled %q", ErrDuplicateLabel, n.label)
-		}
-		key, err := t.loadRSA(ctx, n.label, n.id, rsaRules())
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
 }
 
 func (t *Token) loadRSA(ctx context.Context, label string, id []byte, rules []rule) (*RSAKey, error) {
