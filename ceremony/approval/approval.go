@@ -136,6 +136,9 @@ func (a *Approval) readSignature(armored []byte) error {
 	if err := checkType(sig.PublicKey); err != nil {
 		return fmt.Errorf("%w: %w", ErrApproval, err)
 	}
+	if !hardware(sig.PublicKey) && len(sig.Signature.Rest) != 0 {
+		return fmt.Errorf("%w: bytes behind the signature", ErrApproval)
+	}
 	if err := sshsig.Verify(bytes.NewReader(a.message), sig, sig.PublicKey, sig.HashAlgorithm, Namespace); err != nil {
 		if errors.Is(err, sshsig.ErrNamespaceMismatch) {
 			return fmt.Errorf("%w: signed for another purpose than %s", ErrApproval, Namespace)

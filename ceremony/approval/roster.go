@@ -136,4 +136,10 @@ func checkType(key ssh.PublicKey) error {
 	return fmt.Errorf("%w: a key of another type than Ed25519 or ECDSA on P-256 or P-384", ErrKey)
 }
 
+// hardware says whether the key is in a FIDO token, which signs its flags and
+// counter too and puts them behind the signature.
+func hardware(key ssh.PublicKey) bool {
+	return key.Type() == ssh.KeyAlgoSKED25519 || key.Type() == ssh.KeyAlgoSKECDSA256
+}
+
 func sameKey(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }
