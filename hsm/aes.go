@@ -31,7 +31,7 @@ func (t *Token) GenerateAES(ctx context.Context, label string) (*AESKey, error) 
 	id, err := t.generate(ctx, label, func(s pkcs11.SessionHandle, id []byte) error {
 		_, err := t.mod.ctx.GenerateKey(s,
 			[]*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_KEY_GEN, nil)},
-			template(secretRules(), label, id))
+			template(t.absent, secretRules(), label, id))
 		return called("C_GenerateKey", err)
 	})
 	if err != nil {

@@ -35,23 +35,23 @@ func (m *Module) BlankSlot() (uint, error) { return m.blankSlot() }
 
 // RSATemplate is what GenerateRSA asks of the private key.
 func RSATemplate(label string, id []byte) []*pkcs11.Attribute {
-	return template(rsaRules(), label, id)
+	return template(nil, rsaRules(), label, id)
 }
 
 // RSAPublicTemplate is what GenerateRSA asks of the public key.
 func RSAPublicTemplate(label string, id []byte) []*pkcs11.Attribute {
-	return template(publicRules(pkcs11.CKK_RSA), label, id,
+	return template(nil, publicRules(pkcs11.CKK_RSA), label, id,
 		attr(pkcs11.CKA_MODULUS_BITS, 2048), attr(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}))
 }
 
 // ECDSATemplates are what GenerateECDSA asks of both keys.
 func ECDSATemplates(label string, id, params []byte) (public, private []*pkcs11.Attribute) {
-	return template(publicRules(pkcs11.CKK_EC), label, id, attr(pkcs11.CKA_EC_PARAMS, params)), template(ecdsaRules(), label, id)
+	return template(nil, publicRules(pkcs11.CKK_EC), label, id, attr(pkcs11.CKA_EC_PARAMS, params)), template(nil, ecdsaRules(), label, id)
 }
 
 // AESTemplate is what GenerateAES asks for.
 func AESTemplate(label string, id []byte) []*pkcs11.Attribute {
-	return template(secretRules(), label, id)
+	return template(nil, secretRules(), label, id)
 }
 
 // LoadImportedRSA loads a key that was not made in the token: all rules but

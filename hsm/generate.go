@@ -40,8 +40,8 @@ func (t *Token) generatePair(ctx context.Context, label string, mechanism uint, 
 	return t.generate(ctx, label, func(s pkcs11.SessionHandle, id []byte) error {
 		_, _, err := t.mod.ctx.GenerateKeyPair(s,
 			[]*pkcs11.Mechanism{pkcs11.NewMechanism(mechanism, nil)},
-			template(public, label, id, more...),
-			template(private, label, id))
+			template(t.absent, public, label, id, more...),
+			template(t.absent, private, label, id))
 		return called("C_GenerateKeyPair", err)
 	})
 }

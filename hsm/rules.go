@@ -78,14 +78,22 @@ func privateRules(keyType, generator, mechanism uint) []rule {
 }
 
 // publicRules: the public half, which must not wrap anything out of the
-// token.
+// token. Whether that of an EC key verifies and encrypts is left to the token:
+// it needs no token for the one, and PKCS#11 has no mechanism for the other. A
+// TPM has one flag for signing and encrypting and makes no key that is to have
+// them apart.
 func publicRules(keyType uint) []rule {
-	return join(kept(pkcs11.CKO_PUBLIC_KEY, keyType, false), []rule{
-		flag(pkcs11.CKA_VERIFY, "CKA_VERIFY", true),
+	rules := join(kept(pkcs11.CKO_PUBLIC_KEY, keyType, false), []rule{
 		flag(pkcs11.CKA_VERIFY_RECOVER, "CKA_VERIFY_RECOVER", false),
-		flag(pkcs11.CKA_ENCRYPT, "CKA_ENCRYPT", false),
 		flag(pkcs11.CKA_WRAP, "CKA_WRAP", false),
 		flag(pkcs11.CKA_TRUSTED, "CKA_TRUSTED", false),
+	})
+	if keyType == pkcs11.CKK_EC {
+		return rules
+	}
+	return join(rules, []rule{
+		flag(pkcs11.CKA_VERIFY, "CKA_VERIFY", true),
+		flag(pkcs11.CKA_ENCRYPT, "CKA_ENCRYPT", false),
 	})
 }
 
@@ -110,18 +118,20 @@ func join(lists ...[]rule) []rule {
 	return all
 }
 
-// template is the part of the rules that the token is asked for.
-func template(rules []rule, label string, id []byte, more ...*pkcs11.Attribute) []*pkcs11.Attribute {
+// template is the part of the rules that a token which lacks absent is asked
+// for.
+func template(absent absences, rules []rule, label string, id []byte, more ...*pkcs11.Attribute) []*pkcs11.Attribute {
 	out := []*pkcs11.Attribute{attr(pkcs11.CKA_LABEL, label), attr(pkcs11.CKA_ID, id)}
 	for _, r := range rules {
-		if !r.token {
+		if !r.token && !absent[r.typ] {
 			out = append(out, attr(r.typ, r.value))
 		}
 	}
 	return append(out, more...)
 }
 
-// audit compares the object h with the rules.
+// audit compares the object h with the rules. An attribute that the token is
+// configured to lack may be absent, not different.
 func (t *Token) audit(s pkcs11.SessionHandle, h pkcs11.ObjectHandle, label string, rules []rule) error {
 	types := make([]uint, len(rules))
 	for i, r := range rules {
@@ -132,6 +142,9 @@ func (t *Token) audit(s pkcs11.SessionHandle, h pkcs11.ObjectHandle, label strin
 		return err
 	}
 	for i, r := range rules {
+		if values[i] == nil && t.absent[r.typ] {
+			continue
+		}
 		if !bytes.Equal(values[i], r.value) {
 			return fmt.Errorf("%w: key %q: %s is %s, must be %s", ErrAudit, label, r.name, show(values[i]), show(r.value))
 		}

@@ -49,7 +49,8 @@ func (c Config) check() error {
 	if c.Sessions < 0 || c.Sessions > maxSessions {
 		return fmt.Errorf("%w: %d sessions; at most %d", ErrInput, c.Sessions, maxSessions)
 	}
-	return nil
+	_, err := parseAbsent(c.Absent)
+	return err
 }
 
 // A Token is a token that was found, unlocked and is held open by a fixed
@@ -57,12 +58,13 @@ func (c Config) check() error {
 // beyond that wait, as long as their context lets them. Safe for concurrent
 // use.
 type Token struct {
-	mod  *Module
-	id   string
-	info TokenInfo
-	pin  PIN
-	log  *slog.Logger
-	own  bool // the Module was opened by Open and is closed with the Token
+	mod    *Module
+	id     string
+	info   TokenInfo
+	pin    PIN
+	log    *slog.Logger
+	absent absences
+	own    bool // the Module was opened by Open and is closed with the Token
 
 	pool     chan *session
 	sessions []*session
@@ -110,8 +112,13 @@ func newToken(m *Module, cfg Config, slot uint, info pkcs11.TokenInfo) (*Token, 
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	absent, err := parseAbsent(cfg.Absent)
+	if err != nil {
+		return nil, err
+	}
 	t := &Token{
 		mod:        m,
+		absent:     absent,
 		id:         tokenID(info),
 		info:       publicInfo(info),
 		pin:        cfg.PIN.clone(),
