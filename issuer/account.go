@@ -79,7 +79,7 @@ func (t Token) hash() [32]byte { return sha256.Sum256([]byte(t)) }
 // would be credited with his payments. Errors: those of
 // coin.VerifyMerchantRequest and CreateAccount.
 func (b *Bank) OpenMerchant(ctx context.Context, name string, request []byte) (*Account, Token, error) {
-	merchant, err := coin.VerifyMerchantRequest(request, b.keyset.Bank)
+	merchant, err := coin.VerifyMerchantRequest(request, b.id)
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
@@ -132,7 +132,7 @@ func (b *Bank) CreateAccount(ctx context.Context, kind AccountKind, name, mercha
 	token := Token(tokenPrefix + base64.RawURLEncoding.EncodeToString(secret[:]))
 	record := ledger.Account{
 		ID: id, Kind: string(kind), Name: name,
-		Key: []byte(merchant), TokenHash: token.hash(), Currency: b.keyset.Currency, CreatedAt: b.now(),
+		Key: []byte(merchant), TokenHash: token.hash(), Currency: b.currency, CreatedAt: b.now(),
 	}
 	err = b.cfg.Ledger.CreateAccount(ctx, record)
 	if errors.Is(err, ledger.ErrDuplicate) {
@@ -177,7 +177,7 @@ func (b *Bank) Authenticate(ctx context.Context, token Token) (*Account, error) 
 
 // Balance returns what an account holds, in minor units.
 func (b *Bank) Balance(ctx context.Context, account string) (int64, error) {
-	n, err := b.cfg.Ledger.Balance(ctx, account, b.keyset.Currency)
+	n, err := b.cfg.Ledger.Balance(ctx, account, b.currency)
 	if err != nil {
 		return 0, fmt.Errorf("issuer: balance: %w", store(err))
 	}

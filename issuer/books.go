@@ -1,8 +1,11 @@
 package issuer
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +25,8 @@ type Books struct {
 	// Classes are the balances by class of account: holder, merchant,
 	// circulation, reserve.
 	Classes []ClassBalance
-	// Keys are the balances of circulation per key of the keyset.
+	// Keys are what happened under each key of the keyset, and then under
+	// those that only the ledger remembers.
 	Keys []KeyBalance
 }
 
@@ -32,13 +36,19 @@ type ClassBalance struct {
 	Balance int64
 }
 
-// KeyBalance is what is in circulation under one key, in minor units.
+// KeyBalance is what happened under one key, in minor units.
 type KeyBalance struct {
-	KeyID   coin.KeyID
-	Kind    coin.Kind
-	Value   coin.Amount
-	Balance int64
+	KeyID    coin.KeyID
+	Kind     coin.Kind   // empty if the keyset has forgotten the key
+	Value    coin.Amount // zero if the keyset has forgotten the key
+	Issued   int64       // worth of all coins ever signed
+	Redeemed int64       // worth of all coins ever taken back
+	Balance  int64       // the difference, what is in circulation
 }
+
+// Leaked says whether more was redeemed under the key than was ever issued:
+// somebody else can sign with it.
+func (k *KeyBalance) Leaked() bool { return k.Redeemed > k.Issued }
 
 // Books adds the ledger up. Every class and every key of the keyset is
 // listed, at zero if nothing was ever posted to it.
@@ -51,13 +61,12 @@ func (b *Bank) Books(ctx context.Context) (*Books, error) {
 	if err != nil {
 		return nil, fmt.Errorf("issuer: books: %w", err)
 	}
-	out := &Books{
-		Bank: b.keyset.Bank, Currency: b.keyset.Currency, Exponent: b.keyset.Exponent, At: b.now(), Balanced: true,
-	}
+	f := b.current()
+	out := &Books{Bank: b.id, Currency: b.currency, Exponent: f.keyset.Exponent, At: b.now()}
 	classes := map[string]int64{}
 	var sum int64
 	for _, c := range folded {
-		if c.Currency != b.keyset.Currency {
+		if c.Currency != b.currency {
 			return nil, fmt.Errorf("issuer: books: the ledger holds a second currency, %s", c.Currency)
 		}
 		classes[c.Account] = c.Amount
@@ -71,18 +80,61 @@ func (b *Bank) Books(ctx context.Context) (*Books, error) {
 	if len(classes) != 0 {
 		return nil, fmt.Errorf("issuer: books: %d unknown classes of account", len(classes))
 	}
-	inCirculation := make(map[string]int64)
-	for _, t := range totals {
-		if kid, ok := strings.CutPrefix(t.Account, circulationClass); ok {
-			inCirculation[kid] = t.Amount
-			out.Balanced = out.Balanced && t.Amount >= 0
-		}
+	if out.Keys, err = f.keyBalances(totals); err != nil {
+		return nil, fmt.Errorf("issuer: books: %w", err)
 	}
-	for i := range b.keyset.Denominations {
-		d := &b.keyset.Denominations[i]
-		out.Keys = append(out.Keys, KeyBalance{
-			KeyID: d.KeyID, Kind: d.Kind, Value: d.Value, Balance: inCirculation[d.KeyID.String()],
-		})
+	for i := range out.Keys {
+		out.Balanced = out.Balanced && !out.Keys[i].Leaked()
+	}
+	return out, nil
+}
+
+func (f *inForce) keyBalances(totals []ledger.Balance) ([]KeyBalance, error) {
+	byID, err := foldKeys(totals)
+	if err != nil {
+		return nil, err
+	}
+	var out []KeyBalance
+	for i := range f.keyset.Denominations {
+		d := &f.keyset.Denominations[i]
+		k := byID[d.KeyID]
+		k.KeyID, k.Kind, k.Value = d.KeyID, d.Kind, d.Value
+		out = append(out, k)
+		delete(byID, d.KeyID)
+	}
+	forgotten := slices.SortedFunc(maps.Keys(byID), func(a, b coin.KeyID) int { return bytes.Compare(a[:], b[:]) })
+	for _, kid := range forgotten {
+		out = append(out, byID[kid])
+	}
+	return out, nil
+}
+
+// foldKeys reads what was issued and redeemed under each key out of the
+// balances of circulation; other balances are passed over.
+func foldKeys(totals []ledger.Balance) (map[coin.KeyID]KeyBalance, error) {
+	out := make(map[coin.KeyID]KeyBalance)
+	for _, t := range totals {
+		path, ok := strings.CutPrefix(t.Account, circulationClass)
+		if !ok {
+			continue
+		}
+		text, of, _ := strings.Cut(path, "/")
+		kid, err := coin.ParseKeyID(text)
+		if err != nil {
+			return nil, fmt.Errorf("account %s: %w", t.Account, err)
+		}
+		k := out[kid]
+		k.KeyID = kid
+		switch of {
+		case issuedSuffix[1:]:
+			k.Issued = t.Amount
+		case redeemedSuffix[1:]:
+			k.Redeemed = -t.Amount
+		default:
+			return nil, fmt.Errorf("account %s is neither issued nor redeemed", t.Account)
+		}
+		k.Balance = k.Issued - k.Redeemed
+		out[kid] = k
 	}
 	return out, nil
 }

@@ -94,7 +94,7 @@ func (b *Bank) proof(ctx context.Context, t ledger.Taken) (*coin.ConflictProof, 
 // fileCase records that a bound coin came twice. There is one case for a
 // coin, with the first spend that was refused: more would name nobody else.
 func (b *Bank) fileCase(ctx context.Context, id ledger.ID, first *coin.ConflictProof, second *coin.Spend, secondAuth *coin.Authorisation) error {
-	file := caseJSON{Version: 1, Bank: b.keyset.Bank, CoinID: base64.RawURLEncoding.EncodeToString(id[:])}
+	file := caseJSON{Version: 1, Bank: b.id, CoinID: base64.RawURLEncoding.EncodeToString(id[:])}
 	var err error
 	if file.Spends[0], err = coin.EncodeSpend(first.Spend, first.Authorisation); err != nil {
 		return fmt.Errorf("issuer: case: %v", err)
@@ -107,8 +107,8 @@ func (b *Bank) fileCase(ctx context.Context, id ledger.ID, first *coin.ConflictP
 		return fmt.Errorf("issuer: case: %w", err)
 	}
 	out, err := b.cfg.Ledger.Apply(ctx, ledger.Op{
-		ID: frame.Digest([]byte("specie/case-id/1"), []byte(b.keyset.Bank), id[:]), Kind: KindCase,
-		Account: caseAccount, Issuer: b.keyset.Bank, State: ledger.StateDone, Request: request, At: b.now(),
+		ID: frame.Digest([]byte("specie/case-id/1"), []byte(b.id), id[:]), Kind: KindCase,
+		Account: caseAccount, Issuer: b.id, State: ledger.StateDone, Request: request, At: b.now(),
 	})
 	if err != nil {
 		// The refusal waits for the case: whoever repeats the request files

@@ -79,12 +79,12 @@ func (b *Bank) Deposit(ctx context.Context, account *Account, r *DepositRequest)
 // recordDeposit checks a payment and records it, and returns the operation as
 // it stands in the ledger.
 func (b *Bank) recordDeposit(ctx context.Context, id ledger.ID, account *Account, r *DepositRequest) (*ledger.Op, error) {
-	now := b.now()
+	now, f := b.now(), b.current()
 	offer, err := b.checkOffer(account, r, now)
 	if err != nil {
 		return nil, err
 	}
-	if err := b.verify(ctx, r.Spend, r.Authorisation, now); err != nil {
+	if err := b.verify(ctx, f, r.Spend, r.Authorisation, now); err != nil {
 		return nil, err
 	}
 	request, err := encodeRecord(r.Offer, r.PayeeSalt[:], r.Spend, r.Authorisation)
@@ -92,19 +92,19 @@ func (b *Bank) recordDeposit(ctx context.Context, id ledger.ID, account *Account
 		return nil, err
 	}
 	receipt := &coin.DepositReceipt{
-		Bank: b.keyset.Bank, Op: id, OfferDigest: r.Spend.OfferDigest, SpendDigest: r.Spend.Digest(),
+		Bank: b.id, Op: id, OfferDigest: r.Spend.OfferDigest, SpendDigest: r.Spend.Digest(),
 		Amount: r.Spend.Amount, Currency: r.Spend.Currency, Payee: offer.Payee, At: now,
 	}
 	// Before the commit, see the package comment. If the token fails here,
 	// nothing has happened.
-	answer, err := receipt.Sign(b.cfg.Receipts.Key, b.cfg.Receipts.Chain)
+	answer, err := f.receipts.sign(receipt)
 	if err != nil {
-		return nil, fmt.Errorf("%w: receipt: %w", ErrUnavailable, err)
+		return nil, err
 	}
-	p := newPostings(b.keyset.Currency)
+	p := newPostings(b.currency)
 	p.add(account.ID, int64(r.Spend.Amount))
-	return b.recordSpend(ctx, r.Spend, r.Authorisation, p, ledger.Op{
-		ID: id, Kind: KindDeposit, Account: account.ID, Acquirer: b.keyset.Bank,
+	return b.recordSpend(ctx, f, r.Spend, r.Authorisation, p, ledger.Op{
+		ID: id, Kind: KindDeposit, Account: account.ID, Acquirer: b.id,
 		Request: request, Answer: answer, At: now,
 	})
 }
@@ -119,7 +119,7 @@ func (b *Bank) checkOffer(account *Account, r *DepositRequest, now time.Time) (*
 	if err := offer.CheckPayee(r.PayeeSalt, account.Merchant); err != nil {
 		return nil, err
 	}
-	if offer.Acquirer != b.keyset.Bank {
+	if offer.Acquirer != b.id {
 		return nil, fmt.Errorf("%w: the offer is for acquirer %s", coin.ErrBank, offer.Acquirer)
 	}
 	if err := offer.CheckSpend(r.Spend); err != nil {
@@ -177,21 +177,21 @@ func (b *Bank) Exchange(ctx context.Context, s *coin.Spend, a *coin.Authorisatio
 }
 
 func (b *Bank) recordExchange(ctx context.Context, id ledger.ID, s *coin.Spend, a *coin.Authorisation) (*ledger.Op, error) {
-	now := b.now()
-	if err := b.verify(ctx, s, a, now); err != nil {
+	now, f := b.now(), b.current()
+	if err := b.verify(ctx, f, s, a, now); err != nil {
 		return nil, err
 	}
 	request, err := encodeRecord(nil, nil, s, a)
 	if err != nil {
 		return nil, err
 	}
-	return b.recordSpend(ctx, s, a, newPostings(b.keyset.Currency), ledger.Op{
-		ID: id, Kind: KindExchange, Acquirer: b.keyset.Bank, Request: request, At: now,
+	return b.recordSpend(ctx, f, s, a, newPostings(b.currency), ledger.Op{
+		ID: id, Kind: KindExchange, Acquirer: b.id, Request: request, At: now,
 	})
 }
 
 // verify runs coin.Verify with the verifier of the spend's group.
-func (b *Bank) verify(ctx context.Context, s *coin.Spend, a *coin.Authorisation, now time.Time) error {
+func (b *Bank) verify(ctx context.Context, f *inForce, s *coin.Spend, a *coin.Authorisation, now time.Time) error {
 	var verifier coin.PresentationVerifier
 	if s.Group != ([32]byte{}) && b.cfg.Groups != nil {
 		var err error
@@ -199,28 +199,28 @@ func (b *Bank) verify(ctx context.Context, s *coin.Spend, a *coin.Authorisation,
 			return err
 		}
 	}
-	return coin.Verify(s, a, b.keyset, verifier, now)
+	return coin.Verify(s, a, f.keyset, verifier, now)
 }
 
 // recordSpend completes an operation that consumes a verified spend's coins:
 // each coin into its key's spent set, out of circulation, and the change into
 // it. p holds what the operation posts besides. It returns the operation as
 // recorded, by this call or an equal one.
-func (b *Bank) recordSpend(ctx context.Context, s *coin.Spend, a *coin.Authorisation, p *postings, op ledger.Op) (*ledger.Op, error) {
-	op.Issuer, op.State = b.keyset.Bank, ledger.StateDone
+func (b *Bank) recordSpend(ctx context.Context, f *inForce, s *coin.Spend, a *coin.Authorisation, p *postings, op ledger.Op) (*ledger.Op, error) {
+	op.Issuer, op.State = b.id, ledger.StateDone
 	for i, id := range s.CoinIDs() {
-		d, err := b.find(s.Coins[i].KeyID)
+		d, err := f.find(s.Coins[i].KeyID)
 		if err != nil {
 			return nil, fmt.Errorf("coin %d: %w", i, err)
 		}
 		op.Spends = append(op.Spends, ledger.Spend{Epoch: epochOf(d.KeyID), ID: id, Value: int64(d.Value)})
-		p.add(circulation(d.KeyID), -int64(d.Value))
+		p.redeem(d.KeyID, d.Value)
 	}
-	if err := b.circulate(p, s.ToIssuer); err != nil {
+	if err := f.circulate(p, s.ToIssuer); err != nil {
 		return nil, err
 	}
 	op.Postings = p.list()
-	out, err := b.cfg.Ledger.Apply(ctx, op)
+	out, err := b.apply(ctx, op)
 	switch {
 	case errors.Is(err, ledger.ErrOverflow):
 		return nil, fmt.Errorf("%w: the account can't hold that much", coin.ErrOverflow)

@@ -40,19 +40,19 @@ func (b *Bank) Fund(ctx context.Context, account string, amount coin.Amount, ref
 	if err != nil {
 		return ledger.ID{}, err
 	}
-	request, err := json.Marshal(fundingRequest{account, amount, b.keyset.Currency, reference})
+	request, err := json.Marshal(fundingRequest{account, amount, b.currency, reference})
 	if err != nil {
 		return ledger.ID{}, fmt.Errorf("issuer: funding: %w", err)
 	}
 	if _, err := b.cfg.Ledger.Account(ctx, account); err != nil {
 		return ledger.ID{}, fmt.Errorf("issuer: funding: %w", store(err))
 	}
-	id := frame.Digest([]byte("specie/funding/1"), []byte(b.keyset.Bank), []byte(reference))
-	p := newPostings(b.keyset.Currency)
+	id := frame.Digest([]byte("specie/funding/1"), []byte(b.id), []byte(reference))
+	p := newPostings(b.currency)
 	p.add(reserve, -sum)
 	p.add(account, sum)
 	out, err := b.cfg.Ledger.Apply(ctx, ledger.Op{
-		ID: id, Kind: KindFunding, Account: account, Issuer: b.keyset.Bank,
+		ID: id, Kind: KindFunding, Account: account, Issuer: b.id,
 		State: ledger.StateDone, Request: request, At: b.now(), Postings: p.list(),
 	})
 	switch {

@@ -14,8 +14,13 @@ const reserve = "reserve"
 
 const circulationClass = "circulation/"
 
-// circulation is the account of what is in circulation under a key.
-func circulation(kid coin.KeyID) string { return circulationClass + kid.String() }
+// Coins of each key have two accounts, of which the first only grows and the
+// second only falls: what is in circulation is their sum, and more redeemed
+// than issued shows without a look at any coin.
+const (
+	issuedSuffix   = "/issued"
+	redeemedSuffix = "/redeemed"
+)
 
 // postings folds amounts into one posting per account.
 type postings struct {
@@ -31,6 +36,15 @@ func newPostings(currency string) *postings {
 // bounds on coins and outputs keep their number below 2^10; whether the sum
 // is in range and all of them balance, the ledger checks.
 func (p *postings) add(account string, amount int64) { p.sums[account] += amount }
+
+// issue posts that the bank owes a coin more under a key, redeem one less.
+func (p *postings) issue(kid coin.KeyID, value coin.Amount) {
+	p.add(circulationClass+kid.String()+issuedSuffix, int64(value))
+}
+
+func (p *postings) redeem(kid coin.KeyID, value coin.Amount) {
+	p.add(circulationClass+kid.String()+redeemedSuffix, -int64(value))
+}
 
 // list returns the postings in order of account, without those that cancelled
 // out.

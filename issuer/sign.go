@@ -2,7 +2,6 @@ package issuer
 
 import (
 	"context"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"sync"
@@ -25,54 +24,11 @@ type BlindSigner interface {
 	// memory in between. Any error means that no signature was released; the
 	// caller repeats the call as often as it likes.
 	BlindSign(ctx context.Context, kid coin.KeyID, blinded []byte) ([]byte, error)
-}
-
-// RawKey is one RSA key of a token, as package hsm has it. BlindSign keeps the
-// promise of BlindSigner for that key.
-type RawKey interface {
-	Public() *rsa.PublicKey
-	BlindSign(ctx context.Context, blinded []byte) ([]byte, error)
-}
-
-// Keyring is a BlindSigner over keys that are open in this process.
-type Keyring struct {
-	keys map[coin.KeyID]RawKey
-}
-
-// NewKeyring finds the keys of a keyset among those of a token. Every key
-// that the keyset has neither revoked nor declared lost must be there: better
-// a bank that doesn't open than one that takes money for a signature it can't
-// make. It returns an error that matches ErrConfig.
-func NewKeyring[K RawKey](k *coin.Keyset, keys []K) (*Keyring, error) {
-	byID := make(map[coin.KeyID]RawKey, len(keys))
-	for _, key := range keys {
-		kid, err := coin.NewKeyID(key.Public())
-		if err != nil {
-			continue // a key for something else
-		}
-		byID[kid] = key
-	}
-	ring := &Keyring{keys: make(map[coin.KeyID]RawKey, len(k.Denominations))}
-	for i := range k.Denominations {
-		d := &k.Denominations[i]
-		key, ok := byID[d.KeyID]
-		switch {
-		case ok:
-			ring.keys[d.KeyID] = key
-		case !d.Lost && !d.Revoked && d.Kind.Known():
-			return nil, fmt.Errorf("%w: the token lacks key %s (%s %d)", ErrConfig, d.KeyID, d.Kind, d.Value)
-		}
-	}
-	return ring, nil
-}
-
-// BlindSign implements BlindSigner.
-func (r *Keyring) BlindSign(ctx context.Context, kid coin.KeyID, blinded []byte) ([]byte, error) {
-	key, ok := r.keys[kid]
-	if !ok {
-		return nil, fmt.Errorf("issuer: sign: %w", coin.ErrUnknownKey)
-	}
-	return key.BlindSign(ctx, blinded)
+	// Has says whether BlindSign can be asked for that key: nil, an error that
+	// matches coin.ErrUnknownKey if the token lacks it, having looked again, or
+	// another if that can't be told now. The bank asks before a keyset comes
+	// into force.
+	Has(ctx context.Context, kid coin.KeyID) error
 }
 
 // sign signs the outputs of a recorded operation, in their order, all or
@@ -127,7 +83,7 @@ func (h helpers) take() bool {
 func (h helpers) give() { <-h }
 
 func (b *Bank) signOne(ctx context.Context, o *coin.Output) ([]byte, error) {
-	d, err := b.find(o.KeyID)
+	d, err := b.current().find(o.KeyID)
 	if err != nil {
 		// Not a refusal: the operation is recorded and the signature due.
 		return nil, fmt.Errorf("%w: key %s is not in the keyset any more", ErrUnavailable, o.KeyID)

@@ -74,8 +74,8 @@ func (b *Bank) Withdraw(ctx context.Context, account *Account, outputs []coin.Ou
 }
 
 func (b *Bank) recordWithdrawal(ctx context.Context, id ledger.ID, account *Account, outputs []coin.Output) error {
-	now := b.now()
-	total, err := b.keyset.CheckOutputs(outputs, now)
+	now, f := b.now(), b.current()
+	total, err := f.keyset.CheckOutputs(outputs, now)
 	if err != nil {
 		return err
 	}
@@ -83,13 +83,13 @@ func (b *Bank) recordWithdrawal(ctx context.Context, id ledger.ID, account *Acco
 	if err != nil {
 		return fmt.Errorf("issuer: withdrawal: %w", err)
 	}
-	p := newPostings(b.keyset.Currency)
+	p := newPostings(b.currency)
 	p.add(account.ID, -int64(total))
-	if err := b.circulate(p, outputs); err != nil {
+	if err := f.circulate(p, outputs); err != nil {
 		return err
 	}
-	out, err := b.cfg.Ledger.Apply(ctx, ledger.Op{
-		ID: id, Kind: KindWithdrawal, Account: account.ID, Issuer: b.keyset.Bank,
+	out, err := b.apply(ctx, ledger.Op{
+		ID: id, Kind: KindWithdrawal, Account: account.ID, Issuer: b.id,
 		State: ledger.StateDone, Request: request, At: now,
 		Postings: p.list(), Floors: []string{account.ID},
 	})
@@ -115,16 +115,4 @@ func (b *Bank) recorded(ctx context.Context, id ledger.ID) (*ledger.Op, error) {
 		return nil, fmt.Errorf("issuer: look up operation: %w", store(err))
 	}
 	return op, nil
-}
-
-// circulate credits the circulation of each output's key with its value.
-func (b *Bank) circulate(p *postings, outputs []coin.Output) error {
-	for i := range outputs {
-		d, err := b.find(outputs[i].KeyID)
-		if err != nil {
-			return fmt.Errorf("output %d: %w", i, err)
-		}
-		p.add(circulation(d.KeyID), int64(d.Value))
-	}
-	return nil
 }

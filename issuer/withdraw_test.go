@@ -3,9 +3,7 @@ package issuer_test
 import (
 	"bytes"
 	"context"
-	"crypto/rsa"
 	"errors"
-	"math/big"
 	"slices"
 	"sync"
 	"testing"
@@ -225,33 +223,4 @@ func TestEqualWithdrawalsAtOnceHappenOnce(t *testing.T) {
 		}
 	}
 	b.CheckBooks(t, 0, 0, 3)
-}
-
-// foreignKey is a key that no keyset has.
-type foreignKey struct{ n *big.Int }
-
-func (k foreignKey) Public() *rsa.PublicKey { return &rsa.PublicKey{N: k.n, E: 65537} }
-func (foreignKey) BlindSign(context.Context, []byte) ([]byte, error) {
-	return nil, errors.New("unused")
-}
-
-func TestAKeyringWantsEveryKeyThatStillSigns(t *testing.T) {
-	h := issuertest.NewHouse(t)
-	_, err := issuer.NewKeyring(h.Keyset, h.Keys[1:])
-	expect(t, err, issuer.ErrConfig)
-	ring, err := issuer.NewKeyring(h.Keyset, []issuer.RawKey{foreignKey{big.NewInt(15)}})
-	expect(t, err, issuer.ErrConfig)
-	if ring != nil {
-		t.Error("a keyring came with the refusal")
-	}
-	// A lost key may be missing; what it should sign is then refused.
-	lost := h.Draft
-	lost.Denominations = slices.Clone(lost.Denominations)
-	lost.Denominations[0].Lost = true
-	set, err := coin.ParseKeyset(h.Root, h.SignKeyset(t, lost), issuertest.Now)
-	expect(t, err, nil)
-	ring, err = issuer.NewKeyring(set, h.Keys[1:])
-	expect(t, err, nil)
-	_, err = ring.BlindSign(t.Context(), lost.Denominations[0].KeyID, make([]byte, 256))
-	expect(t, err, coin.ErrUnknownKey)
 }

@@ -141,13 +141,13 @@ func (h *issuerHandlers) GetInfo(context.Context, issuerapi.GetInfoRequestObject
 
 // GetKeys implements GET /v1/keys.
 func (h *issuerHandlers) GetKeys(_ context.Context, r issuerapi.GetKeysRequestObject) (issuerapi.GetKeysResponseObject, error) {
-	digest := h.bank.Keyset().Digest
-	etag := `"` + base64.RawURLEncoding.EncodeToString(digest[:]) + `"`
+	keyset, signed := h.bank.SignedKeyset()
+	etag := `"` + base64.RawURLEncoding.EncodeToString(keyset.Digest[:]) + `"`
 	if r.Params.IfNoneMatch != nil && matchesETag(*r.Params.IfNoneMatch, etag) {
 		return issuerapi.GetKeys304Response{}, nil
 	}
 	return issuerapi.GetKeys200JSONResponse{
-		Body:    issuerapi.Keys{Keyset: string(h.bank.SignedKeyset())},
+		Body:    issuerapi.Keys{Keyset: string(signed)},
 		Headers: issuerapi.GetKeys200ResponseHeaders{ETag: etag},
 	}, nil
 }

@@ -46,18 +46,6 @@ func (c issuerCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, token.Close()) }()
-	ks, err := coin.ParseKeyset(root, keyset, time.Now())
-	if err != nil {
-		return err
-	}
-	keys, err := token.RSAKeys(a.ctx)
-	if err != nil {
-		return err
-	}
-	ring, err := issuer.NewKeyring(ks, keys)
-	if err != nil {
-		return err
-	}
 	receipts := issuer.ReceiptSigner{}
 	if receipts.Chain, err = dir.chain(cfg.SigningChain); err != nil {
 		return err
@@ -71,12 +59,13 @@ func (c issuerCmd) Run(a *app) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	bank, err := issuer.New(a.ctx, issuer.Config{
-		Root: root, Keyset: keyset, Signer: ring, Receipts: receipts, Ledger: db, Logger: a.log,
+		Root: root, Keyset: keyset, Signer: issuer.NewKeyring(token.RSAKeys), Receipts: receipts, Ledger: db, Logger: a.log,
 		Groups: newGroupSources(root, cfg.Groups),
 	})
 	if err != nil {
 		return err
 	}
+	ks := bank.Keyset()
 	a.log.Info("keys audited", "token", cfg.HSM.Token, "denominations", len(ks.Denominations), "keyset", ks.Seq)
 	h := server.NewIssuer(bank, server.IssuerOptions{Logger: a.log, Groups: cfg.groups()})
 	return a.serve(cfg.Listen, h.Public, dir.path(cfg.AdminSocket), h.Admin)

@@ -64,6 +64,9 @@ func (s *Signer) BlindSign(ctx context.Context, kid coin.KeyID, blinded []byte) 
 	return out, err
 }
 
+// Has implements issuer.BlindSigner.
+func (s *Signer) Has(ctx context.Context, kid coin.KeyID) error { return s.inner.Has(ctx, kid) }
+
 // Bank is a bank with its own ledger and clock.
 type Bank struct {
 	*issuer.Bank
@@ -103,7 +106,7 @@ func (h *House) NewBank(t testing.TB, change func(*issuer.Config)) *Bank {
 		}
 	})
 	b.Ledger = store
-	b.Signer = &Signer{inner: must(issuer.NewKeyring(h.Keyset, h.Keys))(t)}
+	b.Signer = &Signer{inner: issuer.NewKeyring(h.Token.RSAKeys)}
 	verifier := must(h.Document(t).Verifier(Now))(t)
 	b.Config = issuer.Config{
 		Root: h.Root, Keyset: h.KeysetJWS, Signer: b.Signer, Receipts: h.Receipts,

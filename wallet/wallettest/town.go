@@ -185,10 +185,8 @@ func (w *Town) openBank(t testing.TB) {
 	parsed, err := coin.ParseKeyset(w.Group.Group.Root, w.signed, w.Now())
 	must(t, err)
 	w.Keyset.Digest = parsed.Digest
-	signer, err := issuer.NewKeyring(parsed, w.house.Keys)
-	must(t, err)
 	w.Bank, err = issuer.New(t.Context(), issuer.Config{
-		Root: w.Group.Group.Root, Keyset: w.signed, Signer: signer, Receipts: w.receipts,
+		Root: w.Group.Group.Root, Keyset: w.signed, Signer: issuer.NewKeyring(w.house.Token.RSAKeys), Receipts: w.receipts,
 		Groups: groups{w}, Ledger: w.ledger, Clock: w.Now,
 	})
 	must(t, err)
