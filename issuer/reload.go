@@ -1,7 +1,9 @@
 package issuer
 
 import (
+	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,7 +16,8 @@ import (
 
 // Reload brings the next keyset into force, or another signer of receipts, or
 // both, while the bank works. A zero receipts keeps the one in force; the
-// keyset may be the one in force.
+// keyset may be the one in force, signed again or not. If nothing differs,
+// nothing happens.
 //
 // Everything is checked before anything changes: the keyset's signature and
 // dates, that it continues the one in force and the ledger's (coin.ErrRollback,
@@ -32,6 +35,12 @@ func (b *Bank) Reload(ctx context.Context, keyset []byte, receipts ReceiptSigner
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
 	old := b.current()
+	if receipts.Key == nil && len(receipts.Chain) == 0 {
+		receipts = old.receipts
+	}
+	if bytes.Equal(keyset, old.signed) && slices.EqualFunc(receipts.Chain, old.receipts.Chain, (*x509.Certificate).Equal) {
+		return nil
+	}
 	next, err := b.reload(ctx, old, keyset, receipts)
 	b.reloads.count(err)
 	if err != nil {
@@ -45,9 +54,6 @@ func (b *Bank) Reload(ctx context.Context, keyset []byte, receipts ReceiptSigner
 }
 
 func (b *Bank) reload(ctx context.Context, old *inForce, keyset []byte, receipts ReceiptSigner) (*inForce, error) {
-	if receipts.Key == nil && len(receipts.Chain) == 0 {
-		receipts = old.receipts
-	}
 	if receipts.Key == nil {
 		return nil, fmt.Errorf("%w: a chain for receipts without its key", ErrConfig)
 	}

@@ -119,12 +119,21 @@ func (b base) root(p string) (*trust.Root, error) {
 	return trust.ParseRoot(raw)
 }
 
-// chain reads PEM certificates, leaf first.
+// chain reads a file of PEM certificates, leaf first.
 func (b base) chain(p string) ([]*x509.Certificate, error) {
 	raw, err := b.read(p)
 	if err != nil {
 		return nil, err
 	}
+	chain, err := parseChain(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p, err)
+	}
+	return chain, nil
+}
+
+// parseChain reads PEM certificates, leaf first.
+func parseChain(raw []byte) ([]*x509.Certificate, error) {
 	var out []*x509.Certificate
 	for {
 		var block *pem.Block
@@ -133,12 +142,12 @@ func (b base) chain(p string) ([]*x509.Certificate, error) {
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", errConfig, p, err)
+			return nil, fmt.Errorf("%w: %w", errConfig, err)
 		}
 		out = append(out, cert)
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%w: %s: no certificate in it", errConfig, p)
+		return nil, fmt.Errorf("%w: no certificate in it", errConfig)
 	}
 	return out, nil
 }
