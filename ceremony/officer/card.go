@@ -14,6 +14,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/speciecash/specie/ceremony/paper"
+	"github.com/speciecash/specie/ceremony/transcript"
 	"github.com/speciecash/specie/trust"
 	"github.com/speciecash/specie/trust/strictjson"
 )
@@ -63,6 +64,25 @@ func (o *Officer) Accept(root *trust.Root, certificate []byte, at time.Time) ([]
 		return nil, err
 	}
 	return card, paper.Write(cardPath, card, paper.Public)
+}
+
+// Card returns the officer's own card, or ErrNotCertified.
+func (o *Officer) Card() ([]byte, error) {
+	b, err := paper.Read(filepath.Join(o.dir, CardFile), trust.MaxJWS)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNotCertified
+	}
+	return b, err
+}
+
+// Close ends the transcript of the officer's part of a ceremony with his
+// signature. Errors: ErrNotCertified, those of trust and transcript.
+func (o *Officer) Close(root *trust.Root, w *transcript.Writer, at time.Time) error {
+	chain, err := o.chain(root, at)
+	if err != nil {
+		return err
+	}
+	return w.Close(trust.Name{Role: trust.RoleSupervisor, ID: o.ID}, chain, o.signer)
 }
 
 // check reads a certificate and says whether it is this officer's.

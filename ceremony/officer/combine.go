@@ -33,34 +33,27 @@ func (o *Officer) Combine(root *trust.Root, groupID string, dealings [][]byte, a
 	if err := paper.Free(path); err != nil {
 		return nil, err
 	}
-	all, err := o.readDealings(root, groupID, dealings, at)
+	all, err := readDealings(root, groupID, dealings, at)
 	if err != nil {
 		return nil, err
 	}
-	officers := all[0].doc.Officers
-	index, err := o.indexIn(officers)
+	s, err := outcome(groupID, all)
 	if err != nil {
 		return nil, err
 	}
-	public := make([]*group.Dealing, len(all))
+	index, err := o.indexIn(all[0].doc.Officers)
+	if err != nil {
+		return nil, err
+	}
 	received := make([]*group.Share, len(all))
 	for i, d := range all {
-		public[i] = d.dealing
 		if received[i], _, err = o.openShare(d.doc.Shares[index-1], groupID, d.doc.Dealer); err != nil {
 			return nil, fmt.Errorf("share from %s: %w", d.doc.Dealer, err)
 		}
 	}
-	key, err := group.CombineDealings(groupID, public)
+	share, err := group.CombineShares(&s.Key, index, public(all), received)
 	if err != nil {
 		return nil, err
-	}
-	share, err := group.CombineShares(key, index, public, received)
-	if err != nil {
-		return nil, err
-	}
-	s := &groupdoc.Supervision{Group: groupID, Key: *key}
-	for i, c := range officers {
-		s.Supervisors = append(s.Supervisors, groupdoc.Supervisor{Index: i + 1, ID: c.ID})
 	}
 	payload, err := s.Marshal()
 	if err != nil {
@@ -74,9 +67,44 @@ func (o *Officer) Combine(root *trust.Root, groupID string, dealings [][]byte, a
 	return s, paper.Write(path, box, paper.Secret)
 }
 
+// Outcome verifies all n dealings of a group and returns what every officer
+// who combines them comes to. Anybody can compute it; it opens no share.
+// Errors: those of Combine but for shares.
+func Outcome(root *trust.Root, groupID string, dealings [][]byte, at time.Time) (*groupdoc.Supervision, error) {
+	if err := trust.CheckID(groupID); err != nil {
+		return nil, err
+	}
+	all, err := readDealings(root, groupID, dealings, at)
+	if err != nil {
+		return nil, err
+	}
+	return outcome(groupID, all)
+}
+
+// outcome sums the dealings of all officers, by ascending dealer.
+func outcome(groupID string, all []*dealt) (*groupdoc.Supervision, error) {
+	key, err := group.CombineDealings(groupID, public(all))
+	if err != nil {
+		return nil, err
+	}
+	s := &groupdoc.Supervision{Group: groupID, Key: *key}
+	for i, c := range all[0].doc.Officers {
+		s.Supervisors = append(s.Supervisors, groupdoc.Supervisor{Index: i + 1, ID: c.ID})
+	}
+	return s, nil
+}
+
+func public(all []*dealt) []*group.Dealing {
+	out := make([]*group.Dealing, len(all))
+	for i, d := range all {
+		out[i] = d.dealing
+	}
+	return out
+}
+
 // readDealings returns the dealings by ascending dealer: one of each officer,
 // all for the same officers, group and threshold.
-func (o *Officer) readDealings(root *trust.Root, groupID string, dealings [][]byte, at time.Time) ([]*dealt, error) {
+func readDealings(root *trust.Root, groupID string, dealings [][]byte, at time.Time) ([]*dealt, error) {
 	var all []*dealt
 	seen := make(map[int]*dealt)
 	for _, jws := range dealings {

@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/speciecash/specie/ceremony/paper"
+	"github.com/speciecash/specie/ceremony/transcript"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/trust"
@@ -31,6 +33,9 @@ func TestOfficersGenerateOneKeyTogether(t *testing.T) {
 			t.Fatal("two officers come to different keys")
 		}
 		payload = mine
+		if !bytes.Equal(mine, must(must(Outcome(p.root, "TESTGROUP", p.dealings, at))(t).Marshal())(t)) {
+			t.Fatal("an onlooker comes to other keys")
+		}
 		signatures = append(signatures, must(o.Sign(p.root, payload, at))(t))
 	}
 	s := must(groupdoc.ParseSupervision(p.root, signatures, at))(t)
@@ -147,6 +152,11 @@ func TestCombineRefusesDealingsThatDoNotFit(t *testing.T) {
 			if err == nil || tt.want != nil && !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
+			// An onlooker sees all of it but what is wrong with a share.
+			sealed := errors.Is(tt.want, group.ErrShare) || errors.Is(tt.want, ErrForeign)
+			if _, err := Outcome(p.root, tt.group, tt.dealings, at); (err == nil) != sealed {
+				t.Errorf("the outcome: %v", err)
+			}
 			if _, err := alice.Share(tt.group); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("a share was kept: %v", err)
 			}
@@ -237,4 +247,34 @@ func FuzzReadDealing(f *testing.F) {
 			t.Error("accepted a dealing without a share for everybody")
 		}
 	})
+}
+
+func TestAnOfficerClosesHisTranscript(t *testing.T) {
+	c := newCountry(t)
+	alice, card := c.officer(t, "ALICE")
+	if got := must(alice.Card())(t); !bytes.Equal(got, card) {
+		t.Error("the card that is kept is another")
+	}
+	nobody := must(Create(t.TempDir(), "BORIS", nil))(t)
+	if _, err := nobody.Card(); !errors.Is(err, ErrNotCertified) {
+		t.Errorf("a card before the certificate: %v", err)
+	}
+	begin := func() *transcript.Writer {
+		w := must(transcript.Create(filepath.Join(t.TempDir(), "t"), func() time.Time { return at }))(t)
+		if err := w.Append(transcript.EventOpened, transcript.Opened{Ceremony: "supervisors"}); err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	w := begin()
+	if err := nobody.Close(c.root, w, at); !errors.Is(err, ErrNotCertified) {
+		t.Errorf("closed without a certificate: %v", err)
+	}
+	if err := alice.Close(c.root, w, at); err != nil {
+		t.Fatal(err)
+	}
+	name := must(must(transcript.ReadFile(w.Path()))(t).VerifyClose(c.root))(t)
+	if name != (trust.Name{Role: trust.RoleSupervisor, ID: "ALICE"}) {
+		t.Errorf("closed by %s", name)
+	}
 }
