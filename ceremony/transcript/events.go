@@ -17,7 +17,8 @@ const (
 	EventToken      Event = "token"      // Token: a token was opened
 	EventGenerating Event = "generating" // Generating: a key is about to be made
 	EventKey        Event = "key"        // Key: a key was made or found, audited and tried
-	EventDestroyed  Event = "destroyed"  // Destroyed: a token was erased
+	EventErasing    Event = "erasing"    // Destroyed: a token is about to be erased
+	EventDestroyed  Event = "destroyed"  // Destroyed: it was
 	EventResumed    Event = "resumed"    // Resumed: after an interruption
 	EventOutput     Event = "output"     // Output: a file's content is settled
 	EventClosed     Event = "closed"     // Closed: the last entry of a ceremony that was done
@@ -125,7 +126,7 @@ type Key struct {
 type Destroyed struct {
 	Token  string   `json:"token"`
 	Serial string   `json:"serial"`
-	Keys   []string `json:"keys,omitempty"` // ids
+	Keys   []string `json:"keys,omitempty"` // labels of what was on it, but for public halves
 }
 
 // Resumed says that a later run took up the ceremony.
