@@ -5,7 +5,8 @@
 //
 // It imports hsm and the standard library and must never be imported by a
 // production path: tokens in files protect nothing from whoever reads the
-// files.
+// files. (Package ceremony rehearses on throw-away tokens; no key of those is
+// ever used.)
 //
 // # Trust
 //

@@ -12,8 +12,9 @@ import (
 	"github.com/speciecash/specie/hsm"
 )
 
-// configVariable is where SoftHSM looks for its configuration.
-const configVariable = "SOFTHSM2_CONF"
+// ConfigVariable is the environment variable in which SoftHSM looks for the
+// path of its configuration.
+const ConfigVariable = "SOFTHSM2_CONF"
 
 var (
 	// ErrNotInstalled: there is no SoftHSM module at any known place.
@@ -70,7 +71,12 @@ func Provision(dir string) (*Provisioned, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err = filepath.Abs(dir)
+	return ProvisionModule(module, dir)
+}
+
+// ProvisionModule is Provision for the SoftHSM library at an absolute path.
+func ProvisionModule(module, dir string) (*Provisioned, error) {
+	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("softhsm: %w", err)
 	}
@@ -126,13 +132,13 @@ func (p *Provisioned) writeConfig() error {
 
 // Env returns the environment entry ("SOFTHSM2_CONF=...") that a child
 // process needs to see these tokens.
-func (p *Provisioned) Env() []string { return []string{configVariable + "=" + p.Config} }
+func (p *Provisioned) Env() []string { return []string{ConfigVariable + "=" + p.Config} }
 
 // Open points this process at the tokens (it sets SOFTHSM2_CONF) and opens
 // the module. Close the Module before the process exits. The variable stays
 // set, for children.
 func (p *Provisioned) Open() (*hsm.Module, error) {
-	if err := os.Setenv(configVariable, p.Config); err != nil {
+	if err := os.Setenv(ConfigVariable, p.Config); err != nil {
 		return nil, fmt.Errorf("softhsm: %w", err)
 	}
 	return hsm.OpenModule(p.Module)
