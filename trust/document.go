@@ -19,6 +19,7 @@ const (
 	TypSupervision = "specie-supervision+jws"
 	TypReceipt     = "specie-receipt+jws"
 	TypMember      = "specie-member+jws"
+	TypWarrant     = "specie-warrant+jws"
 )
 
 // Document is a document whose signature and signer have been verified.
