@@ -6,6 +6,7 @@
 //	clients     client/...                                     generated from api/
 //	rules       issuer  registration  ceremony  opening        what may happen
 //	state       ledger  ledger/sqlite                          what has happened
+//	signing     signer                                         keys in another process
 //	devices     hsm  tpm  attest                               keys in hardware
 //	documents   coin  groupdoc                                 what is signed
 //	roots       group  group/fp256bn  trust  frame             mathematics, who may sign what

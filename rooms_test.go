@@ -20,7 +20,7 @@ var bands = [][]string{
 	{"coin", "groupdoc"},
 	{"hsm", "tpm", "attest"},
 	{"softhsm"},
-	{"ledger"},
+	{"ledger", "signer"},
 	{"issuer", "registration", "ceremony", "opening"},
 	{"client"},
 	{"server", "wallet", "merchant"},

@@ -1,0 +1,33 @@
+package signer
+
+import "time"
+
+// The server's limits, for tests that reach them.
+
+func (s *Server) SetSelf(uid uint32)              { s.self = uid }
+func (s *Server) SetWriteTimeout(d time.Duration) { s.limits.write = d }
+func (s *Server) SetShare(n int)                  { s.limits.share = n }
+func (s *Server) SetWaiting(n int)                { s.limits.waiting = n }
+func (s *Server) SetConns(n int)                  { s.limits.conns = n }
+func (s *Server) SetDrainTimeout(d time.Duration) { s.limits.drain = d }
+func (s *Server) SetPause(d time.Duration)        { s.ring.pause = d }
+
+// Drop breaks all connections, as a crash does.
+func (s *Server) Drop() {
+	s.connMu.Lock()
+	defer s.connMu.Unlock()
+	for c := range s.conns {
+		c.abort()
+	}
+}
+
+const (
+	Hello    = hello
+	Goodbye  = goodbye
+	MaxSends = maxSends
+)
+
+// BlindRequest is a request's frame, for tests that speak by themselves.
+func BlindRequest(id uint64, key ID, wait time.Duration, m []byte) []byte {
+	return appendRequest(nil, &request{id: id, op: opBlind, wait: wait, key: key, body: m})
+}

@@ -1,0 +1,237 @@
+package signer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// limits of a server.
+type limits struct {
+	conns   int           // at a time; a process needs one
+	share   int           // requests of one connection that are not answered yet
+	waiting int           // requests of all connections that wait for a token
+	greet   time.Duration // for a peer that does not greet
+	write   time.Duration // for a peer that does not read its answers
+	drain   time.Duration // for what is in flight when the server stops
+}
+
+func defaultLimits() limits {
+	return limits{
+		conns: 64, share: 256, waiting: 1024,
+		greet: 5 * time.Second, write: 30 * time.Second, drain: 10 * time.Second,
+	}
+}
+
+// acceptPause is between two attempts to accept, if one has failed.
+const acceptPause = 50 * time.Millisecond
+
+// ServerConfig is what a server is made of.
+type ServerConfig struct {
+	// Tokens are served from; at least one. No key and no AES label may be on
+	// two of them.
+	Tokens []Token
+	// Users are the numeric user ids that are let in besides the server's own.
+	Users []uint32
+	// Logger is silent if nil.
+	Logger *slog.Logger
+}
+
+// Server answers requests with the keys of its tokens.
+type Server struct {
+	limits limits
+	self   uint32 // the user id that is always let in
+	users  []uint32
+	log    *slog.Logger
+	lanes  []*lane
+	ring   *keyring
+	stats  stats
+
+	connMu sync.Mutex
+	conns  map[*conn]struct{}
+	wait   sync.WaitGroup // for connections
+
+	waiting atomic.Int64
+}
+
+// NewServer audits the keys of all tokens. It returns the errors of
+// Token.Keys, and ErrInput for a configuration without tokens or with one key
+// on two of them.
+func NewServer(ctx context.Context, cfg ServerConfig) (*Server, error) {
+	if len(cfg.Tokens) == 0 {
+		return nil, fmt.Errorf("%w: no token", ErrInput)
+	}
+	s := &Server{
+		limits: defaultLimits(), self: uint32(os.Geteuid()), users: cfg.Users,
+		log: cfg.Logger, conns: make(map[*conn]struct{}),
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	for _, t := range cfg.Tokens {
+		s.lanes = append(s.lanes, newLane(t))
+	}
+	s.ring = newKeyring(s.lanes, s.log)
+	if err := s.ring.load(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Serve serves the connections of l until ctx ends. Then it takes no more
+// requests, answers those that it has, for up to ten seconds, and returns
+// nil. It closes l in every case, and may be called once.
+func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	var workers sync.WaitGroup
+	for _, lane := range s.lanes {
+		for range lane.token.Sessions() {
+			workers.Go(func() { s.work(lane) })
+		}
+	}
+	workers.Go(func() { s.ring.run(work) })
+
+	unblock := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer unblock()
+	err := s.accept(ctx, work, l)
+	_ = l.Close()
+
+	s.drain()
+	stopWork() // only now: what was in flight is answered, or out of time
+	for _, lane := range s.lanes {
+		lane.close()
+	}
+	workers.Wait()
+	return err
+}
+
+// accept lets connections in until the listener closes. work outlives ctx: it
+// is what requests run under.
+func (s *Server) accept(ctx, work context.Context, l *net.UnixListener) error {
+	for {
+		c, err := l.AcceptUnix()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				_ = c.Close() // its client comes again
+			}
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("%w: listener closed", ErrSocket)
+		case err != nil: // out of file descriptors, or the peer has gone already
+			s.log.Warn("connection not accepted", "err", err)
+			time.Sleep(acceptPause)
+			continue
+		}
+		s.admit(work, c)
+	}
+}
+
+// admit starts serving a connection, unless its peer is a stranger or there
+// are too many. Nothing of a stranger is read.
+func (s *Server) admit(ctx context.Context, c *net.UnixConn) {
+	peer, err := peerOf(c)
+	if err == nil && peer.uid != s.self && !slices.Contains(s.users, peer.uid) {
+		err = ErrForbidden // root too, unless it is named
+	}
+	if err != nil {
+		s.stats.refused.Add(1)
+		s.log.Warn("connection refused", "pid", peer.pid, "uid", peer.uid, "err", err)
+		_ = c.SetWriteDeadline(time.Now().Add(s.limits.greet))
+		_, _ = c.Write([]byte(goodbye))
+		_ = c.Close()
+		return
+	}
+	conn := newConn(ctx, s, c, peer)
+	s.connMu.Lock()
+	full := len(s.conns) >= s.limits.conns
+	if !full {
+		s.conns[conn] = struct{}{}
+		s.wait.Add(1)
+	}
+	s.connMu.Unlock()
+	if full {
+		s.stats.refused.Add(1)
+		s.log.Warn("connection refused: too many", "pid", peer.pid, "uid", peer.uid)
+		conn.abort()
+		return
+	}
+	s.log.Info("connection", "pid", peer.pid, "uid", peer.uid)
+	go func() {
+		defer s.wait.Done()
+		conn.serve()
+		s.connMu.Lock()
+		delete(s.conns, conn)
+		s.connMu.Unlock()
+	}()
+}
+
+// drain ends all connections: each when what it has asked is answered, all
+// when time is up.
+func (s *Server) drain() {
+	s.connMu.Lock()
+	for c := range s.conns {
+		c.stopReading()
+	}
+	s.connMu.Unlock()
+	late := time.AfterFunc(s.limits.drain, func() {
+		s.connMu.Lock()
+		defer s.connMu.Unlock()
+		for c := range s.conns {
+			s.log.Warn("requests given up at stop", "pid", c.peer.pid)
+			c.abort()
+		}
+	})
+	s.wait.Wait()
+	late.Stop()
+}
+
+// work is one session's worth of one token.
+func (s *Server) work(l *lane) {
+	for {
+		j, ok := l.pop()
+		if !ok {
+			return
+		}
+		s.waiting.Add(-1)
+		now := time.Now()
+		s.stats.waited(now.Sub(j.since))
+		if j.conn.ctx.Err() != nil || now.After(j.deadline) {
+			// Nobody waits for it any more.
+			j.conn.answer(j.req, nil, context.DeadlineExceeded)
+			continue
+		}
+		ctx, cancel := context.WithDeadline(j.conn.ctx, j.deadline)
+		payload, err := j.do(ctx)
+		cancel()
+		j.conn.answer(j.req, payload, err)
+	}
+}
+
+// dispatch puts a request where it will be answered.
+func (s *Server) dispatch(c *conn, r *request) {
+	if r.op == opList {
+		s.ring.list(c, r)
+		return
+	}
+	lane, do, err := s.ring.find(r)
+	if err != nil {
+		c.answer(r, nil, err)
+		return
+	}
+	if s.waiting.Add(1) > int64(s.limits.waiting) {
+		s.waiting.Add(-1)
+		c.answer(r, nil, ErrBusy)
+		return
+	}
+	now := time.Now()
+	s.lanes[lane].push(&c.queues[lane], job{conn: c, req: r, do: do, deadline: now.Add(r.wait), since: now})
+}
