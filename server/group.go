@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/registration"
 	"github.com/speciecash/specie/server/groupapi"
@@ -14,6 +16,8 @@ import (
 
 // GroupOptions are what a group manager's listeners need besides the manager.
 type GroupOptions struct {
+	// Metrics are served beside the daemon's own.
+	Metrics []prometheus.Collector
 	// Logger is silent if nil.
 	Logger *slog.Logger
 }
@@ -40,7 +44,7 @@ func NewGroup(m *registration.Manager, opts GroupOptions) *Group {
 		log = slog.New(slog.DiscardHandler)
 	}
 	h := &groupHandlers{m: m}
-	count := newMetrics("group")
+	count := newMetrics("group", opts.Metrics...)
 
 	table := groupRoutes()
 	public := newEdge(edgeConfig{routes: table, rules: groupProblem, log: log, metrics: count})

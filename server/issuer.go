@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/issuer"
 	"github.com/speciecash/specie/ledger"
@@ -19,6 +21,8 @@ import (
 type IssuerOptions struct {
 	// Groups are shown in /v1/info.
 	Groups []GroupLink
+	// Metrics are served beside the daemon's own.
+	Metrics []prometheus.Collector
 	// Logger is silent if nil.
 	Logger *slog.Logger
 }
@@ -51,7 +55,7 @@ func NewIssuer(bank *issuer.Bank, opts IssuerOptions) *Issuer {
 		log = slog.New(slog.DiscardHandler)
 	}
 	h := &issuerHandlers{bank: bank, groups: opts.Groups}
-	m := newMetrics("issuer")
+	m := newMetrics("issuer", opts.Metrics...)
 
 	table := issuerRoutes(bank)
 	public := newEdge(edgeConfig{routes: table, rules: issuerProblem, log: log, metrics: m})

@@ -18,8 +18,9 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 }
 
-// newMetrics registers the collectors of a daemon, such as "issuer".
-func newMetrics(daemon string) *metrics {
+// newMetrics registers the collectors of a daemon, such as "issuer", and what
+// its main adds.
+func newMetrics(daemon string, more ...prometheus.Collector) *metrics {
 	labels := prometheus.Labels{"daemon": daemon}
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
@@ -35,6 +36,7 @@ func newMetrics(daemon string) *metrics {
 	}
 	m.registry.MustRegister(m.requests, m.seconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(more...)
 	return m
 }
 
