@@ -20,6 +20,7 @@ const (
 	EventErasing    Event = "erasing"    // Destroyed: a token is about to be erased
 	EventDestroyed  Event = "destroyed"  // Destroyed: it was
 	EventResumed    Event = "resumed"    // Resumed: after an interruption
+	EventReceived   Event = "received"   // Received: another's file was taken in
 	EventOutput     Event = "output"     // Output: a file's content is settled
 	EventClosed     Event = "closed"     // Closed: the last entry of a ceremony that was done
 	EventAbandoned  Event = "abandoned"  // Abandoned: the last entry of one that was given up
@@ -53,6 +54,9 @@ type Opened struct {
 	// Roster is empty, and there are no approvals, where a plan names none.
 	Roster    Text   `json:"roster"`
 	Approvals []Text `json:"approvals,omitempty"`
+	// Former is the roster of the ceremony before, where it is another one:
+	// when officers change, those who were must have agreed too.
+	Former Text `json:"former_roster,omitempty"`
 	// Follows is the Head of the transcript of the ceremony before.
 	Follows *Hash `json:"follows,omitempty"`
 	Build   Build `json:"build"`
@@ -133,6 +137,14 @@ type Destroyed struct {
 type Resumed struct {
 	Seq   uint64 `json:"seq"` // of the last entry that it found
 	Build Build  `json:"build"`
+}
+
+// Received is a file of another party to the same ceremony, which was not
+// there when the plan was approved: a card, a dealing.
+type Received struct {
+	From   string `json:"from"` // id
+	Path   string `json:"path"` // relative to where the plan's paths lead
+	SHA256 Hash   `json:"sha256"`
 }
 
 // Output is a file whose content is settled. It is in its place once the
