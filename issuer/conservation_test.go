@@ -21,6 +21,7 @@ type town struct {
 	bank     *issuertest.Bank
 	purse    *issuertest.Purse
 	till     *issuertest.Till
+	log      *issuertest.Log
 	holder   *issuer.Account
 	balance  coin.Amount
 	credited coin.Amount
@@ -33,7 +34,8 @@ type town struct {
 
 func newTown(t *testing.T) *town {
 	h := issuertest.NewHouse(t)
-	w := &town{t: t, bank: h.NewBank(t, nil), purse: h.NewPurse(t)}
+	w := &town{t: t, purse: h.NewPurse(t), log: &issuertest.Log{}}
+	w.bank = h.NewBank(t, func(c *issuer.Config) { c.Logger = w.log.Logger() })
 	w.till = w.bank.NewTill(t)
 	w.holder, _ = w.bank.Funded(t, 0)
 	return w
@@ -250,6 +252,9 @@ func (w *town) check(r *rapid.T, settled bool) {
 	}
 	if !books.Balanced {
 		r.Fatalf("the books do not balance: %+v", books)
+	}
+	if alarms := w.log.Lines("ALARM"); len(alarms) != 0 {
+		r.Fatalf("a false alarm: %s", alarms[0])
 	}
 	if !settled {
 		return

@@ -36,8 +36,9 @@ type depositRecord struct {
 
 // Deposit redeems a payment into a merchant's account. Refusals: ErrForbidden,
 // those of coin.Verify and of coin.Offer's checks, coin.ErrBank for an offer
-// of another acquirer, *VoidError and *DoubleSpendError. A deposit with the op of a
-// recorded one gets the recorded answer.
+// of another acquirer, *VoidError and *DoubleSpendError. A deposit with the op
+// of a recorded one gets the recorded answer; its receipt is signed again, over
+// the same payload, if the key that signed it was revoked since.
 func (b *Bank) Deposit(ctx context.Context, account *Account, r *DepositRequest) (*Deposited, error) {
 	if account.Kind != Merchant {
 		return nil, fmt.Errorf("%w: deposits are for merchants", ErrForbidden)
@@ -73,7 +74,11 @@ func (b *Bank) Deposit(ctx context.Context, account *Account, r *DepositRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &Deposited{Op: id, Receipt: op.Answer, Signatures: signatures}, nil
+	receipt, err := b.receipt(op)
+	if err != nil {
+		return nil, err
+	}
+	return &Deposited{Op: id, Receipt: receipt, Signatures: signatures}, nil
 }
 
 // recordDeposit checks a payment and records it, and returns the operation as

@@ -180,27 +180,3 @@ func (f *inForce) follows(known []byte) error {
 
 // epochOf names a key's spent set: 160 bits of the key id in hex.
 func epochOf(kid coin.KeyID) string { return hex.EncodeToString(kid[:20]) }
-
-// check returns ErrUnavailable outside the dates of the certificates: nobody
-// would believe a receipt.
-func (s *ReceiptSigner) check(now time.Time) error {
-	for _, c := range s.Chain {
-		if now.Before(c.NotBefore) || now.After(c.NotAfter) {
-			return fmt.Errorf("%w: the certificate for receipts is valid from %s to %s", ErrUnavailable,
-				c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339))
-		}
-	}
-	return nil
-}
-
-// sign signs a receipt.
-func (s *ReceiptSigner) sign(r *coin.DepositReceipt) ([]byte, error) {
-	if err := s.check(r.At); err != nil {
-		return nil, err
-	}
-	jws, err := r.Sign(s.Key, s.Chain)
-	if err != nil {
-		return nil, fmt.Errorf("%w: receipt: %w", ErrUnavailable, err)
-	}
-	return jws, nil
-}

@@ -31,7 +31,7 @@ type keyWatch struct {
 	// settled are the redemptions that ended since a read of the ledger began,
 	// nil while none is under way: the answer may lack them.
 	settled map[coin.KeyID]int64
-	turn    uint64 // counts the beginnings and ends of reads
+	answers uint64 // how often least was taken from the ledger
 	alarmed map[coin.KeyID]bool
 
 	reading sync.Mutex // one read at a time
@@ -40,7 +40,7 @@ type keyWatch struct {
 // flow is what one operation issues and redeems under each key.
 type flow struct {
 	issued, redeemed map[coin.KeyID]int64
-	turn             uint64 // keyWatch.turn when it began
+	answers          uint64 // keyWatch.answers when it began
 }
 
 // flowOf reads an operation's postings.
@@ -89,7 +89,7 @@ func (b *Bank) apply(ctx context.Context, op ledger.Op) (ledger.Outcome, error) 
 func (w *keyWatch) begin(f *flow) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	f.turn = w.turn
+	f.answers = w.answers
 	for kid, v := range f.redeemed {
 		w.pending[kid] += v
 		w.least[kid] -= v
@@ -106,15 +106,15 @@ func (w *keyWatch) end(f *flow, out ledger.Outcome, err error) (ask bool) {
 			delete(w.pending, kid)
 		}
 		switch {
-		case w.settled != nil && !refused:
-			w.settled[kid] += v
-		case refused && f.turn == w.turn:
+		case refused:
 			w.least[kid] += v
+		case w.settled != nil:
+			w.settled[kid] += v
 		}
 		ask = ask || applied && w.least[kid] < 0
 	}
-	// An issue that a read came across may be in its answer already.
-	if applied && f.turn == w.turn {
+	// If the ledger was read since it began, this issue may be in already.
+	if applied && f.answers == w.answers {
 		for kid, v := range f.issued {
 			w.least[kid] += v
 		}
@@ -149,7 +149,6 @@ func (b *Bank) readKeys(ctx context.Context) ([]KeyBalance, error) {
 func (w *keyWatch) startRead() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.turn++
 	w.settled = make(map[coin.KeyID]int64)
 }
 
@@ -158,12 +157,12 @@ func (w *keyWatch) startRead() {
 func (w *keyWatch) endRead(keys []KeyBalance, err error) (leaked []KeyBalance) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.turn++
 	settled := w.settled
 	w.settled = nil
 	if err != nil {
 		return nil // least has gone on being right
 	}
+	w.answers++
 	w.least = make(map[coin.KeyID]int64, len(keys))
 	for kid, v := range w.pending {
 		w.least[kid] -= v

@@ -30,7 +30,7 @@ func (b *Bank) Operation(ctx context.Context, id ledger.ID) (*Operation, error) 
 	if err != nil {
 		return nil, fmt.Errorf("issuer: operation: %w", store(err))
 	}
-	out := &Operation{ID: op.ID, Kind: op.Kind, State: op.State, At: op.At, Receipt: op.Answer}
+	out := &Operation{ID: op.ID, Kind: op.Kind, State: op.State, At: op.At}
 	switch op.Kind {
 	case KindWithdrawal:
 		var r withdrawalRequest
@@ -54,5 +54,6 @@ func (b *Bank) Operation(ctx context.Context, id ledger.ID) (*Operation, error) 
 	if out.Signatures, err = b.sign(ctx, out.Outputs); err != nil {
 		return nil, err
 	}
-	return out, nil
+	out.Receipt, err = b.receipt(op)
+	return out, err
 }

@@ -17,7 +17,9 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,7 +61,8 @@ type House struct {
 	Master groupdoctest.Party
 	Draft  coin.Keyset
 
-	tpm *tpm.Device // see Admit
+	tpm  *tpm.Device  // see Admit
+	made atomic.Int64 // keys by NewKey and NewReceipts
 }
 
 // Denominations of the house, by what is special about them.
@@ -136,10 +139,17 @@ func (h *House) certify(t testing.TB) {
 	master := certificate(t, must(trust.Issue(h.Root.Certificate(), h.RootKey, trust.Name{Role: trust.RoleBank, ID: BankID},
 		h.Master.Key.Public(), from, to, true))(t))
 	h.Master.Chain = []*x509.Certificate{master}
-	online := must(h.Token.GenerateECDSA(context.Background(), "online", elliptic.P256()))(t)
+	h.Receipts = h.receipts(t, "online", from, to)
+}
+
+// receipts makes an online key in the token, under the master.
+func (h *House) receipts(t testing.TB, label string, from, to time.Time) issuer.ReceiptSigner {
+	t.Helper()
+	master := h.Master.Chain[0]
+	key := must(h.Token.GenerateECDSA(context.Background(), label, elliptic.P256()))(t)
 	signing := certificate(t, must(trust.Issue(master, h.Master.Key, trust.Name{Role: trust.RoleSigning, ID: BankID},
-		online.Public(), from, to, false))(t))
-	h.Receipts = issuer.ReceiptSigner{Key: online, Chain: []*x509.Certificate{signing, master}}
+		key.Public(), from, to, false))(t))
+	return issuer.ReceiptSigner{Key: key, Chain: []*x509.Certificate{signing, master}}
 }
 
 func certificate(t testing.TB, der []byte) *x509.Certificate {
@@ -181,6 +191,41 @@ func (h *House) mint(t testing.TB) {
 func (h *House) SignKeyset(t testing.TB, k coin.Keyset) []byte {
 	t.Helper()
 	return must(trust.Sign(trust.TypKeyset, must(k.Marshal())(t), h.Master.Key, h.Master.Chain))(t)
+}
+
+// Successor signs the keyset that follows previous, a second later; change may
+// alter it.
+func (h *House) Successor(t testing.TB, previous *coin.Keyset, change func(*coin.Keyset)) []byte {
+	t.Helper()
+	k := *previous
+	k.Seq, k.Prev, k.IssuedAt = k.Seq+1, k.Digest, k.IssuedAt.Add(time.Second)
+	k.Denominations, k.RevokedSigners = slices.Clone(k.Denominations), slices.Clone(k.RevokedSigners)
+	if change != nil {
+		change(&k)
+	}
+	return h.SignKeyset(t, k)
+}
+
+// NewKey generates a key in the token, for a denomination like like.
+func (h *House) NewKey(t testing.TB, like *coin.Denomination) coin.Denomination {
+	t.Helper()
+	label := fmt.Sprintf("%s-%d-%d", like.Kind, like.Value, h.made.Add(1))
+	key := must(h.Token.GenerateRSA(context.Background(), label, 2048))(t)
+	d := *like
+	d.KeyID, d.PublicKey = must(coin.NewKeyID(key.Public()))(t), key.Public()
+	return d
+}
+
+// NewReceipts generates another online key in the token and certifies it.
+func (h *House) NewReceipts(t testing.TB) issuer.ReceiptSigner {
+	t.Helper()
+	return h.ReceiptsUntil(t, Now.AddDate(1, 0, 0))
+}
+
+// ReceiptsUntil is NewReceipts with a certificate that ends then.
+func (h *House) ReceiptsUntil(t testing.TB, until time.Time) issuer.ReceiptSigner {
+	t.Helper()
+	return h.receipts(t, fmt.Sprintf("online-%d", h.made.Add(1)), Now.AddDate(-1, 0, 0), until)
 }
 
 // Key returns the key of that kind and value.

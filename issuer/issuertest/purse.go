@@ -37,9 +37,18 @@ type Batch struct {
 // Prepare makes bearer coins to be of the given values.
 func (p *Purse) Prepare(t testing.TB, values ...coin.Amount) *Batch {
 	t.Helper()
+	ds := make([]*coin.Denomination, len(values))
+	for i, value := range values {
+		ds[i] = p.house.Key(t, coin.Bearer, value)
+	}
+	return p.PrepareUnder(t, ds...)
+}
+
+// PrepareUnder makes bearer coins under the given keys.
+func (p *Purse) PrepareUnder(t testing.TB, keys ...*coin.Denomination) *Batch {
+	t.Helper()
 	b := &Batch{}
-	for _, value := range values {
-		d := p.house.Key(t, coin.Bearer, value)
+	for _, d := range keys {
 		i := p.next.Add(1)
 		owner := must(coin.OwnerKey(p.seed, BankID, d.KeyID, i))(t)
 		b.add(t, must(coin.NewPlanchet(p.seed, BankID, d, i, coin.Owner(owner.Public().(ed25519.PublicKey))))(t))
