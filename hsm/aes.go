@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 
 	"github.com/miekg/pkcs11"
@@ -29,7 +30,7 @@ type AESKey struct{ *object }
 // to 64 printable ASCII bytes) must be unused by any object of the token.
 func (t *Token) GenerateAES(ctx context.Context, label string) (*AESKey, error) {
 	id, err := t.generate(ctx, label, func(s pkcs11.SessionHandle, id []byte) error {
-		_, err := t.mod.ctx.GenerateKey(s,
+		_, err := t.api.GenerateKey(s,
 			[]*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_KEY_GEN, nil)},
 			template(t.absent, secretRules(), label, id))
 		return called("C_GenerateKey", err)
@@ -52,7 +53,11 @@ func (t *Token) FindAES(ctx context.Context, label string) (*AESKey, error) {
 
 func (t *Token) loadAES(ctx context.Context, label string, id []byte) (*AESKey, error) {
 	k := &AESKey{&object{tok: t, class: pkcs11.CKO_SECRET_KEY, label: label, id: id, rules: secretRules()}}
-	return k, k.Check(ctx)
+	if err := k.Check(ctx); err != nil {
+		return nil, err
+	}
+	t.remember(k.object)
+	return k, nil
 }
 
 // Seal encrypts and authenticates plaintext (1 to MaxPlaintext bytes) and
@@ -67,6 +72,9 @@ func (k *AESKey) Seal(ctx context.Context, plaintext, aad []byte) ([]byte, error
 	var iv [ivSize]byte
 	rand.Read(iv[:]) // crypto/rand.Read never fails
 	var body []byte
+	// The module may still read copies when ctx has ended and the caller has
+	// his bytes back.
+	message, aad := bytes.Clone(plaintext), bytes.Clone(aad)
 	err := k.tok.do(ctx, func(s pkcs11.SessionHandle) error {
 		h, err := k.handle(s)
 		if err != nil {
@@ -74,10 +82,10 @@ func (k *AESKey) Seal(ctx context.Context, plaintext, aad []byte) ([]byte, error
 		}
 		params := pkcs11.NewGCMParams(iv[:], aad, 8*tagSize)
 		defer params.Free()
-		if err := k.tok.mod.ctx.EncryptInit(s, gcm(params), h); err != nil {
+		if err := k.tok.api.EncryptInit(s, gcm(params), h); err != nil {
 			return called("C_EncryptInit", err)
 		}
-		body, err = k.tok.mod.ctx.Encrypt(s, plaintext)
+		body, err = k.tok.api.Encrypt(s, message)
 		if err == nil && !bytes.Equal(params.IV(), iv[:]) {
 			// Some modules put a nonce of their own in place of ours.
 			copy(iv[:], params.IV())
@@ -87,9 +95,13 @@ func (k *AESKey) Seal(ctx context.Context, plaintext, aad []byte) ([]byte, error
 	if err != nil {
 		return nil, fmt.Errorf("key %q: %w", k.label, err)
 	}
+	clear(message)
 	box := append(iv[:], body...)
 	back, err := k.open(ctx, box, aad)
 	defer clear(back)
+	if err != nil && ctx.Err() != nil || errors.Is(err, ErrUnavailable) && !hasCode(err, ckrGeneralError) {
+		return nil, err // no answer, so nothing against the box
+	}
 	if err != nil || len(body) != len(plaintext)+tagSize || subtle.ConstantTimeCompare(back, plaintext) != 1 {
 		k.tok.log.Error("a sealed box does not open", "key", k.label, "err", err)
 		return nil, fmt.Errorf("%w: box sealed by key %q", ErrFaulty, k.label)
@@ -117,6 +129,7 @@ func (k *AESKey) open(ctx context.Context, box, aad []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %d bytes with %d bytes of associated data", ErrSealed, len(box), len(aad))
 	}
 	var plaintext []byte
+	box, aad = bytes.Clone(box), bytes.Clone(aad)
 	err := k.tok.do(ctx, func(s pkcs11.SessionHandle) error {
 		h, err := k.handle(s)
 		if err != nil {
@@ -124,10 +137,10 @@ func (k *AESKey) open(ctx context.Context, box, aad []byte) ([]byte, error) {
 		}
 		params := pkcs11.NewGCMParams(box[:ivSize], aad, 8*tagSize)
 		defer params.Free()
-		if err := k.tok.mod.ctx.DecryptInit(s, gcm(params), h); err != nil {
+		if err := k.tok.api.DecryptInit(s, gcm(params), h); err != nil {
 			return called("C_DecryptInit", err)
 		}
-		plaintext, err = k.tok.mod.ctx.Decrypt(s, box[ivSize:])
+		plaintext, err = k.tok.api.Decrypt(s, box[ivSize:])
 		return called("C_Decrypt", err)
 	})
 	if hasCode(err, ckrEncryptedDataInvalid, ckrEncryptedDataLen, ckrAEADDecryptFailed) {

@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -91,7 +92,11 @@ func (t *Token) loadECDSA(ctx context.Context, label string, id []byte) (*ECDSAK
 	if err != nil {
 		return nil, err
 	}
-	return k, k.Check(ctx)
+	if err := k.Check(ctx); err != nil {
+		return nil, err
+	}
+	t.remember(k.object)
+	return k, nil
 }
 
 func (k *ECDSAKey) samePoint(s pkcs11.SessionHandle, h pkcs11.ObjectHandle) error {
@@ -143,15 +148,16 @@ func (k *ECDSAKey) SignDigest(ctx context.Context, digest []byte, opts crypto.Si
 		return nil, fmt.Errorf("%w: a %s digest has %d bytes, not %d", ErrInput, hash, hash.Size(), len(digest))
 	}
 	var raw []byte
+	digest = bytes.Clone(digest) // the module may still read it when ctx has ended
 	err := k.tok.do(ctx, func(s pkcs11.SessionHandle) error {
 		h, err := k.handle(s)
 		if err != nil {
 			return err
 		}
-		if err := k.tok.mod.ctx.SignInit(s, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_ECDSA, nil)}, h); err != nil {
+		if err := k.tok.api.SignInit(s, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_ECDSA, nil)}, h); err != nil {
 			return called("C_SignInit", err)
 		}
-		raw, err = k.tok.mod.ctx.Sign(s, digest)
+		raw, err = k.tok.api.Sign(s, digest)
 		return called("C_Sign", err)
 	})
 	if err != nil {

@@ -28,6 +28,9 @@ var (
 	// ErrUnavailable: the token does not answer, or the Token is closed. The
 	// same request may be made again later.
 	ErrUnavailable = errors.New("hsm: token unavailable")
+	// ErrBusy: more calls wait for the token than may (Config.Queue). It
+	// matches ErrUnavailable.
+	ErrBusy = fmt.Errorf("%w: too many calls wait", ErrUnavailable)
 	// ErrInput: the caller's bytes were refused before the module saw them.
 	ErrInput = errors.New("hsm: input refused")
 	// ErrFaulty: the token returned a wrong signature or ciphertext. It was

@@ -91,3 +91,6 @@ func ReadPINAs(path string, uid int) (PIN, error) {
 	rule.owners = []int{uid}
 	return readPINFile(path, rule)
 }
+
+// Reloads counts how often the module was reloaded.
+func (m *Module) Reloads() uint64 { return m.reloads.Load() }

@@ -38,7 +38,7 @@ func (t *Token) generate(ctx context.Context, label string, build func(s pkcs11.
 
 func (t *Token) generatePair(ctx context.Context, label string, mechanism uint, private, public []rule, more ...*pkcs11.Attribute) ([]byte, error) {
 	return t.generate(ctx, label, func(s pkcs11.SessionHandle, id []byte) error {
-		_, _, err := t.mod.ctx.GenerateKeyPair(s,
+		_, _, err := t.api.GenerateKeyPair(s,
 			[]*pkcs11.Mechanism{pkcs11.NewMechanism(mechanism, nil)},
 			template(t.absent, public, label, id, more...),
 			template(t.absent, private, label, id))

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/miekg/pkcs11"
@@ -20,6 +21,10 @@ type layer struct {
 	hsm.Cryptoki
 	raw *pkcs11.Ctx
 
+	// before is asked before each call that it can fail, with nothing locked: it
+	// may wait, and what it returns is what the call returns.
+	before atomic.Pointer[func(call string, data []byte) error]
+
 	mu        sync.Mutex
 	sign      func(sig []byte, err error) ([]byte, error)
 	encrypt   func(box []byte, err error) ([]byte, error)
@@ -31,7 +36,55 @@ type layer struct {
 	logins    int
 }
 
+func (l *layer) ask(call string, data []byte) error {
+	if before := l.before.Load(); before != nil {
+		return (*before)(call, data)
+	}
+	return nil
+}
+
+// intercept asks before for the rest of the test.
+func (l *layer) intercept(t testing.TB, before func(call string, data []byte) error) {
+	t.Helper()
+	l.before.Store(&before)
+	t.Cleanup(l.calm)
+}
+
+// calm lets all calls through again.
+func (l *layer) calm() { l.before.Store(nil) }
+
+func (l *layer) Initialize(opts ...pkcs11.InitializeOption) error {
+	if err := l.ask("C_Initialize", nil); err != nil {
+		return err
+	}
+	return l.Cryptoki.Initialize(opts...)
+}
+
+func (l *layer) OpenSession(slot, flags uint) (pkcs11.SessionHandle, error) {
+	if err := l.ask("C_OpenSession", nil); err != nil {
+		return 0, err
+	}
+	return l.Cryptoki.OpenSession(slot, flags)
+}
+
+func (l *layer) SignInit(s pkcs11.SessionHandle, m []*pkcs11.Mechanism, key pkcs11.ObjectHandle) error {
+	if err := l.ask("C_SignInit", nil); err != nil {
+		return err
+	}
+	return l.Cryptoki.SignInit(s, m, key)
+}
+
+func (l *layer) FindObjectsInit(s pkcs11.SessionHandle, match []*pkcs11.Attribute) error {
+	if err := l.ask("C_FindObjectsInit", nil); err != nil {
+		return err
+	}
+	return l.Cryptoki.FindObjectsInit(s, match)
+}
+
 func (l *layer) Sign(s pkcs11.SessionHandle, m []byte) ([]byte, error) {
+	if err := l.ask("C_Sign", m); err != nil {
+		return nil, err
+	}
 	sig, err := l.Cryptoki.Sign(s, m)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -63,6 +116,9 @@ func (l *layer) GetTokenInfo(slot uint) (pkcs11.TokenInfo, error) {
 }
 
 func (l *layer) Login(s pkcs11.SessionHandle, user uint, pin string) error {
+	if err := l.ask("C_Login", nil); err != nil {
+		return err
+	}
 	err := l.Cryptoki.Login(s, user, pin)
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/miekg/pkcs11"
 )
@@ -22,6 +23,8 @@ type Module struct {
 	mu     sync.Mutex // guards tokens and closed
 	tokens map[string]*Token
 	closed bool
+
+	reloads atomic.Uint64
 
 	latchMu sync.Mutex // guards latched
 	latched map[string]struct{}
@@ -39,8 +42,8 @@ type TokenInfo struct {
 // OpenModule loads and initialises the PKCS#11 library at path. The path must
 // be absolute: what a library search path finds is what an attacker put
 // there. For the same reason the file must not be writable by group or
-// others. SoftHSM reads the environment variable SOFTHSM2_CONF here and never
-// again. Refusals are ErrModule.
+// others. SoftHSM reads the environment variable SOFTHSM2_CONF here and when
+// the library is reloaded to get back a lost token. Refusals are ErrModule.
 func OpenModule(path string) (*Module, error) {
 	return openModule(path, func(c *pkcs11.Ctx) cryptoki { return c })
 }

@@ -123,22 +123,22 @@ func (o *object) ID() []byte { return bytes.Clone(o.id) }
 
 // find returns the handles of all objects that match.
 func (t *Token) find(s pkcs11.SessionHandle, match ...*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
-	if err := t.mod.ctx.FindObjectsInit(s, match); err != nil {
+	if err := t.api.FindObjectsInit(s, match); err != nil {
 		return nil, called("C_FindObjectsInit", err)
 	}
 	const batch = 64
 	var all []pkcs11.ObjectHandle
 	for {
-		some, _, err := t.mod.ctx.FindObjects(s, batch)
+		some, _, err := t.api.FindObjects(s, batch)
 		if err != nil {
-			return nil, errors.Join(called("C_FindObjects", err), called("C_FindObjectsFinal", t.mod.ctx.FindObjectsFinal(s)))
+			return nil, errors.Join(called("C_FindObjects", err), called("C_FindObjectsFinal", t.api.FindObjectsFinal(s)))
 		}
 		if len(some) == 0 {
 			break
 		}
 		all = append(all, some...)
 	}
-	return all, called("C_FindObjectsFinal", t.mod.ctx.FindObjectsFinal(s))
+	return all, called("C_FindObjectsFinal", t.api.FindObjectsFinal(s))
 }
 
 // read returns the values of the attributes, in that order. One that the
@@ -148,7 +148,7 @@ func (t *Token) read(s pkcs11.SessionHandle, h pkcs11.ObjectHandle, types ...uin
 	for i, typ := range types {
 		ask[i] = pkcs11.NewAttribute(typ, nil)
 	}
-	got, err := t.mod.ctx.GetAttributeValue(s, h, ask)
+	got, err := t.api.GetAttributeValue(s, h, ask)
 	if err := called("C_GetAttributeValue", err); err != nil {
 		if !hasCode(err, ckrAttributeTypeInvalid) {
 			return nil, err

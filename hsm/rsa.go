@@ -73,7 +73,11 @@ func (t *Token) loadRSA(ctx context.Context, label string, id []byte, rules []ru
 	if err != nil {
 		return nil, err
 	}
-	return k, k.Check(ctx)
+	if err := k.Check(ctx); err != nil {
+		return nil, err
+	}
+	t.remember(k.object)
+	return k, nil
 }
 
 // sameModulus takes the public key from the private object: the public object
@@ -133,6 +137,7 @@ func (k *RSAKey) BlindSign(ctx context.Context, m []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: the blinded message is zero", ErrInput)
 	}
 	var sig []byte
+	m = bytes.Clone(m) // the module may still read it when ctx has ended
 	err := k.tok.do(ctx, func(s pkcs11.SessionHandle) error {
 		h, err := k.handle(s)
 		if err != nil {
@@ -152,10 +157,10 @@ func (k *RSAKey) BlindSign(ctx context.Context, m []byte) ([]byte, error) {
 }
 
 func (k *RSAKey) raw(s pkcs11.SessionHandle, h pkcs11.ObjectHandle, m []byte) ([]byte, error) {
-	if err := k.tok.mod.ctx.SignInit(s, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_RSA_X_509, nil)}, h); err != nil {
+	if err := k.tok.api.SignInit(s, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_RSA_X_509, nil)}, h); err != nil {
 		return nil, called("C_SignInit", err)
 	}
-	sig, err := k.tok.mod.ctx.Sign(s, m)
+	sig, err := k.tok.api.Sign(s, m)
 	return sig, called("C_Sign", err)
 }
 

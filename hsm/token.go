@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 const (
 	defaultSessions = 8
 	maxSessions     = 256
+	defaultQueue    = 1024
+	maxQueue        = 1 << 20
 
 	// Sizes of the fields of CK_TOKEN_INFO, in bytes.
 	maxSerial       = 16
@@ -31,6 +34,7 @@ type Config struct {
 	Model        string       // optional; the token must say the same
 	PIN          PIN          // the user's PIN; the Token keeps its own copy until closed
 	Sessions     int          // calls at a time, 1 to 256; 0 is 8
+	Queue        int          // calls that may wait for a session, 1 to 2^20; 0 is 1024; more are ErrBusy
 	Logger       *slog.Logger // nil is silence
 	// Absent names attributes ("CKA_COPYABLE") that this token may lack: they
 	// are not asked for, and a key without them passes its audit. One that is
@@ -49,6 +53,9 @@ func (c Config) check() error {
 	if c.Sessions < 0 || c.Sessions > maxSessions {
 		return fmt.Errorf("%w: %d sessions; at most %d", ErrInput, c.Sessions, maxSessions)
 	}
+	if c.Queue < 0 || c.Queue > maxQueue {
+		return fmt.Errorf("%w: a queue of %d; at most %d", ErrInput, c.Queue, maxQueue)
+	}
 	_, err := parseAbsent(c.Absent)
 	return err
 }
@@ -59,15 +66,18 @@ func (c Config) check() error {
 // use.
 type Token struct {
 	mod    *Module
+	api    *meter // the module, as this Token calls it
 	id     string
 	info   TokenInfo
+	match  TokenInfo // what finds it again: info, but for the firmware
 	pin    PIN
 	log    *slog.Logger
 	absent absences
 	own    bool // the Module was opened by Open and is closed with the Token
 
-	pool     chan *session
+	queue    *queue
 	sessions []*session
+	open     atomic.Int64  // sessions that are open
 	done     chan struct{} // closed by shut
 	once     sync.Once
 	closeErr error
@@ -77,11 +87,20 @@ type Token struct {
 	// world is held for reading around every use of a session and for writing
 	// while sessions are replaced. Without it a session that another goroutine
 	// still believes in could share its number with a new one, and two
-	// goroutines in one session crash some modules.
-	world    sync.RWMutex
-	lost     bool          // sessions are gone and could not be replaced
-	lastHeal time.Time     // of the last attempt that failed
-	epoch    atomic.Uint64 // counts how often sessions were replaced
+	// goroutines in one session crash some modules. Nobody waits for it in
+	// Lock or RLock but shut: see enter and lockWithin.
+	world  sync.RWMutex
+	epoch  atomic.Uint64 // counts how often sessions were replaced
+	losing sync.Mutex    // held where an outage begins
+	outage atomic.Pointer[outage]
+	healed time.Time // flaps and healed belong to the goroutine that heals
+	flaps  int
+
+	knownMu sync.Mutex
+	known   map[string]*object // keys that were loaded, by CKA_ID
+
+	waits              waitMeter
+	heals, failedHeals atomic.Uint64
 }
 
 // A session belongs to whoever took it out of the pool. h is guarded by
@@ -104,10 +123,7 @@ func Open(ctx context.Context, cfg Config) (*Token, error) {
 }
 
 func newToken(m *Module, cfg Config, slot uint, info pkcs11.TokenInfo) (*Token, error) {
-	n := cfg.Sessions
-	if n == 0 {
-		n = defaultSessions
-	}
+	n := cmp.Or(cfg.Sessions, defaultSessions)
 	log := cfg.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -118,25 +134,26 @@ func newToken(m *Module, cfg Config, slot uint, info pkcs11.TokenInfo) (*Token, 
 	}
 	t := &Token{
 		mod:        m,
+		api:        newMeter(m.ctx),
 		absent:     absent,
 		id:         tokenID(info),
 		info:       publicInfo(info),
 		pin:        cfg.PIN.clone(),
 		log:        log.With("token", info.Label),
-		pool:       make(chan *session, n),
+		known:      make(map[string]*object),
 		done:       make(chan struct{}),
 		generating: make(chan struct{}, 1),
 	}
+	t.match = t.info
+	t.match.Firmware = "" // may be updated under a running program
 	for range n {
 		t.sessions = append(t.sessions, new(session))
 	}
+	t.queue = newQueue(t.sessions, cmp.Or(cfg.Queue, defaultQueue))
 	if err := t.openSessions(slot); err != nil {
 		t.closeSessions()
 		t.pin.Destroy()
 		return nil, err
-	}
-	for _, s := range t.sessions {
-		t.pool <- s
 	}
 	t.log.Info("token open", "serial", t.info.Serial, "model", t.info.Model, "sessions", n)
 	return t, nil
@@ -160,11 +177,12 @@ func (t *Token) Close() error {
 func (t *Token) shut() error {
 	t.once.Do(func() {
 		close(t.done)
+		t.queue.close()
 		t.world.Lock()
 		defer t.world.Unlock()
 		for _, s := range t.sessions {
 			if s.h != 0 {
-				t.closeErr = called("C_Logout", t.mod.ctx.Logout(s.h))
+				t.closeErr = called("C_Logout", t.api.Logout(s.h))
 				break
 			}
 		}
@@ -178,11 +196,12 @@ func (t *Token) shut() error {
 // himself. Every number is taken afresh from slot.
 func (t *Token) openSessions(slot uint) error {
 	for _, s := range t.sessions {
-		h, err := t.mod.ctx.OpenSession(slot, pkcs11.CKF_SERIAL_SESSION)
+		h, err := t.api.OpenSession(slot, pkcs11.CKF_SERIAL_SESSION)
 		if err != nil {
 			return called("C_OpenSession", err)
 		}
 		s.h = h
+		t.open.Add(1)
 	}
 	return t.login(slot, t.sessions[0].h)
 }
@@ -192,8 +211,9 @@ func (t *Token) closeSessions() error {
 	var errs []error
 	for _, s := range t.sessions {
 		if s.h != 0 {
-			errs = append(errs, called("C_CloseSession", t.mod.ctx.CloseSession(s.h)))
+			errs = append(errs, called("C_CloseSession", t.api.CloseSession(s.h)))
 			s.h = 0
+			t.open.Add(-1)
 		}
 	}
 	return errors.Join(errs...)
@@ -214,19 +234,20 @@ func (t *Token) login(slot uint, h pkcs11.SessionHandle) error {
 	if info.Flags&pkcs11.CKF_USER_PIN_COUNT_LOW != 0 {
 		t.log.Warn("a wrong PIN was tried on this token since the last login")
 	}
-	err = called("C_Login", t.mod.ctx.Login(h, pkcs11.CKU_USER, string(t.pin.reveal())))
+	err = called("C_Login", t.api.Login(h, pkcs11.CKU_USER, string(t.pin.reveal())))
 	switch {
 	case err == nil:
 		return nil
 	case hasCode(err, ckrUserAlreadyLoggedIn):
 		// The module answers so whatever the PIN: it proves nothing.
 		return fmt.Errorf("%w: token %q was logged in by another part of this process, so the PIN can't be checked: %w", ErrPIN, t.info.Label, err)
-	case isClass(err, ClassOperator):
+	case isClass(err, ClassRetry), isClass(err, ClassReopen):
+		return err // the token did not come to look at the PIN
+	default:
+		// Any other answer may have been a try: vendors have codes of their own.
 		t.mod.latch(t.id)
 		t.log.Error("login refused; not tried again until a restart", "err", err)
 		return fmt.Errorf("%w: token %q: %w", ErrPIN, t.info.Label, err)
-	default:
-		return err
 	}
 }
 

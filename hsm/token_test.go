@@ -65,6 +65,8 @@ func TestTokenRefuses(t *testing.T) {
 		{"no label", func(c *hsm.Config) { c.TokenLabel = "" }, hsm.ErrInput},
 		{"no PIN", func(c *hsm.Config) { c.PIN = hsm.PIN{} }, hsm.ErrInput},
 		{"too many sessions", func(c *hsm.Config) { c.Sessions = 257 }, hsm.ErrInput},
+		{"a queue without end", func(c *hsm.Config) { c.Queue = 1<<20 + 1 }, hsm.ErrInput},
+		{"a queue below nothing", func(c *hsm.Config) { c.Queue = -1 }, hsm.ErrInput},
 		{"another module", func(c *hsm.Config) { c.Module = "/else.so" }, hsm.ErrInput},
 	}
 	for _, c := range cases {
@@ -316,30 +318,6 @@ func TestAnOperatorsErrorIsNotRetried(t *testing.T) {
 	}
 	if calls != 1 {
 		t.Fatalf("%d calls, want 1", calls)
-	}
-}
-
-// The login that a heal needs is tried once; if the token refuses it, the
-// Token stays unavailable instead of using up the tries.
-func TestARefusedLoginAfterSessionLossLatches(t *testing.T) {
-	tok := newToken(t)
-	key := newRSA(t, tok, "k")
-	_, m := known(t, key)
-	if err := tok.LoseSessions(fault.raw); err != nil {
-		t.Fatal(err)
-	}
-	fault.set(t, func() {
-		fault.login = func(error) error { return pkcs11.Error(pkcs11.CKR_PIN_LOCKED) }
-	})
-	_, before := fault.counts()
-	for range 2 {
-		if _, err := key.BlindSign(t.Context(), m); !errors.Is(err, hsm.ErrUnavailable) {
-			t.Fatalf("got %v, want ErrUnavailable", err)
-		}
-		hsm.WaitHeal()
-	}
-	if _, after := fault.counts(); after != before+1 {
-		t.Fatalf("C_Login was called %d times, want once", after-before)
 	}
 }
 
