@@ -165,7 +165,7 @@ func (t *Till) deposited(ctx context.Context, p *payment, d *issuerclient.Deposi
 	if err != nil {
 		return nil, err
 	}
-	if err := t.checkReceipt(d.Receipt, spend, &offer.Offer); err != nil {
+	if err := t.checkReceipt(ctx, d.Receipt, spend, &offer.Offer); err != nil {
 		return nil, openErr(fmt.Errorf("bank's receipt: %w", err))
 	}
 	if len(d.Signatures) != len(spend.ToIssuer) {
@@ -189,11 +189,17 @@ func (t *Till) deposited(ctx context.Context, p *payment, d *issuerclient.Deposi
 
 // checkReceipt verifies the bank's receipt for a deposit. A deposit may be
 // taken up long after it was made, when the certificate that the bank signed
-// under then has run out: it counts if it was valid then.
-func (t *Till) checkReceipt(jws string, spend *coin.Spend, offer *coin.Offer) error {
+// under then has run out: it counts if it was valid then. A key that the bank
+// has revoked counts at no time; the bank signs such a receipt again when the
+// deposit is repeated.
+func (t *Till) checkReceipt(ctx context.Context, jws string, spend *coin.Spend, offer *coin.Offer) error {
+	k, err := t.Keyset(ctx)
+	if err != nil {
+		return err
+	}
 	var first error
 	for _, at := range []time.Time{t.now(), time.Unix(spend.IssuedAt, 0), offer.Expires} {
-		r, err := coin.VerifyDepositReceipt(t.root, []byte(jws), at)
+		r, err := k.VerifyDepositReceipt(t.root, []byte(jws), at)
 		if err == nil {
 			return r.Covers(spend, offer.Payee)
 		}

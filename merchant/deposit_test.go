@@ -221,6 +221,36 @@ func TestADepositTakenUpMuchLater(t *testing.T) {
 	}
 }
 
+// TestAReceiptUnderARevokedKeyIsNotBelieved, whatever its date; the bank signs
+// it again for a till that repeats the deposit.
+func TestAReceiptUnderARevokedKeyIsNotBelieved(t *testing.T) {
+	town := wallettest.New(t)
+	shop := town.NewShop(t)
+	offer, spend := payment(t, town, shop)
+	s, _, err := coin.DecodeSpend(spend)
+	must(t, err)
+	shop.Wire.Once("/deposits", wallettest.LoseAnswer)
+	_, err = shop.Accept(t.Context(), spend)
+	want(t, err, merchant.ErrOpen)
+	op, err := town.Bank.Operation(t.Context(), s.Op())
+	must(t, err)
+	town.RevokeReceipts(t)
+	town.Group.Clock.Forward(time.Hour) // the till asks for a newer keyset
+
+	town.BankGate.Spoil("/v1/deposits", func(a map[string]any) { a["receipt"] = string(op.Receipt) })
+	want(t, shop.Resume(t.Context()), coin.ErrRevokedSigner)
+	if got := taking(t, shop); got.State != merchant.StateSubmitted {
+		t.Errorf("%+v", got)
+	}
+	town.BankGate.Instead("/v1/deposits", nil)
+	must(t, shop.Resume(t.Context()))
+	answer, err := shop.Accept(t.Context(), spend)
+	must(t, err)
+	receipt, err := town.Bank.Keyset().VerifyDepositReceipt(town.Group.Group.Root, []byte(answer.BankReceipt), town.Now())
+	must(t, err)
+	must(t, receipt.Covers(s, offer.Offer.Payee))
+}
+
 // TestAPaymentIsDepositedThoughThePayerHangsUp.
 func TestAPaymentIsDepositedThoughThePayerHangsUp(t *testing.T) {
 	town := wallettest.New(t)

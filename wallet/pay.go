@@ -209,7 +209,7 @@ func (w *Wallet) accept(ctx context.Context, op Operation, body *payment, answer
 	if err != nil {
 		return fmt.Errorf("merchant's receipt: %w: %w", ErrAnswer, err)
 	}
-	bank, err := w.depositReceipt(answer.BankReceipt, spend, &offer.Offer)
+	bank, err := w.depositReceipt(ctx, answer.BankReceipt, spend, &offer.Offer)
 	if err == nil {
 		err = bank.Covers(spend, offer.Offer.Payee)
 	}
@@ -223,11 +223,16 @@ func (w *Wallet) accept(ctx context.Context, op Operation, body *payment, answer
 // depositReceipt verifies a bank's receipt for a payment of this purse. A
 // payment may be settled long after it was made, when the certificate that
 // the receipt was signed under has run out: then it counts if it was valid
-// when the payment was made.
-func (w *Wallet) depositReceipt(jws string, spend *coin.Spend, offer *coin.Offer) (*coin.DepositReceipt, error) {
+// when the payment was made. A key that the bank has revoked counts at no time;
+// the bank signs such a receipt again for who asks.
+func (w *Wallet) depositReceipt(ctx context.Context, jws string, spend *coin.Spend, offer *coin.Offer) (*coin.DepositReceipt, error) {
+	k, err := w.Keyset(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var first error
 	for _, at := range []time.Time{w.now(), time.Unix(spend.IssuedAt, 0), offer.Expires} {
-		r, err := coin.VerifyDepositReceipt(w.root, []byte(jws), at)
+		r, err := k.VerifyDepositReceipt(w.root, []byte(jws), at)
 		if err == nil {
 			return r, nil
 		}
@@ -339,7 +344,7 @@ func (w *Wallet) settle(ctx context.Context, op Operation, body *payment) (bool,
 	if err != nil {
 		return false, err
 	}
-	receipt, err := w.depositReceipt(done.receipt, spend, &offer.Offer)
+	receipt, err := w.depositReceipt(ctx, done.receipt, spend, &offer.Offer)
 	if err != nil {
 		return false, open(fmt.Errorf("bank's receipt: %w: %w", ErrAnswer, err))
 	}

@@ -2,6 +2,7 @@ package wallet_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"net/http"
 	"slices"
 	"strings"
@@ -259,6 +260,36 @@ func TestTheMerchantVanishes(t *testing.T) {
 			state(t, alice, wallet.KindPay, wallet.OpDone)
 		})
 	}
+}
+
+// TestABanksReceiptUnderARevokedKeyIsNotBelieved, from the till or from the
+// bank; the bank signs it again for who asks.
+func TestABanksReceiptUnderARevokedKeyIsNotBelieved(t *testing.T) {
+	town := wallettest.New(t)
+	shop, alice := town.NewShop(t), town.NewHolder(t, 100)
+	alice.Draw(t, 16, coin.Bearer)
+	alice.Wire.Once("/pay", wallettest.LoseAnswer)
+	p, err := alice.Pay(t.Context(), shop.Ask(t, 5))
+	want(t, err, wallet.ErrOpen)
+	spend, _, err := coin.DecodeSpend(p.Spend)
+	must(t, err)
+	op := spend.Op()
+	path := "/v1/ops/" + base64.RawURLEncoding.EncodeToString(op[:])
+	done, err := town.Bank.Operation(t.Context(), spend.Op())
+	must(t, err)
+	town.RevokeReceipts(t)
+	town.Group.Clock.Forward(2 * time.Hour) // the wallet asks for a newer keyset
+	alice.Reopen(t)
+
+	town.BankGate.Spoil(path, func(a map[string]any) { a["receipt"] = string(done.Receipt) })
+	_, err = alice.Resume(t.Context())
+	want(t, err, coin.ErrRevokedSigner)
+	state(t, alice, wallet.KindPay, wallet.OpSubmitted)
+	worth(t, alice, 0, 16)
+	town.BankGate.Instead(path, nil)
+	resume(t, alice)
+	worth(t, alice, 11, 0)
+	state(t, alice, wallet.KindPay, wallet.OpDone)
 }
 
 func TestATillThatAnswersWronglyIsNotBelieved(t *testing.T) {

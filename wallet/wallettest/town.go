@@ -158,6 +158,16 @@ func parse(t testing.TB, der []byte) *x509.Certificate {
 	return c
 }
 
+// RevokeReceipts publishes a keyset that revokes the online key, and gives the
+// bank another.
+func (w *Town) RevokeReceipts(t testing.TB) {
+	t.Helper()
+	stolen := coin.SignerKey(w.receipts.Chain[0])
+	w.receipts.Key = w.house.NewReceipts(t).Key
+	w.Recertify(t)
+	w.Rotate(t, func(k *coin.Keyset) { k.RevokedSigners = append(k.RevokedSigners, stolen) })
+}
+
 // mint writes the first keyset over the keys in the token.
 func (w *Town) mint(t testing.TB) {
 	t.Helper()
