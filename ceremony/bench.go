@@ -2,210 +2,205 @@ package ceremony
 
 import (
 	"context"
-	"crypto/sha256"
+	"crypto/elliptic"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/speciecash/specie/ceremony/paper"
+	"github.com/speciecash/specie/ceremony/transcript"
 	"github.com/speciecash/specie/hsm"
+	"github.com/speciecash/specie/trust"
 )
 
-// tokenRef names a token in a plan.
-type tokenRef struct {
-	Module  string `yaml:"module"`
-	Label   string `yaml:"label"`
-	Serial  string `yaml:"serial,omitempty"`
-	PINFile string `yaml:"pin_file"`
-}
-
-func (r *tokenRef) validate(field string) error {
-	if !filepath.IsAbs(r.Module) {
-		return fmt.Errorf("%w: %s.module is not an absolute path: a search path finds what somebody put there", ErrPlan, field)
-	}
-	if r.Label == "" {
-		return fmt.Errorf("%w: %s.label is missing", ErrPlan, field)
-	}
-	return checkPaths(map[string]string{field + ".pin_file": r.PINFile})
-}
-
-// Key is a key that a ceremony made.
-type Key struct {
-	Token string `json:"token"`
-	Label string `json:"label"`
-	Kind  string `json:"kind"` // "EC P-384", "RSA 3072", "AES 256"
-	// ID is the hex SHA-256 of the public key's SubjectPublicKeyInfo, for a
-	// denomination key its key id; empty for a secret key.
-	ID string `json:"id,omitempty"`
-}
-
-// Output is a file that a ceremony left.
-type Output struct {
-	Path   string `json:"path"`
-	SHA256 string `json:"sha256"` // hex
-}
-
-// Result says what a ceremony did.
-type Result struct {
-	Ceremony Kind            `json:"ceremony"`
-	Plan     string          `json:"plan_sha256"` // hex
-	At       time.Time       `json:"at"`
-	Tokens   []hsm.TokenInfo `json:"tokens"`
-	Keys     []Key           `json:"keys"`
-	Outputs  []Output        `json:"outputs"`
-}
-
-// Runner runs plans.
-type Runner struct {
-	// Now is the clock; nil is time.Now.
-	Now func() time.Time
-	// Logger gets one record per step; nil is silence.
-	Logger *slog.Logger
-	// Modules are PKCS#11 libraries that this process has open already; they
-	// are used and left open. A library can't be opened twice.
-	Modules []*hsm.Module
-	// Progress is called after each of the total keys of a plan was made;
-	// nil is silence.
-	Progress func(done, total int)
-}
-
-// Run checks the plan, opens its tokens and performs it. On an error after a
-// key was made, the returned Result says which keys are there.
-func (r *Runner) Run(ctx context.Context, p *Plan) (*Result, error) {
-	now := time.Now
-	if r.Now != nil {
-		now = r.Now
-	}
-	at := now().UTC().Truncate(time.Second)
-	perform, err := p.prepare(at)
-	if err != nil {
-		return nil, err
-	}
-	b := &bench{dir: p.dir, at: at, log: r.Logger, progress: r.Progress, given: r.Modules, result: &Result{
-		Ceremony: p.Kind, Plan: hex.EncodeToString(p.Digest[:]), At: at,
-		Tokens: []hsm.TokenInfo{}, Keys: []Key{}, Outputs: []Output{},
-	}}
-	if b.log == nil {
-		b.log = slog.New(slog.DiscardHandler)
-	}
-	err = perform(ctx, b)
-	if err != nil && len(b.result.Keys) > 0 {
-		err = fmt.Errorf("%w (labels taken meanwhile: %s)", err, b.labels())
-	}
-	return b.result, errors.Join(err, b.close())
-}
-
-// labels are those of the keys that were made.
-func (b *bench) labels() string {
-	var out []string
-	for _, k := range b.result.Keys {
-		out = append(out, k.Token+"/"+k.Label)
-	}
-	return strings.Join(out, ", ")
-}
-
-// bench is where the act happens: tokens that are open, and what was done.
+// bench is where an act happens. An act asks it for tokens, signatories, new
+// keys and outputs, in an order that is the same every time, and never knows
+// whether it is rehearsed, done, or taken up again after an interruption: that
+// is the stage's business.
 type bench struct {
-	dir      string
+	stage
+	// at is the time of the ceremony: that of its beginning, also when it is
+	// taken up later, so that what is signed then says the same.
 	at       time.Time
 	log      *slog.Logger
 	progress func(done, total int)
-	given    []*hsm.Module
-	modules  []*hsm.Module
-	tokens   []openToken
-	result   *Result
+
+	planned  []newKey
+	agreed   *agreement
+	reserved bool // the labels of planned were found to be free
+	keys     []Key
 }
 
-type openToken struct {
-	ref   tokenRef
-	token *hsm.Token
+// stage is what a bench stands on: real tokens and a transcript (live), or
+// throw-away tokens and nothing (rehearsal).
+type stage interface {
+	// token opens the token that a URI names, once.
+	token(ctx context.Context, u *hsm.URI) (*hsm.Token, error)
+	// signatory finds the key of a certificate, audits and tries it.
+	signatory(ctx context.Context, c *certified) (*signatory, error)
+	// inspect audits and tries the keys on a token that should be there.
+	inspect(ctx context.Context, u *hsm.URI, l *stocklist) error
+	// erase destroys a token, once judge has seen what is on it.
+	erase(ctx context.Context, e *erasure) error
+	// recall says what is known of a key from before an interruption.
+	recall(token, label string) recollection
+	// record notes what is about to happen, or what happened.
+	record(event transcript.Event, data any) error
+	// step is called after what record doesn't see.
+	step(name string) error
+	// output leaves a file. create is not called if the file was made before
+	// an interruption; the bytes are those of the file in any case. They may
+	// depend on keys and on the plan, and on nothing else.
+	output(field string, create func() ([]byte, error)) ([]byte, error)
 }
 
-// token opens the token once; a plan may name it in several places.
-func (b *bench) token(ctx context.Context, ref *tokenRef) (*hsm.Token, error) {
-	for _, o := range b.tokens {
-		if o.ref.Module == ref.Module && o.ref.Label == ref.Label && o.ref.Serial == ref.Serial {
-			return o.token, nil
+// recollection is what a transcript says of a key.
+type recollection struct {
+	begun bool            // it was about to be made
+	made  *transcript.Key // it was made
+}
+
+// signatory is a key that signs in this ceremony, and whose it is.
+type signatory struct {
+	name  trust.Name
+	root  *trust.Root
+	chain []*x509.Certificate // leaf first; none for the root itself
+	key   *hsm.ECDSAKey
+}
+
+// certificate is what the signatory certifies with.
+func (s *signatory) certificate() *x509.Certificate {
+	if len(s.chain) > 0 {
+		return s.chain[0]
+	}
+	return s.root.Certificate()
+}
+
+// certify certifies pub and verifies the new certificate as a stranger would.
+// The result is PEM, leaf first; the root is never part of it.
+func (s *signatory) certify(name trust.Name, pub any, v validity, isCA bool) ([]byte, error) {
+	der, err := trust.Issue(s.certificate(), s.key, name, pub, v.From.Time, v.Until.Time, isCA)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("ceremony: the new certificate: %w", err)
+	}
+	chain := append([]*x509.Certificate{cert}, s.chain...)
+	if _, err := s.root.CheckChain(chain, v.From.Time); err != nil {
+		return nil, fmt.Errorf("ceremony: the new certificate: %w", err)
+	}
+	var out []byte
+	for _, link := range chain {
+		out = append(out, encodePEM(link.Raw)...)
+	}
+	return out, nil
+}
+
+// sign signs a document and verifies it as a stranger would.
+func (s *signatory) sign(typ string, payload []byte, at time.Time) ([]byte, error) {
+	jws, err := trust.Sign(typ, payload, s.key, s.chain)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.root.Verify(jws, typ, s.name.Role, at); err != nil {
+		return nil, fmt.Errorf("ceremony: the new document: %w", err)
+	}
+	return jws, nil
+}
+
+func (b *bench) newEC(ctx context.Context, u *hsm.URI, curve elliptic.Curve) (*hsm.ECDSAKey, error) {
+	return produce[*hsm.ECDSAKey](ctx, b, newKey{u, "EC " + curve.Params().Name})
+}
+
+func (b *bench) newRSA(ctx context.Context, u *hsm.URI, bits int) (*hsm.RSAKey, error) {
+	return produce[*hsm.RSAKey](ctx, b, newKey{u, rsaKind(bits)})
+}
+
+func (b *bench) newAES(ctx context.Context, u *hsm.URI) (*hsm.AESKey, error) {
+	return produce[*hsm.AESKey](ctx, b, newKey{u, kindAES})
+}
+
+// produce makes a key, or finds the one that was made before an interruption.
+func produce[K tokenKey](ctx context.Context, b *bench, k newKey) (none K, err error) {
+	if err := b.reserve(ctx); err != nil {
+		return none, err
+	}
+	t, err := b.token(ctx, k.uri)
+	if err != nil {
+		return none, err
+	}
+	known := b.recall(k.uri.Token, k.uri.Object)
+	var key tokenKey
+	if known.begun {
+		key, err = find(ctx, t, k)
+	}
+	// Known not to be there: it was not begun, or stopped before it was made.
+	if !known.begun || known.made == nil && errors.Is(err, hsm.ErrKeyNotFound) {
+		key, err = b.generate(ctx, t, k, known.begun)
+	}
+	if err != nil {
+		return none, fmt.Errorf("key %s: %w", keyName(k.uri.Token, k.uri.Object), err)
+	}
+	return key.(K), b.made(k, key, known.made)
+}
+
+func (b *bench) generate(ctx context.Context, t *hsm.Token, k newKey, noted bool) (tokenKey, error) {
+	if !noted {
+		err := b.record(transcript.EventGenerating, transcript.Generating{Token: k.uri.Token, Label: k.uri.Object, Kind: k.kind})
+		if err != nil {
+			return nil, err
 		}
 	}
-	pin, err := hsm.ReadPIN(inDir(b.dir, ref.PINFile))
+	key, err := generate(ctx, t, k)
 	if err != nil {
 		return nil, err
 	}
-	defer pin.Destroy()
-	m, err := b.module(ref.Module)
+	return key, b.step("generated")
+}
+
+// made notes a key; one that was noted before must be the same key.
+func (b *bench) made(k newKey, key tokenKey, before *transcript.Key) error {
+	now, err := describeKey(k, key)
 	if err != nil {
-		return nil, err
-	}
-	t, err := m.Token(ctx, hsm.Config{TokenLabel: ref.Label, Serial: ref.Serial, PIN: pin, Sessions: 1, Logger: b.log})
-	if err != nil {
-		return nil, err
-	}
-	b.tokens = append(b.tokens, openToken{ref: *ref, token: t})
-	b.result.Tokens = append(b.result.Tokens, t.Info())
-	return t, nil
-}
-
-func (b *bench) module(path string) (*hsm.Module, error) {
-	for _, m := range slices.Concat(b.given, b.modules) {
-		if m.Path() == path {
-			return m, nil
-		}
-	}
-	m, err := hsm.OpenModule(path)
-	if err != nil {
-		return nil, err
-	}
-	b.modules = append(b.modules, m)
-	return m, nil
-}
-
-// close closes the tokens, and the modules that were opened here.
-func (b *bench) close() error {
-	var errs []error
-	for _, o := range b.tokens {
-		errs = append(errs, o.token.Close())
-	}
-	for _, m := range b.modules {
-		errs = append(errs, m.Close())
-	}
-	return errors.Join(errs...)
-}
-
-// made notes a key.
-func (b *bench) made(t *hsm.Token, label, kind, id string) {
-	b.result.Keys = append(b.result.Keys, Key{Token: t.Info().Label, Label: label, Kind: kind, ID: id})
-	b.log.Info("key made and audited", "token", t.Info().Label, "label", label, "kind", kind, "id", id)
-}
-
-// write leaves an output.
-func (b *bench) write(path string, data []byte, secret bool) error {
-	mode := paper.Public
-	if secret {
-		mode = paper.Secret
-	}
-	path = inDir(b.dir, path)
-	if err := paper.Write(path, data, mode); err != nil {
 		return err
 	}
-	sum := sha256.Sum256(data)
-	b.result.Outputs = append(b.result.Outputs, Output{Path: path, SHA256: hex.EncodeToString(sum[:])})
-	b.log.Info("output written", "path", path)
+	switch {
+	case before == nil:
+		if err := b.record(transcript.EventKey, now); err != nil {
+			return err
+		}
+	case before.CKAID != now.CKAID || before.ID != now.ID || before.Kind != now.Kind:
+		return fmt.Errorf("%w: %s is not the key that the transcript names", ErrKey, keyName(now.Token, now.Label))
+	}
+	b.keys = append(b.keys, Key{Token: now.Token, Label: now.Label, Kind: now.Kind, ID: now.ID})
+	b.log.Info("key audited and tried", "token", now.Token, "label", now.Label, "kind", now.Kind, "id", now.ID)
+	if b.progress != nil {
+		b.progress(len(b.keys), len(b.planned))
+	}
 	return nil
 }
 
-// keyID names a public key: hex SHA-256 of its SubjectPublicKeyInfo.
-func keyID(pub any) (string, error) {
-	der, err := x509.MarshalPKIXPublicKey(pub)
-	if err != nil {
-		return "", fmt.Errorf("ceremony: public key: %w", err)
+// reserve demands, before the first key is made, that every label is free:
+// half a row of keys helps nobody.
+func (b *bench) reserve(ctx context.Context) error {
+	if b.reserved {
+		return nil
 	}
-	sum := sha256.Sum256(der)
-	return hex.EncodeToString(sum[:]), nil
+	for _, k := range b.planned {
+		if b.recall(k.uri.Token, k.uri.Object).begun {
+			continue
+		}
+		t, err := b.token(ctx, k.uri)
+		if err != nil {
+			return err
+		}
+		if err := t.Unused(ctx, k.uri.Object); err != nil {
+			return err
+		}
+	}
+	b.reserved = true
+	return nil
 }

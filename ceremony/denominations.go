@@ -1,15 +1,13 @@
 package ceremony
 
 import (
-	"bytes"
 	"context"
-	"crypto/x509"
+	"crypto/elliptic"
 	"fmt"
 	"math/bits"
 	"time"
 
 	"github.com/speciecash/specie/coin"
-	"github.com/speciecash/specie/hsm"
 	"github.com/speciecash/specie/trust"
 )
 
@@ -25,24 +23,23 @@ const (
 // spent any more.
 func smallKeyEnds() time.Time { return time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC) }
 
-// denominationsPlan makes denomination keys and the keyset.
-type denominationsPlan struct {
-	head     `yaml:",inline"`
-	Bank     string    `yaml:"bank"`
-	Currency string    `yaml:"currency"`
-	Exponent int       `yaml:"exponent"`
-	Token    tokenRef  `yaml:"token"`
+// mintPlan makes denomination keys and the keyset with them.
+type mintPlan struct {
+	common   `yaml:",inline"`
+	Bank     string `yaml:"bank"`
+	Currency string `yaml:"currency"`
+	Exponent int    `yaml:"exponent"`
+	// Sequence is the new keyset's number. The first is 1 and has no
+	// Previous; every other follows the keyset in the file Previous and keeps
+	// its keys.
+	Sequence uint64    `yaml:"sequence"`
+	Previous string    `yaml:"previous,omitempty"`
+	Token    uri       `yaml:"token"`
 	Root     string    `yaml:"root"`
 	Master   authority `yaml:"master"`
-	// Sequence is the new keyset's number. The first is 1 and has no
-	// Previous; every other follows the keyset in the file Previous, keeps its
-	// keys, and may revoke some or declare them lost, by key id.
-	Sequence uint64   `yaml:"sequence"`
-	Previous string   `yaml:"previous,omitempty"`
-	Revoke   []string `yaml:"revoke,omitempty"`
-	Lost     []string `yaml:"lost,omitempty"`
-	Series   []series `yaml:"series"`
+	Series   []series  `yaml:"series"`
 	Output   struct {
+		record `yaml:",inline"`
 		Keyset string `yaml:"keyset"`
 	} `yaml:"output"`
 }
@@ -62,28 +59,19 @@ type series struct {
 
 func (s *series) label(value int64) string { return fmt.Sprintf("%s-%d", s.Key, value) }
 
-func (p *denominationsPlan) validate() error {
-	if err := first(checkID("bank", p.Bank), p.Token.validate("token"), p.Master.validate("master"),
-		checkPaths(map[string]string{"root": p.Root}, p.outputs()...)); err != nil {
+func (p *mintPlan) validate() error {
+	if err := first(checkID("bank", p.Bank), p.Token.checkToken("token"), p.Master.validate("master")); err != nil {
 		return err
 	}
 	if (p.Sequence == 1) != (p.Previous == "") || p.Sequence == 0 {
 		return fmt.Errorf("%w: the keyset of sequence 1 has no previous one, every other has", ErrPlan)
 	}
-	if len(p.Series) == 0 && len(p.Revoke)+len(p.Lost) == 0 {
-		return fmt.Errorf("%w: no series, and nothing to revoke or declare lost", ErrPlan)
+	if len(p.Series) == 0 {
+		return fmt.Errorf("%w: no series", ErrPlan)
 	}
-	labels := make(map[string]bool)
 	for i := range p.Series {
-		s := &p.Series[i]
-		if err := s.validate(); err != nil {
+		if err := p.Series[i].validate(); err != nil {
 			return fmt.Errorf("series %d: %w", i+1, err)
-		}
-		for _, v := range s.Values {
-			if labels[s.label(v)] {
-				return fmt.Errorf("%w: series %d: label %s stands twice", ErrPlan, i+1, s.label(v))
-			}
-			labels[s.label(v)] = true
 		}
 	}
 	// Currency and exponent are judged by the package that knows them.
@@ -129,183 +117,158 @@ func (s *series) validate() error {
 	return nil
 }
 
-func (p *denominationsPlan) outputs() []string { return []string{p.Output.Keyset} }
+func (p *mintPlan) transcript() string { return p.Output.Transcript }
 
-// minting is a denominations plan with its inputs.
-type minting struct {
-	*denominationsPlan
-	master   *certified
-	previous *coin.Keyset // nil for the first
-	revoke   map[coin.KeyID]bool
-	lost     map[coin.KeyID]bool
+func (p *mintPlan) inputs() []input {
+	in := []input{{"root", p.Root, maxCertificate}, p.Master.input("master")}
+	if p.Previous != "" {
+		in = append(in, input{"previous", p.Previous, trust.MaxJWS})
+	}
+	return in
 }
 
-func (p *denominationsPlan) prepare(d *desk) (act, error) {
-	m := &minting{denominationsPlan: p}
-	var err error
-	if m.master, err = p.Master.asMaster(d, p.Root, p.Bank); err != nil {
+func (p *mintPlan) outputs() []product { return []product{{"keyset", p.Output.Keyset, false}} }
+
+func (p *mintPlan) tokens() []named { return []named{p.Master.named("master"), {"token", p.Token}} }
+
+func (p *mintPlan) made() []newKey {
+	var out []newKey
+	for i := range p.Series {
+		s := &p.Series[i]
+		for _, v := range s.Values {
+			out = append(out, newKey{p.Token.WithObject(s.label(v)), rsaKind(s.Bits)})
+		}
+	}
+	return out
+}
+
+func (p *mintPlan) prepare(d *desk) (act, error) {
+	n, err := p.succession(d)
+	if err != nil {
 		return nil, err
 	}
-	if p.Previous != "" {
-		if err := m.readPrevious(d); err != nil {
+	return func(ctx context.Context, b *bench) (*signatory, error) {
+		s, err := b.signatory(ctx, n.master)
+		if err != nil {
 			return nil, err
 		}
-	}
-	if m.revoke, err = m.keyIDs("revoke", p.Revoke); err != nil {
-		return nil, err
-	}
-	if m.lost, err = m.keyIDs("lost", p.Lost); err != nil {
-		return nil, err
-	}
-	return m.perform, nil
-}
-
-func (m *minting) readPrevious(d *desk) error {
-	jws, err := d.read(m.Previous, trust.MaxJWS)
-	if err != nil {
-		return err
-	}
-	if m.previous, err = coin.ParseKeyset(m.master.root, bytes.TrimSpace(jws), d.at); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrInput, m.Previous, err)
-	}
-	if m.previous.Bank != m.Bank || m.previous.Seq+1 != m.Sequence {
-		return fmt.Errorf("%w: %s is keyset %d of %s, the plan is for keyset %d of %s",
-			ErrInput, m.Previous, m.previous.Seq, m.previous.Bank, m.Sequence, m.Bank)
-	}
-	return nil
-}
-
-// keyIDs reads a list of keys that the previous keyset has.
-func (m *minting) keyIDs(field string, list []string) (map[coin.KeyID]bool, error) {
-	out := make(map[coin.KeyID]bool)
-	for _, text := range list {
-		kid, err := coin.ParseKeyID(text)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %s: not a key id", ErrPlan, field)
-		}
-		if m.previous == nil {
-			return nil, fmt.Errorf("%w: %s: the first keyset has nothing to change", ErrPlan, field)
-		}
-		if _, err := m.previous.Find(kid); err != nil {
-			return nil, fmt.Errorf("%w: %s: %s: %w", ErrInput, field, kid, err)
-		}
-		out[kid] = true
-	}
-	return out, nil
-}
-
-func (m *minting) perform(ctx context.Context, b *bench) error {
-	signer, err := m.master.signer(ctx, b)
-	if err != nil {
-		return err
-	}
-	set := m.successor(b.at)
-	if err := m.generate(ctx, b, set); err != nil {
-		return err
-	}
-	payload, err := set.Marshal()
-	if err != nil {
-		return err
-	}
-	jws, err := trust.Sign(trust.TypKeyset, payload, signer, []*x509.Certificate{m.master.cert})
-	if err != nil {
-		return err
-	}
-	// Read back as a stranger would, so that nothing is published that nobody
-	// accepts.
-	read, err := coin.ParseKeyset(m.master.root, jws, b.at)
-	if err != nil {
-		return fmt.Errorf("ceremony: the new keyset: %w", err)
-	}
-	if m.previous != nil {
-		if err := read.CheckSuccessor(m.previous); err != nil {
-			return fmt.Errorf("ceremony: the new keyset: %w", err)
-		}
-	}
-	return b.write(m.Output.Keyset, jws, false)
-}
-
-// successor is the keyset with the previous one's keys: all whose coins the
-// bank still owes for.
-func (m *minting) successor(at time.Time) *coin.Keyset {
-	set := &coin.Keyset{Bank: m.Bank, Currency: m.Currency, Exponent: m.Exponent, Seq: m.Sequence, IssuedAt: at}
-	if m.previous == nil {
-		return set
-	}
-	set.Prev, set.Crit = m.previous.Digest, m.previous.Crit
-	for _, d := range m.previous.Denominations {
-		if !at.Before(d.LegalUntil) {
-			continue
-		}
-		d.Revoked = d.Revoked || m.revoke[d.KeyID]
-		d.Lost = d.Lost || m.lost[d.KeyID]
-		set.Denominations = append(set.Denominations, d)
-	}
-	return set
-}
-
-// generate makes the keys one after the other: some tokens do it no faster in
-// parallel, and none says so.
-func (m *minting) generate(ctx context.Context, b *bench, set *coin.Keyset) error {
-	t, err := b.token(ctx, &m.Token)
-	if err != nil {
-		return err
-	}
-	// Listing audits what is there, and finds a taken label before the first
-	// key is made.
-	there, err := t.RSAKeys(ctx)
-	if err != nil {
-		return err
-	}
-	taken := make(map[string]bool)
-	for _, key := range there {
-		taken[key.Label()] = true
-	}
-	total := 0
-	for i := range m.Series {
-		total += len(m.Series[i].Values)
-		for _, v := range m.Series[i].Values {
-			if label := m.Series[i].label(v); taken[label] {
-				return duplicate(label, t)
-			}
-		}
-	}
-	for i := range m.Series {
-		for _, v := range m.Series[i].Values {
-			d, err := b.newDenomination(ctx, t, &m.Series[i], v)
-			if err != nil {
-				return err
-			}
-			set.Denominations = append(set.Denominations, *d)
-			if b.progress != nil {
-				b.progress(len(b.result.Keys), total)
-			}
-		}
-	}
-	return nil
-}
-
-// newDenomination generates one key; package hsm audits it and tries it with
-// a number that is no coin.
-func (b *bench) newDenomination(ctx context.Context, t *hsm.Token, s *series, value int64) (*coin.Denomination, error) {
-	label := s.label(value)
-	key, err := t.GenerateRSA(ctx, label, s.Bits)
-	if err != nil {
-		return nil, err
-	}
-	pub := key.Public()
-	kid, err := coin.NewKeyID(pub)
-	if err != nil {
-		return nil, err
-	}
-	b.made(t, label, fmt.Sprintf("RSA %d", s.Bits), kid.String())
-	return &coin.Denomination{
-		KeyID: kid, Value: coin.Amount(value), Kind: s.Kind, PublicKey: pub,
-		IssueFrom: s.IssueFrom.Time, IssueUntil: s.IssueUntil.Time,
-		SpendUntil: s.SpendUntil.Time, LegalUntil: s.LegalUntil.Time,
+		return s, p.mint(ctx, b, s, n)
 	}, nil
 }
 
-func duplicate(label string, t *hsm.Token) error {
-	return fmt.Errorf("%w: %q in token %q", hsm.ErrDuplicateLabel, label, t.Info().Label)
+func (p *mintPlan) succession(d *desk) (*succession, error) {
+	master, err := p.Master.asMaster(d, p.Bank)
+	if err != nil {
+		return nil, err
+	}
+	n := &succession{bank: p.Bank, currency: p.Currency, exponent: p.Exponent, sequence: p.Sequence, master: master}
+	if p.Previous == "" {
+		return n, nil
+	}
+	if err := n.readPrevious(d); err != nil {
+		return nil, err
+	}
+	if n.currency != n.previous.Currency || n.exponent != n.previous.Exponent {
+		return nil, fmt.Errorf("%w: previous is in %s with %d decimals", ErrInput, n.previous.Currency, n.previous.Exponent)
+	}
+	return n, nil
+}
+
+// mint makes the keys one after the other (some tokens do it no faster in
+// parallel, and none says so), and signs the keyset.
+func (p *mintPlan) mint(ctx context.Context, b *bench, s *signatory, n *succession) error {
+	set := n.draft(b.at)
+	for i := range p.Series {
+		row := &p.Series[i]
+		for _, v := range row.Values {
+			key, err := b.newRSA(ctx, p.Token.WithObject(row.label(v)), row.Bits)
+			if err != nil {
+				return err
+			}
+			kid, err := coin.NewKeyID(key.Public())
+			if err != nil {
+				return err
+			}
+			set.Denominations = append(set.Denominations, coin.Denomination{
+				KeyID: kid, Value: coin.Amount(v), Kind: row.Kind, PublicKey: key.Public(),
+				IssueFrom: row.IssueFrom.Time, IssueUntil: row.IssueUntil.Time,
+				SpendUntil: row.SpendUntil.Time, LegalUntil: row.LegalUntil.Time,
+			})
+		}
+	}
+	return n.publish(b, s, set)
+}
+
+// rotatePlan makes the next keyset, and with it a new online signing key if
+// one is due: one approval for both.
+type rotatePlan struct {
+	mintPlan `yaml:",inline"`
+	Signing  *struct {
+		Key   uri      `yaml:"key"`
+		Valid validity `yaml:"valid"`
+		Chain string   `yaml:"chain"` // output
+	} `yaml:"signing,omitempty"`
+}
+
+func (p *rotatePlan) validate() error {
+	if err := p.mintPlan.validate(); err != nil {
+		return err
+	}
+	if p.Previous == "" {
+		return fmt.Errorf("%w: a rotation has a previous keyset", ErrPlan)
+	}
+	if p.Signing == nil {
+		return nil
+	}
+	return first(p.Signing.Key.checkNewKey("signing.key"), p.Signing.Valid.validate("signing.valid"))
+}
+
+func (p *rotatePlan) outputs() []product {
+	out := p.mintPlan.outputs()
+	if p.Signing != nil {
+		out = append(out, product{"signing.chain", p.Signing.Chain, false})
+	}
+	return out
+}
+
+func (p *rotatePlan) tokens() []named {
+	all := p.mintPlan.tokens()
+	if p.Signing != nil {
+		all = append(all, named{"signing.key", p.Signing.Key})
+	}
+	return all
+}
+
+func (p *rotatePlan) made() []newKey {
+	all := p.mintPlan.made()
+	if p.Signing != nil {
+		all = append(all, newKey{p.Signing.Key.URI, kindP256})
+	}
+	return all
+}
+
+func (p *rotatePlan) prepare(d *desk) (act, error) {
+	n, err := p.succession(d)
+	if err != nil {
+		return nil, err
+	}
+	if p.Signing != nil {
+		if err := n.master.covers(p.Signing.Valid); err != nil {
+			return nil, err
+		}
+	}
+	return func(ctx context.Context, b *bench) (*signatory, error) {
+		s, err := b.signatory(ctx, n.master)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.mint(ctx, b, s, n); err != nil || p.Signing == nil {
+			return s, err
+		}
+		c := newCertificate{
+			by: n.master, name: trust.Name{Role: trust.RoleSigning, ID: p.Bank}, curve: elliptic.P256(),
+			key: p.Signing.Key, valid: p.Signing.Valid, output: "signing.chain",
+		}
+		return s, c.make(ctx, b, s)
+	}, nil
 }

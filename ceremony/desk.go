@@ -2,14 +2,12 @@ package ceremony
 
 import (
 	"context"
-	"crypto"
-	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"time"
 
-	"github.com/speciecash/specie/ceremony/paper"
+	"github.com/speciecash/specie/ceremony/transcript"
 	"github.com/speciecash/specie/hsm"
 	"github.com/speciecash/specie/trust"
 )
@@ -20,103 +18,164 @@ const (
 	typeRequest    = "CERTIFICATE REQUEST"
 )
 
-// act is the part of a ceremony that touches tokens.
-type act func(ctx context.Context, b *bench) error
+// act is the part of a ceremony that touches tokens. It returns who answers
+// for the ceremony and closes its transcript.
+type act func(ctx context.Context, b *bench) (*signatory, error)
 
-// desk is where inputs are read, before any token is touched.
+// desk is where inputs are read and judged, before any token is touched.
 type desk struct {
-	dir string
-	at  time.Time
+	plan *Plan // its inputs are loaded
+	at   time.Time
 }
 
-func (d *desk) read(path string, max int) ([]byte, error) {
-	return paper.Read(inDir(d.dir, path), max)
+// read returns an input by its field.
+func (d *desk) read(field string) ([]byte, error) {
+	for _, f := range d.plan.files {
+		if f.Field == field {
+			return f.data, nil
+		}
+	}
+	return nil, fmt.Errorf("ceremony: %s is not an input of this plan", field)
+}
+
+// began refuses a clock that stands before something that has happened.
+func (d *desk) began(what string, since time.Time) error {
+	if d.at.Before(since) {
+		return fmt.Errorf("%w: it says %s, and %s is of %s", ErrClock, d.at.Format(instantLayout), what, since.Format(instantLayout))
+	}
+	return nil
 }
 
 // root reads and pins a root certificate.
-func (d *desk) root(path string) (*trust.Root, error) {
-	b, err := d.read(path, maxCertificate)
+func (d *desk) root(field string) (*trust.Root, error) {
+	b, err := d.read(field)
 	if err != nil {
 		return nil, err
 	}
 	root, err := trust.ParseRoot(b)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrInput, path, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrInput, field, err)
 	}
-	return root, nil
+	return root, d.began(field, root.Certificate().NotBefore)
 }
 
 // pem reads a file of one PEM block.
-func (d *desk) pem(path, kind string) ([]byte, error) {
-	b, err := d.read(path, maxCertificate)
+func (d *desk) pem(field, kind string) ([]byte, error) {
+	b, err := d.read(field)
 	if err != nil {
 		return nil, err
 	}
 	block, rest := pem.Decode(b)
 	if block == nil || block.Type != kind || len(rest) != 0 {
-		return nil, fmt.Errorf("%w: %s is not one PEM %s", ErrInput, path, kind)
+		return nil, fmt.Errorf("%w: %s is not one PEM %s", ErrInput, field, kind)
 	}
 	return block.Bytes, nil
 }
 
-// authority is a key that certifies or signs in a ceremony: root or master.
-type authority struct {
-	Token       tokenRef `yaml:"token"`
-	Key         string   `yaml:"key"`
-	Certificate string   `yaml:"certificate"`
+// certificate reads the certificate of name, given by the root itself.
+func (d *desk) certificate(field string, root *trust.Root, name trust.Name) (*x509.Certificate, error) {
+	der, err := d.pem(field, typeCert)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrInput, field, err)
+	}
+	if err := d.began(field, cert.NotBefore); err != nil {
+		return nil, err
+	}
+	got, err := root.CheckChain([]*x509.Certificate{cert}, d.at)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrInput, field, err)
+	}
+	if got != name {
+		return nil, fmt.Errorf("%w: %s: %w: it is the certificate of %s, not of %s", ErrInput, field, trust.ErrRole, got, name)
+	}
+	return cert, nil
 }
 
-func (a *authority) validate(field string) error {
-	return first(
-		a.Token.validate(field+".token"),
-		checkLabel(field+".key", a.Key),
-		checkPaths(map[string]string{field + ".certificate": a.Certificate}),
-	)
+// record reads the transcript of an earlier ceremony. One that was closed is
+// so under the root; one that was abandoned is nobody's word, and says so.
+func (d *desk) record(field string, root *trust.Root) (*transcript.Transcript, error) {
+	b, err := d.read(field)
+	if err != nil {
+		return nil, err
+	}
+	t, err := transcript.Read(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrInput, field, err)
+	}
+	if _, err := t.VerifyClose(root); err != nil {
+		return t, fmt.Errorf("%w: %s: %w", ErrInput, field, err)
+	}
+	return t, d.began(field, t.Entries[len(t.Entries)-1].At)
+}
+
+// before is the transcript of the ceremony that this one follows, nil if the
+// plan names none.
+func (d *desk) before() (*transcript.Transcript, error) {
+	if d.plan.body.base().Follows == "" {
+		return nil, nil
+	}
+	field := "root"
+	if _, err := d.read(field); err != nil {
+		field = "root.certificate"
+	}
+	root, err := d.root(field)
+	if err != nil {
+		return nil, err
+	}
+	return d.record("follows", root)
 }
 
 // certified is a certificate that was verified, and where its key lies.
 type certified struct {
 	root *trust.Root
 	cert *x509.Certificate
-	ref  *authority
+	name trust.Name
+	key  uri
+}
+
+// signatory is who signs with the certificate's key.
+func (c *certified) signatory(key *hsm.ECDSAKey) *signatory {
+	s := &signatory{name: c.name, root: c.root, key: key}
+	if c.name.Role != trust.RoleRoot {
+		s.chain = []*x509.Certificate{c.cert}
+	}
+	return s
 }
 
 // asRoot reads the authority's certificate as the root's.
-func (a *authority) asRoot(d *desk) (*certified, error) {
-	root, err := d.root(a.Certificate)
+func (a *authority) asRoot(d *desk, field string) (*certified, error) {
+	root, err := d.root(field + ".certificate")
 	if err != nil {
 		return nil, err
 	}
-	c := &certified{root: root, cert: root.Certificate(), ref: a}
-	if d.at.Before(c.cert.NotBefore) || d.at.After(c.cert.NotAfter) {
-		return nil, fmt.Errorf("%w: %s: %w", ErrInput, a.Certificate, trust.ErrExpired)
+	c := &certified{root: root, cert: root.Certificate(), name: trust.Name{Role: trust.RoleRoot}, key: a.Key}
+	if d.at.After(c.cert.NotAfter) {
+		return nil, fmt.Errorf("%w: %s.certificate: %w", ErrInput, field, trust.ErrExpired)
 	}
 	return c, nil
 }
 
-// asMaster reads the authority's certificate as that of a bank's master key
-// under the pinned root.
-func (a *authority) asMaster(d *desk, rootPath, bank string) (*certified, error) {
-	root, err := d.root(rootPath)
+// as reads the authority's certificate as that of name under the root that
+// the plan pins in its field "root".
+func (a *authority) as(d *desk, field string, name trust.Name) (*certified, error) {
+	root, err := d.root("root")
 	if err != nil {
 		return nil, err
 	}
-	der, err := d.pem(a.Certificate, typeCert)
+	cert, err := d.certificate(field+".certificate", root, name)
 	if err != nil {
 		return nil, err
 	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrInput, a.Certificate, err)
-	}
-	name, err := root.CheckChain([]*x509.Certificate{cert}, d.at)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrInput, a.Certificate, err)
-	}
-	if want := (trust.Name{Role: trust.RoleBank, ID: bank}); name != want {
-		return nil, fmt.Errorf("%w: %s: %w: it is the certificate of %s, not of %s", ErrInput, a.Certificate, trust.ErrRole, name, want)
-	}
-	return &certified{root: root, cert: cert, ref: a}, nil
+	return &certified{root: root, cert: cert, name: name, key: a.Key}, nil
+}
+
+// asMaster is as for a bank's master key.
+func (a *authority) asMaster(d *desk, bank string) (*certified, error) {
+	return a.as(d, "master", trust.Name{Role: trust.RoleBank, ID: bank})
 }
 
 // covers refuses a validity that the certificate under c could not have.
@@ -126,48 +185,6 @@ func (c *certified) covers(v validity) error {
 			c.cert.NotBefore.Format(instantLayout), c.cert.NotAfter.Format(instantLayout))
 	}
 	return nil
-}
-
-// signer finds and audits the certified key in its token. A token with
-// another key under that label signs nothing.
-func (c *certified) signer(ctx context.Context, b *bench) (*hsm.ECDSAKey, error) {
-	t, err := b.token(ctx, &c.ref.Token)
-	if err != nil {
-		return nil, err
-	}
-	key, err := t.FindECDSA(ctx, c.ref.Key)
-	if err != nil {
-		return nil, err
-	}
-	if pub, ok := c.cert.PublicKey.(*ecdsa.PublicKey); !ok || !pub.Equal(key.Public()) {
-		return nil, fmt.Errorf("%w: key %q in token %q", ErrKey, c.ref.Key, c.ref.Token.Label)
-	}
-	return key, nil
-}
-
-// issue certifies pub under c and verifies the new certificate as a stranger
-// would. The result is PEM, leaf first; the root is never part of it.
-func (c *certified) issue(signer crypto.Signer, name trust.Name, pub crypto.PublicKey, v validity, isCA bool) ([]byte, *x509.Certificate, error) {
-	der, err := trust.Issue(c.cert, signer, name, pub, v.From.Time, v.Until.Time, isCA)
-	if err != nil {
-		return nil, nil, err
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, nil, fmt.Errorf("ceremony: the new certificate: %w", err)
-	}
-	chain := []*x509.Certificate{cert}
-	if c.cert != c.root.Certificate() {
-		chain = append(chain, c.cert)
-	}
-	if _, err := c.root.CheckChain(chain, v.From.Time); err != nil {
-		return nil, nil, fmt.Errorf("ceremony: the new certificate: %w", err)
-	}
-	var out []byte
-	for _, link := range chain {
-		out = append(out, encodePEM(link.Raw)...)
-	}
-	return out, cert, nil
 }
 
 func encodePEM(der []byte) []byte {

@@ -1,9 +1,8 @@
 package ceremony_test
 
 import (
-	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -11,40 +10,86 @@ import (
 
 	"github.com/speciecash/specie/ceremony"
 	"github.com/speciecash/specie/ceremony/officer"
+	"github.com/speciecash/specie/ceremony/transcript"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/hsm"
 	"github.com/speciecash/specie/trust"
 )
 
-// chain reads a PEM file of certificates.
-func (w *town) chain(t *testing.T, name string) []*x509.Certificate {
-	t.Helper()
-	var out []*x509.Certificate
-	for b := w.file(t, name); len(b) > 0; {
-		var block *pem.Block
-		block, b = pem.Decode(b)
-		out = append(out, must(x509.ParseCertificate(block.Bytes))(t))
-	}
-	return out
-}
-
 // TestABankIsFounded runs one ceremony after the other, as an operator would.
 func TestABankIsFounded(t *testing.T) {
 	w := newTown(t, "root", "offline", "online", "manager")
 	r := w.mustRun(t, rootText)
-	if len(r.Keys) != 1 || r.Keys[0].Kind != "EC P-384" || r.Tokens[0].Label != "root" || len(r.Outputs) != 1 {
+	if len(r.Keys) != 1 || r.Keys[0].Kind != "EC P-384" || r.Tokens[0].Label != "root" || len(r.Outputs) != 1 || r.Resumed {
 		t.Errorf("root ceremony: %+v", r)
 	}
 	w.mustRun(t, issuerText)
 	w.mustRun(t, signingText)
-	w.checkChains(t)
-	w.checkKeysets(t)
+	w.checkChain(t, "issuer.pem", trust.Name{Role: trust.RoleBank, ID: "TESTBANK"}, 1)
+	w.checkChain(t, "signing.pem", trust.Name{Role: trust.RoleSigning, ID: "TESTBANK"}, 2)
+	w.checkFirstKeyset(t)
+	w.checkRotation(t)
+	w.checkGroup(t)
+}
 
-	w.mustRun(t, groupText)
-	name := must(w.root(t).CheckChain(w.chain(t, "group.pem"), now))(t)
-	if want := (trust.Name{Role: trust.RoleGroup, ID: "TESTGROUP"}); name != want {
-		t.Errorf("group certificate names %s", name)
+func (w *town) checkChain(t *testing.T, file string, want trust.Name, length int) {
+	t.Helper()
+	chain := w.chain(t, file)
+	name := must(w.root(t).CheckChain(chain, w.at))(t)
+	if name != want || len(chain) != length {
+		t.Errorf("%s: %s in a chain of %d", file, name, len(chain))
 	}
+}
+
+func (w *town) checkFirstKeyset(t *testing.T) {
+	t.Helper()
+	r := w.mustRun(t, denominationsText)
+	set := w.keyset(t, "keyset-1.jws")
+	if len(set.Denominations) != 3 || set.Seq != 1 || !set.IssuedAt.Equal(now) {
+		t.Fatalf("keyset %d with %d keys, issued %s", set.Seq, len(set.Denominations), set.IssuedAt)
+	}
+	for i, d := range set.Denominations {
+		if r.Keys[i].ID != d.KeyID.String() {
+			t.Errorf("key %d is reported as %s", i, r.Keys[i].ID)
+		}
+	}
+}
+
+func (w *town) keyset(t testing.TB, file string) *coin.Keyset {
+	t.Helper()
+	return must(coin.ParseKeyset(w.root(t), w.file(t, file), w.at))(t)
+}
+
+// checkRotation makes a second keyset, and a signing key with it.
+func (w *town) checkRotation(t *testing.T) {
+	t.Helper()
+	r := w.mustRun(t, rotateText)
+	if len(r.Keys) != 2 || len(r.Outputs) != 2 {
+		t.Errorf("rotation: %+v", r)
+	}
+	w.checkChain(t, "signing-b.pem", trust.Name{Role: trust.RoleSigning, ID: "TESTBANK"}, 2)
+	first, second := w.keyset(t, "keyset-1.jws"), w.keyset(t, "keyset-2.jws")
+	if err := second.CheckSuccessor(first); err != nil || len(second.Denominations) != 4 {
+		t.Errorf("keyset 2 has %d keys, %v", len(second.Denominations), err)
+	}
+	// The keys that sign are the ones in the keyset.
+	there := map[string]bool{}
+	w.withToken(t, "online", func(token *hsm.Token) {
+		for _, key := range must(token.RSAKeys(t.Context()))(t) {
+			there[must(coin.NewKeyID(key.Public()))(t).String()] = true
+		}
+	})
+	for _, d := range second.Denominations {
+		if !there[d.KeyID.String()] {
+			t.Errorf("key %s is not in the token", d.KeyID)
+		}
+	}
+}
+
+func (w *town) checkGroup(t *testing.T) {
+	t.Helper()
+	w.mustRun(t, groupText)
+	w.checkChain(t, "group.pem", trust.Name{Role: trust.RoleGroup, ID: "TESTGROUP"}, 1)
 	if info := must(os.Stat(w.path("group.sealed")))(t); info.Mode().Perm() != 0o600 {
 		t.Errorf("sealed secrets have mode %v", info.Mode())
 	}
@@ -61,72 +106,59 @@ func TestABankIsFounded(t *testing.T) {
 	}
 }
 
-func (w *town) checkChains(t *testing.T) {
-	t.Helper()
-	for _, tt := range []struct {
-		file string
-		want trust.Name
-		len  int
-	}{
-		{"issuer.pem", trust.Name{Role: trust.RoleBank, ID: "TESTBANK"}, 1},
-		{"signing.pem", trust.Name{Role: trust.RoleSigning, ID: "TESTBANK"}, 2},
-	} {
-		chain := w.chain(t, tt.file)
-		name := must(w.root(t).CheckChain(chain, now))(t)
-		if name != tt.want || len(chain) != tt.len {
-			t.Errorf("%s: %s in a chain of %d", tt.file, name, len(chain))
+// TestTheTranscriptTellsEverything holds the transcript against the plan, the
+// token and the outputs.
+func TestTheTranscriptTellsEverything(t *testing.T) {
+	w := newTown(t, "root", "manager")
+	w.mustRun(t, rootText)
+	r := w.mustRun(t, groupText+"follows: root.log\n")
+	log := w.log(t, "group.log")
+	if by := must(log.VerifyClose(w.root(t)))(t); by.Role != trust.RoleRoot {
+		t.Errorf("closed by %s", by)
+	}
+	opened := must(log.Opened())(t)
+	before := w.log(t, "root.log")
+	if string(opened.Plan) != w.plan(groupText+"follows: root.log\n") || opened.Roster != transcript.Text(w.file(t, "officers.yaml")) ||
+		len(opened.Approvals) != 2 || opened.Follows == nil || *opened.Follows != before.Head() || opened.Build.Go == "" {
+		t.Errorf("opened: %+v", opened)
+	}
+	if got := transcript.PlanDigest([]byte(opened.Plan), opened.Inputs); got != opened.Digest || r.Plan != got.String() {
+		t.Errorf("digest %s, from its parts %s, result %s", opened.Digest, got, r.Plan)
+	}
+	var events []string
+	for _, e := range log.Entries {
+		events = append(events, string(e.Event))
+	}
+	want := "opened rehearsed token token generating key generating key output output closed"
+	if got := strings.Join(events, " "); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	rehearsed := must(transcript.All[transcript.Rehearsed](log, transcript.EventRehearsed))(t)
+	if !rehearsed[0].OK || rehearsed[0].Keys != 2 {
+		t.Errorf("rehearsed: %+v", rehearsed)
+	}
+	keys := must(transcript.All[transcript.Key](log, transcript.EventKey))(t)
+	chain := w.chain(t, "group.pem")
+	if keys[0].Label != "documents" || !keys[0].Audited || !keys[0].SelfTest || !keys[0].Made ||
+		string(keys[0].SPKI) != string(chain[0].RawSubjectPublicKeyInfo) || keys[0].ID != fmt.Sprintf("%x", coin.SignerKey(chain[0])) {
+		t.Errorf("key: %+v", keys[0])
+	}
+	if keys[1].Kind != "AES 256" || keys[1].ID != "" || len(keys[1].SPKI) != 0 {
+		t.Errorf("sealing key: %+v", keys[1])
+	}
+	for _, tok := range must(transcript.All[transcript.Token](log, transcript.EventToken))(t) {
+		if tok.Serial == "" || tok.Manufacturer == "" || tok.Model == "" || tok.Firmware == "" {
+			t.Errorf("token: %+v", tok)
 		}
 	}
-}
-
-// checkKeysets makes the first keyset and a second that follows it.
-func (w *town) checkKeysets(t *testing.T) {
-	t.Helper()
-	r := w.mustRun(t, denominationsText)
-	first := must(coin.ParseKeyset(w.root(t), w.file(t, "keyset-1.jws"), now))(t)
-	if len(first.Denominations) != 3 || first.Seq != 1 || !first.IssuedAt.Equal(now) {
-		t.Fatalf("keyset %d with %d keys, issued %s", first.Seq, len(first.Denominations), first.IssuedAt)
-	}
-	for i, d := range first.Denominations {
-		if r.Keys[i].ID != d.KeyID.String() {
-			t.Errorf("key %d is reported as %s", i, r.Keys[i].ID)
+	for i, out := range must(transcript.All[transcript.Output](log, transcript.EventOutput))(t) {
+		if r.Outputs[1-i].SHA256 != out.SHA256.String() || out.Secret != (out.Path == "group.sealed") {
+			t.Errorf("output: %+v", out)
 		}
 	}
-	revoked := first.Denominations[0].KeyID
-	next := fmt.Sprintf(`
-sequence: 2
-previous: keyset-1.jws
-revoke: [%q]
-series:
-  - key: bearer-b
-    kind: bearer
-    bits: 2048
-    values: [1]
-    issue_from: 2026-05-01T00:00:00Z
-    issue_until: 2026-07-01T00:00:00Z
-    spend_until: 2027-07-01T00:00:00Z
-    legal_until: 2032-01-01T00:00:00Z
-output: {keyset: keyset-2.jws}
-`, revoked)
-	w.mustRun(t, denominationsHead+next)
-	second := must(coin.ParseKeyset(w.root(t), w.file(t, "keyset-2.jws"), now))(t)
-	if err := second.CheckSuccessor(first); err != nil {
-		t.Error(err)
-	}
-	if d := must(second.Find(revoked))(t); !d.Revoked || len(second.Denominations) != 4 {
-		t.Errorf("keyset 2 has %d keys, revoked %v", len(second.Denominations), d.Revoked)
-	}
-
-	// The keys that sign are the ones in the keyset.
-	there := map[string]bool{}
-	w.withToken(t, "online", func(token *hsm.Token) {
-		for _, key := range must(token.RSAKeys(t.Context()))(t) {
-			there[must(coin.NewKeyID(key.Public()))(t).String()] = true
-		}
-	})
-	for _, d := range second.Denominations {
-		if !there[d.KeyID.String()] {
-			t.Errorf("key %s is not in the token", d.KeyID)
+	for _, name := range []string{"group.pem", "group.sealed"} {
+		if w.exists(name + ".part") {
+			t.Errorf("%s.part is left", name)
 		}
 	}
 }
@@ -145,13 +177,34 @@ func TestASupervisorIsCertified(t *testing.T) {
 	}
 }
 
-func TestAModuleThatIsOpenAlreadyIsUsed(t *testing.T) {
+// A PIN that the plan names no source for is asked for, by the token's name,
+// and only when the real token is opened.
+func TestAPINIsAskedFor(t *testing.T) {
 	w := newTown(t, "root")
-	m := must(w.p.Open())(t)
-	defer m.Close()
-	p := must(ceremony.Parse([]byte(w.plan(rootText)), w.dir))(t)
-	runner := &ceremony.Runner{}
-	runner.Modules = append(runner.Modules, m)
-	must(runner.Run(t.Context(), p))(t)
-	w.root(t)
+	text := w.plan(rootText)
+	text = strings.Replace(text, "&pin-source=file:root.pin", "", 1)
+	if _, err := w.run(t.Context(), text); !errors.Is(err, hsm.ErrInput) {
+		t.Errorf("nobody to ask: %v", err)
+	}
+	var asked []string
+	w.runner.AskPIN = func(prompt string) (hsm.PIN, error) {
+		asked = append(asked, prompt)
+		return hsm.ReadPIN(w.path("root.pin"))
+	}
+	w.mustRun(t, text)
+	if len(asked) != 1 || !strings.Contains(asked[0], `"root"`) {
+		t.Errorf("asked: %q", asked)
+	}
+}
+
+// The bar counts the rehearsal and the ceremony.
+func TestProgress(t *testing.T) {
+	w := newTown(t, "root", "manager")
+	w.mustRun(t, rootText)
+	var seen []string
+	w.runner.Progress = func(done, total int) { seen = append(seen, fmt.Sprintf("%d/%d", done, total)) }
+	w.mustRun(t, groupText)
+	if got := strings.Join(seen, " "); got != "1/4 2/4 3/4 4/4" {
+		t.Errorf("got %s", got)
+	}
 }

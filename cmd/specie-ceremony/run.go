@@ -74,7 +74,11 @@ func (c *checkCmd) Run(a *app) error {
 	if err := plan.Check(time.Now()); err != nil {
 		return err
 	}
-	return a.print(&checked{Ceremony: plan.Kind, Plan: hexDigest(plan.Digest), Outputs: plan.Outputs()})
+	digest, err := plan.Digest()
+	if err != nil {
+		return err
+	}
+	return a.print(&checked{Ceremony: plan.Kind, Plan: hexDigest(digest), Outputs: plan.Outputs()})
 }
 
 type checked struct {

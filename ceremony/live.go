@@ -1,0 +1,395 @@
+package ceremony
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/speciecash/specie/ceremony/paper"
+	"github.com/speciecash/specie/ceremony/transcript"
+	"github.com/speciecash/specie/hsm"
+)
+
+// live is the stage of real tokens. Everything is in the transcript before it
+// is done, so that a later run knows what may be there.
+//
+// The transcript begins with the first thing that can't be taken back: a run
+// that fails before it leaves nothing behind.
+type live struct {
+	plan   *Plan
+	askPIN func(prompt string) (hsm.PIN, error)
+	log    *slog.Logger
+	now    func() time.Time
+	// interrupt is called after every step and ends the run if it returns an
+	// error, as a power cut would: nothing is tidied up. For tests.
+	interrupt func(step string) error
+
+	opened      transcript.Opened
+	rehearsed   *transcript.Rehearsed // nil if an earlier run has noted it
+	early       []transcript.Token    // opened before the transcript began
+	interrupted bool                  // there is a transcript to go on with
+	w           *transcript.Writer    // nil before the transcript began
+	memory
+
+	modules map[string]*hsm.Module // by path
+	tokens  map[string]*hsm.Token  // by label
+	infos   []hsm.TokenInfo
+}
+
+// memory is what the transcript said when the run began.
+type memory struct {
+	wasRehearsed bool
+	keys         map[string]recollection
+	inspected    map[string]bool            // keys by name
+	outputs      map[string]transcript.Hash // by path in the plan
+	erasing      map[string]bool            // tokens by label
+	destroyed    map[string]bool
+}
+
+// remember reads a transcript.
+func remember(t *transcript.Transcript) (memory, error) {
+	m := memory{
+		keys: make(map[string]recollection), inspected: make(map[string]bool),
+		outputs: make(map[string]transcript.Hash), erasing: make(map[string]bool), destroyed: make(map[string]bool),
+	}
+	for i := range t.Entries {
+		if err := m.take(&t.Entries[i]); err != nil {
+			return m, err
+		}
+	}
+	return m, nil
+}
+
+func (m *memory) take(e *transcript.Entry) error {
+	switch e.Event {
+	case transcript.EventRehearsed:
+		m.wasRehearsed = true
+	case transcript.EventGenerating:
+		var g transcript.Generating
+		if err := e.Decode(&g); err != nil {
+			return err
+		}
+		m.keys[keyName(g.Token, g.Label)] = recollection{begun: true}
+	case transcript.EventKey:
+		var k transcript.Key
+		if err := e.Decode(&k); err != nil {
+			return err
+		}
+		if name := keyName(k.Token, k.Label); k.Made {
+			m.keys[name] = recollection{begun: true, made: &k}
+		} else {
+			m.inspected[name] = true
+		}
+	case transcript.EventOutput:
+		var o transcript.Output
+		if err := e.Decode(&o); err != nil {
+			return err
+		}
+		m.outputs[o.Path] = o.SHA256
+	case transcript.EventErasing, transcript.EventDestroyed:
+		var d transcript.Destroyed
+		if err := e.Decode(&d); err != nil {
+			return err
+		}
+		m.erasing[d.Token] = true
+		m.destroyed[d.Token] = e.Event == transcript.EventDestroyed
+	}
+	return nil
+}
+
+func (l *live) recall(token, label string) recollection { return l.keys[keyName(token, label)] }
+
+// resume takes up the transcript of an interrupted run, if there is one.
+func (l *live) resume() (resumed bool, err error) {
+	if !l.interrupted {
+		return false, nil
+	}
+	if l.w, err = transcript.Resume(l.plan.TranscriptPath(), l.now); err != nil {
+		return false, err
+	}
+	entries := l.w.Transcript().Entries
+	if len(entries) == 0 {
+		return false, nil
+	}
+	// Read once more under the lock: another run may have come between.
+	if err := l.plan.owns(l.w.Transcript()); err != nil {
+		return true, err
+	}
+	if l.memory, err = remember(l.w.Transcript()); err != nil {
+		return true, err
+	}
+	err = l.append(transcript.EventResumed, transcript.Resumed{Seq: entries[len(entries)-1].Seq, Build: l.opened.Build})
+	if err != nil {
+		return true, err
+	}
+	return true, l.beginRest()
+}
+
+// begin creates the transcript, if there is none yet.
+func (l *live) begin() error {
+	if l.w != nil && len(l.w.Transcript().Entries) > 0 {
+		return nil
+	}
+	for _, path := range append(l.plan.Outputs(), l.plan.TranscriptPath()) {
+		if err := paper.Placeable(filepath.Dir(path)); err != nil {
+			return err
+		}
+	}
+	if l.w == nil {
+		w, err := transcript.Create(l.plan.TranscriptPath(), l.now)
+		if err != nil {
+			return err
+		}
+		l.w = w
+		if err := l.step("created"); err != nil {
+			return err
+		}
+	}
+	if err := l.append(transcript.EventOpened, l.opened); err != nil {
+		return err
+	}
+	return l.beginRest()
+}
+
+// beginRest notes what happened before the transcript began.
+func (l *live) beginRest() error {
+	if l.rehearsed != nil {
+		if err := l.append(transcript.EventRehearsed, *l.rehearsed); err != nil {
+			return err
+		}
+	}
+	for _, t := range l.early {
+		if err := l.append(transcript.EventToken, t); err != nil {
+			return err
+		}
+	}
+	l.early = nil
+	return nil
+}
+
+func (l *live) record(event transcript.Event, data any) error {
+	if err := l.begin(); err != nil {
+		return err
+	}
+	return l.append(event, data)
+}
+
+func (l *live) append(event transcript.Event, data any) error {
+	if err := l.w.Append(event, data); err != nil {
+		return err
+	}
+	return l.step(string(event))
+}
+
+func (l *live) step(name string) error {
+	if l.interrupt == nil {
+		return nil
+	}
+	return l.interrupt(name)
+}
+
+func (l *live) token(ctx context.Context, u *hsm.URI) (*hsm.Token, error) {
+	if t := l.tokens[u.Token]; t != nil {
+		return t, nil
+	}
+	pin, err := u.ReadPIN(l.plan.dir, l.askPIN)
+	if err != nil {
+		return nil, err
+	}
+	defer pin.Destroy()
+	m, err := l.module(u.ModulePath)
+	if err != nil {
+		return nil, err
+	}
+	cfg := u.Config(pin)
+	cfg.Sessions, cfg.Logger, cfg.Absent = 1, l.log, l.plan.body.base().Absent
+	t, err := m.Token(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	l.tokens[u.Token] = t
+	info := t.Info()
+	l.infos = append(l.infos, info)
+	entry := transcript.Token{Label: info.Label, Serial: info.Serial, Manufacturer: info.Manufacturer, Model: info.Model, Firmware: info.Firmware}
+	if l.w == nil || len(l.w.Transcript().Entries) == 0 {
+		l.early = append(l.early, entry)
+		return t, nil
+	}
+	return t, l.append(transcript.EventToken, entry)
+}
+
+func (l *live) module(path string) (*hsm.Module, error) {
+	if m := l.modules[path]; m != nil {
+		return m, nil
+	}
+	m, err := hsm.OpenModule(path)
+	if err == nil {
+		l.modules[path] = m
+	}
+	return m, err
+}
+
+// signatory demands that the key under that label is the one that the
+// certificate names: a token with another signs nothing.
+func (l *live) signatory(ctx context.Context, c *certified) (*signatory, error) {
+	t, err := l.token(ctx, c.key.URI)
+	if err != nil {
+		return nil, err
+	}
+	key, err := t.FindECDSA(ctx, c.key.Object)
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", keyName(c.key.Token, c.key.Object), err)
+	}
+	pub, ok := c.cert.PublicKey.(*ecdsa.PublicKey)
+	if !ok || !pub.Equal(key.Public()) || len(c.key.ID) > 0 && !slices.Equal(c.key.ID, key.ID()) {
+		return nil, fmt.Errorf("%w: key %s", ErrKey, keyName(c.key.Token, c.key.Object))
+	}
+	return c.signatory(key), nil
+}
+
+func (l *live) inspect(ctx context.Context, u *hsm.URI, list *stocklist) error {
+	t, err := l.token(ctx, u)
+	if err != nil {
+		return err
+	}
+	return inspect(ctx, t, list, func(k transcript.Key) error {
+		if l.inspected[keyName(k.Token, k.Label)] {
+			return nil
+		}
+		return l.record(transcript.EventKey, k)
+	})
+}
+
+func (l *live) erase(ctx context.Context, e *erasure) error {
+	label := e.uri.Token
+	if l.destroyed[label] {
+		return nil
+	}
+	entry := transcript.Destroyed{Token: label, Serial: e.uri.Serial, Keys: []string{}}
+	if !l.erasing[label] {
+		t, err := l.token(ctx, e.uri)
+		if err != nil {
+			return err
+		}
+		items, err := t.Items(ctx)
+		if err != nil {
+			return err
+		}
+		if err := e.judge(items); err != nil {
+			return err
+		}
+		entry.Serial = t.Info().Serial
+		for _, item := range items {
+			if item.Class != hsm.ClassPublic {
+				entry.Keys = append(entry.Keys, item.Label)
+			}
+		}
+	}
+	pin, err := hsm.ReadPINSource(e.soPIN, l.plan.dir, fmt.Sprintf("security officer's PIN of token %q", label), l.askPIN)
+	if err != nil {
+		return err
+	}
+	defer pin.Destroy()
+	if t := l.tokens[label]; t != nil {
+		if err := l.record(transcript.EventErasing, entry); err != nil {
+			return err
+		}
+		if err := t.Close(); err != nil {
+			return err
+		}
+		delete(l.tokens, label)
+	}
+	m, err := l.module(e.uri.ModulePath)
+	if err != nil {
+		return err
+	}
+	if err := m.EraseToken(ctx, label, e.uri.Serial, pin); err != nil {
+		return err
+	}
+	if err := l.step("erased"); err != nil {
+		return err
+	}
+	return l.record(transcript.EventDestroyed, entry)
+}
+
+func (l *live) output(field string, create func() ([]byte, error)) ([]byte, error) {
+	out := l.plan.product(field)
+	path := l.plan.path(out.path)
+	if sum, ok := l.outputs[out.path]; ok {
+		return settled(path, sum)
+	}
+	if err := l.begin(); err != nil {
+		return nil, err
+	}
+	data, err := create()
+	if err != nil {
+		return nil, err
+	}
+	if err := paper.Stage(path, data, out.mode()); err != nil {
+		return nil, err
+	}
+	if err := l.step("staged " + field); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(data)
+	l.outputs[out.path] = sum
+	return data, l.record(transcript.EventOutput, transcript.Output{Path: out.path, SHA256: sum, Secret: out.secret})
+}
+
+// settled returns an output that was made before an interruption.
+func settled(path string, sum transcript.Hash) ([]byte, error) {
+	for _, name := range []string{path, path + paper.PartSuffix} {
+		data, err := paper.Read(name, maxOutput)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if sha256.Sum256(data) == sum {
+			return data, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: neither %s nor its part is what the transcript says; abandon the ceremony", ErrInput, path)
+}
+
+// finish puts the outputs in their places and closes the transcript.
+func (l *live) finish(s *signatory) error {
+	if err := l.begin(); err != nil {
+		return err
+	}
+	for _, path := range l.plan.Outputs() {
+		if err := paper.Place(path); err != nil {
+			return err
+		}
+		if err := l.step("placed"); err != nil {
+			return err
+		}
+	}
+	if err := l.w.Close(s.name, s.chain, s.key); err != nil {
+		return err
+	}
+	return l.step("closed")
+}
+
+// close lets go of tokens, modules and transcript.
+func (l *live) close() error {
+	var errs []error
+	for _, t := range l.tokens {
+		errs = append(errs, t.Close())
+	}
+	for _, m := range l.modules {
+		errs = append(errs, m.Close())
+	}
+	if l.w != nil {
+		errs = append(errs, l.w.Release())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,200 @@
+package ceremony
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/trust"
+)
+
+// revokePlan takes something back: keys, in the next keyset; or a member's
+// anonymity, by a warrant. It has one of the two forms.
+type revokePlan struct {
+	common `yaml:",inline"`
+	Root   string `yaml:"root"`
+
+	Bank     string `yaml:"bank,omitempty"`
+	Sequence uint64 `yaml:"sequence,omitempty"`
+	Previous string `yaml:"previous,omitempty"`
+	// Revoke and Lost are denomination keys by their key ids, RevokeSigners
+	// online signing keys by the hex SHA-256 of their SubjectPublicKeyInfo.
+	Revoke        []string   `yaml:"revoke,omitempty"`
+	Lost          []string   `yaml:"lost,omitempty"`
+	RevokeSigners []string   `yaml:"revoke_signers,omitempty"`
+	Master        *authority `yaml:"master,omitempty"`
+
+	Member  *traced    `yaml:"member,omitempty"`
+	Manager *authority `yaml:"manager,omitempty"`
+
+	Output struct {
+		record  `yaml:",inline"`
+		Keyset  string `yaml:"keyset,omitempty"`
+		Warrant string `yaml:"warrant,omitempty"`
+	} `yaml:"output"`
+}
+
+func (p *revokePlan) validate() error {
+	keys := p.Bank != "" || p.Sequence != 0 || p.Previous != "" || p.Master != nil || p.Output.Keyset != "" ||
+		len(p.Revoke)+len(p.Lost)+len(p.RevokeSigners) > 0
+	member := p.Member != nil || p.Manager != nil || p.Output.Warrant != ""
+	if keys == member {
+		return fmt.Errorf("%w: it revokes either keys (bank, sequence, previous, master, keyset) or a member (member, manager, warrant)", ErrPlan)
+	}
+	if member {
+		return p.validateMember()
+	}
+	return p.validateKeys()
+}
+
+func (p *revokePlan) validateKeys() error {
+	if p.Master == nil {
+		return fmt.Errorf("%w: master is missing", ErrPlan)
+	}
+	if err := first(checkID("bank", p.Bank), p.Master.validate("master")); err != nil {
+		return err
+	}
+	if p.Sequence < 2 {
+		return fmt.Errorf("%w: what is revoked stands in a keyset before: sequence is 2 or more", ErrPlan)
+	}
+	if len(p.Revoke)+len(p.Lost)+len(p.RevokeSigners) == 0 {
+		return fmt.Errorf("%w: nothing to revoke or to declare lost", ErrPlan)
+	}
+	for field, list := range map[string][]string{"revoke": p.Revoke, "lost": p.Lost} {
+		if _, err := keyIDs(field, list); err != nil {
+			return err
+		}
+	}
+	_, err := signerIDs(p.RevokeSigners)
+	return err
+}
+
+func (p *revokePlan) transcript() string { return p.Output.Transcript }
+
+func (p *revokePlan) inputs() []input {
+	root := input{"root", p.Root, maxCertificate}
+	if p.Member != nil {
+		return []input{root, p.Manager.input("manager")}
+	}
+	return []input{root, p.Master.input("master"), {"previous", p.Previous, trust.MaxJWS}}
+}
+
+func (p *revokePlan) outputs() []product {
+	if p.Member != nil {
+		return []product{{"warrant", p.Output.Warrant, false}}
+	}
+	return []product{{"keyset", p.Output.Keyset, false}}
+}
+
+func (p *revokePlan) tokens() []named {
+	if p.Member != nil {
+		return []named{p.Manager.named("manager")}
+	}
+	return []named{p.Master.named("master")}
+}
+
+func (p *revokePlan) made() []newKey { return nil }
+
+func (p *revokePlan) prepare(d *desk) (act, error) {
+	if p.Member != nil {
+		return p.prepareMember(d)
+	}
+	master, err := p.Master.asMaster(d, p.Bank)
+	if err != nil {
+		return nil, err
+	}
+	n := &succession{bank: p.Bank, sequence: p.Sequence, master: master}
+	if err := n.readPrevious(d); err != nil {
+		return nil, err
+	}
+	n.currency, n.exponent = n.previous.Currency, n.previous.Exponent
+	// What is planned is planned to change something: a key that is not there,
+	// or revoked already, is a slip of the pen.
+	if err := p.change(n.draft(d.at)); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, b *bench) (*signatory, error) {
+		s, err := b.signatory(ctx, master)
+		if err != nil {
+			return nil, err
+		}
+		set := n.draft(b.at)
+		if err := p.change(set); err != nil {
+			return nil, err
+		}
+		return s, n.publish(b, s, set)
+	}, nil
+}
+
+// change makes the planned changes to the next keyset.
+func (p *revokePlan) change(set *coin.Keyset) error {
+	if err := p.mark(set, "revoke", p.Revoke, func(d *coin.Denomination) *bool { return &d.Revoked }); err != nil {
+		return err
+	}
+	if err := p.mark(set, "lost", p.Lost, func(d *coin.Denomination) *bool { return &d.Lost }); err != nil {
+		return err
+	}
+	signers, err := signerIDs(p.RevokeSigners)
+	if err != nil {
+		return err
+	}
+	for i, id := range signers {
+		if slices.Contains(set.RevokedSigners, id) {
+			return fmt.Errorf("%w: revoke_signers: %s is revoked already", ErrInput, p.RevokeSigners[i])
+		}
+		set.RevokedSigners = append(set.RevokedSigners, id)
+	}
+	return nil
+}
+
+// mark sets a flag of the listed keys.
+func (p *revokePlan) mark(set *coin.Keyset, field string, list []string, flag func(*coin.Denomination) *bool) error {
+	ids, err := keyIDs(field, list)
+	if err != nil {
+		return err
+	}
+	for _, kid := range ids {
+		i := slices.IndexFunc(set.Denominations, func(d coin.Denomination) bool { return d.KeyID == kid })
+		if i < 0 {
+			return fmt.Errorf("%w: %s: %s: %w", ErrInput, field, kid, coin.ErrUnknownKey)
+		}
+		on := flag(&set.Denominations[i])
+		if *on {
+			return fmt.Errorf("%w: %s: %s is so already", ErrInput, field, kid)
+		}
+		*on = true
+	}
+	return nil
+}
+
+func keyIDs(field string, list []string) ([]coin.KeyID, error) {
+	var out []coin.KeyID
+	for _, text := range list {
+		kid, err := coin.ParseKeyID(text)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: not a key id", ErrPlan, field)
+		}
+		if slices.Contains(out, kid) {
+			return nil, fmt.Errorf("%w: %s: %s stands twice", ErrPlan, field, kid)
+		}
+		out = append(out, kid)
+	}
+	return out, nil
+}
+
+func signerIDs(list []string) ([][32]byte, error) {
+	var out [][32]byte
+	for _, text := range list {
+		raw, err := hex.DecodeString(text)
+		if err != nil || len(raw) != 32 || hex.EncodeToString(raw) != text {
+			return nil, fmt.Errorf("%w: revoke_signers: a signing key is named by 64 hex digits", ErrPlan)
+		}
+		if slices.Contains(out, [32]byte(raw)) {
+			return nil, fmt.Errorf("%w: revoke_signers: %s stands twice", ErrPlan, text)
+		}
+		out = append(out, [32]byte(raw))
+	}
+	return out, nil
+}

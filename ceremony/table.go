@@ -1,0 +1,154 @@
+package ceremony
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/speciecash/specie/trust"
+)
+
+// Table says what a plan would do, for people to read before they approve.
+type Table struct {
+	Ceremony Kind     `json:"ceremony"`
+	Rows     []Row    `json:"rows"`
+	Warnings []string `json:"warnings"` // what a careful officer would ask about
+
+	at time.Time
+}
+
+// Row is one thing that the plan does or uses.
+type Row struct {
+	Part   string `json:"part"`   // "officers", "input", "token", "key", "certificate", "keyset", "warrant", "output", …
+	Name   string `json:"name"`   // what it is called
+	Value  string `json:"value"`  // what the plan says about it
+	Effect string `json:"effect"` // what happens to it, may be empty
+}
+
+func (t *Table) row(part, name, value, effect string) {
+	t.Rows = append(t.Rows, Row{part, name, value, effect})
+}
+
+func (t *Table) warn(format string, args ...any) {
+	t.Warnings = append(t.Warnings, fmt.Sprintf(format, args...))
+}
+
+// Table describes the plan as of the given time. It needs no input: one that
+// can't be read is a warning, as is a roster that can't be understood.
+func (p *Plan) Table(at time.Time) *Table {
+	t := &Table{Ceremony: p.Kind, Rows: []Row{}, Warnings: []string{}, at: at}
+	p.describeOfficers(t)
+	p.describeInputs(t)
+	p.describeTokens(t)
+	for _, k := range p.body.made() {
+		t.row("key", keyName(k.uri.Token, k.uri.Object), k.kind, "made inside the token, audited and tried")
+	}
+	p.body.describe(t)
+	for _, o := range p.body.outputs() {
+		effect := "written, never over a file"
+		if o.secret {
+			effect += ", mode 0600"
+		}
+		t.row("output", o.field, o.path, effect)
+	}
+	t.row("output", "transcript", p.body.transcript(), "everything that is done, closed by a signature")
+	for _, name := range p.body.base().Absent {
+		t.warn("the tokens may lack %s", name)
+	}
+	return t
+}
+
+func (p *Plan) describeOfficers(t *Table) {
+	roster, err := p.Roster()
+	if err != nil {
+		t.row("officers", p.body.base().Officers, "", "")
+		t.warn("officers: %v", err)
+		return
+	}
+	var names []string
+	for _, o := range roster.Officers {
+		names = append(names, o.Name)
+	}
+	t.row("officers", p.body.base().Officers, strings.Join(names, ", "), fmt.Sprintf("%d of %d must approve", roster.Threshold, len(names)))
+	if roster.Threshold == 1 {
+		t.warn("a single officer is enough")
+	}
+}
+
+func (p *Plan) describeInputs(t *Table) {
+	if err := p.load(); err != nil {
+		for _, in := range inputsOf(p.body) {
+			t.row("input", in.field, in.path, "")
+		}
+		t.warn("%v", err)
+		return
+	}
+	for _, f := range p.files {
+		t.row("input", f.Field, f.Path, "sha256 "+f.SHA256.String())
+	}
+}
+
+func (p *Plan) describeTokens(t *Table) {
+	seen := make(map[string]bool)
+	for _, n := range p.body.tokens() {
+		u := n.uri
+		if seen[u.Token] {
+			continue
+		}
+		seen[u.Token] = true
+		value := u.ModulePath
+		if u.Serial != "" {
+			value += ", serial " + u.Serial
+		}
+		pin := u.PINSource
+		if pin == "" {
+			pin = "asked for"
+		}
+		t.row("token", u.Token, value, "opened; PIN "+pin)
+		if strings.Contains(strings.ToLower(filepath.Base(u.ModulePath)), "softhsm") {
+			t.warn("token %s is in software: whoever copies its files has its keys", u.Token)
+		}
+	}
+}
+
+// usual is how many years a certificate is usually valid, by role.
+func usual(r trust.Role) int {
+	switch r {
+	case trust.RoleRoot:
+		return 30
+	case trust.RoleBank:
+		return 20
+	case trust.RoleSigning:
+		return 3
+	}
+	return 10
+}
+
+// certificate describes a certificate that is to be made.
+func (t *Table) certificate(name trust.Name, v validity, by string) {
+	t.row("certificate", name.URN(), fmt.Sprintf("%s to %s", v.From, v.Until), "signed by "+by)
+	years := v.Until.Sub(v.From.Time).Hours() / 24 / 365.25
+	if most := usual(name.Role); years > float64(most)+0.01 {
+		t.warn("the certificate of %s is valid for %.0f years; %d are usual", name, years, most)
+	}
+	if t.at.After(v.Until.Time) {
+		t.warn("the certificate of %s is over before it is made", name)
+	}
+	if t.at.Before(v.From.Time) {
+		t.warn("the certificate of %s begins in the future", name)
+	}
+}
+
+// instants describes the life of a row of denomination keys.
+func (t *Table) instants(name string, s *series) {
+	switch {
+	case !t.at.Before(s.IssueUntil.Time):
+		t.warn("%s: issue_until is over: the keys would never sign", name)
+	case t.at.After(s.IssueFrom.Time):
+		t.warn("%s: issue_from has begun: nobody learns of these keys before they sign", name)
+	}
+	if years := s.SpendUntil.Sub(s.IssueUntil.Time).Hours() / 24 / 365.25; years > 15 {
+		t.warn("%s: coins are spent for %.0f years after the last is issued", name, years)
+	}
+}
