@@ -11,6 +11,7 @@ import (
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/issuer"
 	"github.com/speciecash/specie/issuer/issuertest"
+	"github.com/speciecash/specie/ledger"
 	"pgregory.net/rapid"
 )
 
@@ -285,7 +286,7 @@ func TestWhateverHappensValueIsConserved(t *testing.T) {
 			"take back": w.takeBack, "double spend": w.doubleSpend, "repeat": w.repeat,
 			"": func(r *rapid.T) { w.check(r, true) },
 		})
-		if _, err := w.bank.Ledger.Verify(t.Context()); err != nil {
+		if _, err := w.bank.Ledger.Verify(t.Context(), ledger.Verification{}); err != nil {
 			r.Fatal(err)
 		}
 	})

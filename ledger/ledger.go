@@ -120,11 +120,22 @@ type Ledger interface {
 	// agree with what they record, the postings of each op sum to zero,
 	// balances are the postings folded, and spent sets and ops refer to each
 	// other. What is found is in Audit.Problems, with ErrCorrupt. It reads
-	// the whole store in one consistent picture.
-	Verify(ctx context.Context) (*Audit, error)
+	// the whole store in one consistent picture, and writing goes on beside it.
+	Verify(ctx context.Context, v Verification) (*Audit, error)
 
 	// Close waits for writes under way and releases the store.
 	Close() error
+}
+
+// Verification is what a Verify is asked for besides. The zero value is good.
+type Verification struct {
+	// Progress, if not nil, is told now and then how many of how many rows are
+	// done; at the end, all.
+	Progress func(done, total int64)
+	// Op, if not nil, is shown every op of the journal, lane by lane in their
+	// order, as its rows have it and with the state and answer that it was
+	// recorded with. It may keep the op. Its error ends Verify.
+	Op func(*Op) error
 }
 
 // MaxProblems bounds Audit.Problems.

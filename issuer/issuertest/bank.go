@@ -149,7 +149,7 @@ func (b *Bank) CheckBooks(t testing.TB, holders, merchants, circulation int64) {
 			t.Errorf("%s hold %d, want %d", c.Class, c.Balance, want[c.Class])
 		}
 	}
-	if _, err := b.Ledger.Verify(t.Context()); err != nil {
+	if _, err := b.Ledger.Verify(t.Context(), ledger.Verification{}); err != nil {
 		t.Errorf("the ledger does not verify: %v", err)
 	}
 }

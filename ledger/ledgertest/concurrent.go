@@ -168,7 +168,7 @@ func testClosed(t *testing.T, fresh FreshLedger) {
 	wantErr(t, err, ledger.ErrClosed)
 	_, err = l.Op(ctx, id("op", 1))
 	wantErr(t, err, ledger.ErrClosed)
-	_, err = l.Verify(ctx)
+	_, err = l.Verify(ctx, ledger.Verification{})
 	wantErr(t, err, ledger.ErrClosed)
 	check(t, l.Close())
 

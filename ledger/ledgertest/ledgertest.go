@@ -61,6 +61,7 @@ func Ledger(t *testing.T, fresh FreshLedger) {
 		{"a caller may leave", testContext},
 		{"a closed store says so", testClosed},
 		{"money is conserved", testConservation},
+		{"who verifies sees every op and how far it is", testVerification},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, fresh) })
 	}
@@ -192,7 +193,7 @@ func wantBalance(f fataler, l ledger.Ledger, account string, want int64) {
 // verify wants the store sound, and its books to sum to zero.
 func verify(f fataler, l ledger.Ledger) *ledger.Audit {
 	f.Helper()
-	audit, err := l.Verify(context.Background())
+	audit, err := l.Verify(context.Background(), ledger.Verification{})
 	check(f, err)
 	totals, err := l.Totals(context.Background(), "")
 	check(f, err)

@@ -30,7 +30,7 @@ func must(t *testing.T, err error) {
 
 func sound(t *testing.T, l *Ledger) {
 	t.Helper()
-	_, err := l.Verify(context.Background())
+	_, err := l.Verify(context.Background(), ledger.Verification{})
 	must(t, err)
 }
 
@@ -216,7 +216,7 @@ func TestPoison(t *testing.T) {
 			t.Errorf("a spend in a set that is gone gave %v", err)
 		}
 	}
-	audit, err := l.Verify(ctx)
+	audit, err := l.Verify(ctx, ledger.Verification{})
 	if !errors.Is(err, ledger.ErrCorrupt) || len(audit.Problems) != 1 || !strings.Contains(audit.Problems[0], "spent_k2") {
 		t.Fatalf("Verify found %v", audit.Problems)
 	}

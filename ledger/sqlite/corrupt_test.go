@@ -43,7 +43,7 @@ func soundLedger(t *testing.T) (path string) {
 		must(t, l.SetAnswer(ctx, hash("op", n), ledger.StateDone, nil))
 		must(t, l.SetAnswer(ctx, hash("op", n), ledger.StateDone, []byte("receipt")))
 	}
-	_, err := l.Verify(ctx)
+	_, err := l.Verify(ctx, ledger.Verification{})
 	must(t, err)
 	must(t, l.Close())
 	return path
@@ -144,7 +144,7 @@ func TestVerifyFindsPlantedCorruption(t *testing.T) {
 			raw(t, path, c.sql...)
 			l := openLedger(t, path)
 			defer l.Close()
-			audit, err := l.Verify(context.Background())
+			audit, err := l.Verify(context.Background(), ledger.Verification{})
 			if !errors.Is(err, ledger.ErrCorrupt) || audit == nil {
 				t.Fatalf("Verify says %v", err)
 			}
@@ -168,7 +168,7 @@ func TestVerifyFindsDamagedPages(t *testing.T) {
 		must(t, os.WriteFile(copyPath, damaged, 0o600))
 		l, err := sqlite.OpenLedger(context.Background(), copyPath, sqlite.Options{})
 		if err == nil {
-			_, err = l.Verify(context.Background())
+			_, err = l.Verify(context.Background(), ledger.Verification{})
 			l.Close()
 		}
 		if !errors.Is(err, ledger.ErrCorrupt) && !errors.Is(err, ledger.ErrSchema) {
@@ -209,11 +209,11 @@ func TestHeadShowsWhatVerifyCannot(t *testing.T) {
 	ctx := context.Background()
 	path := soundLedger(t)
 	l := openLedger(t, path)
-	before, err := l.Verify(ctx)
+	before, err := l.Verify(ctx, ledger.Verification{})
 	must(t, err)
 	_, err = l.Apply(ctx, numbered(50, 50))
 	must(t, err)
-	after, err := l.Verify(ctx)
+	after, err := l.Verify(ctx, ledger.Verification{})
 	must(t, err)
 	must(t, l.Close())
 	raw(t, path,
@@ -226,7 +226,7 @@ func TestHeadShowsWhatVerifyCannot(t *testing.T) {
 		"DELETE FROM journal WHERE lane='main' AND seq=(SELECT MAX(seq) FROM journal WHERE lane='main')")
 	l = openLedger(t, path)
 	defer l.Close()
-	cut, err := l.Verify(ctx)
+	cut, err := l.Verify(ctx, ledger.Verification{})
 	must(t, err)
 	if cut.Heads[0] != before.Heads[0] || cut.Heads[0] == after.Heads[0] {
 		t.Fatalf("heads are %v before, %v after, %v with the end cut off", before.Heads[0], after.Heads[0], cut.Heads[0])

@@ -96,7 +96,7 @@ func TestKill(t *testing.T) {
 	for round := range 4 {
 		loadAndKill(t, path, 60+60*round, applied, answered)
 		l := openLedger(t, path)
-		audit, err := l.Verify(context.Background())
+		audit, err := l.Verify(context.Background(), ledger.Verification{})
 		must(t, err)
 		if int(audit.Ops) < len(applied) || int(audit.Answers) < len(answered) || len(applied) == 0 {
 			t.Fatalf("%d ops and %d answers, but %d and %d were acknowledged",

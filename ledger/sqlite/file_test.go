@@ -174,7 +174,7 @@ func TestTwoProcesses(t *testing.T) {
 				_, err := l.Apply(ctx, numbered(1000+i, 1000+i))
 				must(t, err)
 			}
-			audit, err := stores[1].Verify(ctx)
+			audit, err := stores[1].Verify(ctx, ledger.Verification{})
 			must(t, err)
 			if audit.Ops != n+2 || len(audit.Heads) != map[bool]int{true: 1, false: 2}[lanes[0] == lanes[1]] {
 				t.Fatalf("%d ops, heads %v", audit.Ops, audit.Heads)

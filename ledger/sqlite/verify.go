@@ -15,6 +15,9 @@ type audit struct {
 	ctx      context.Context
 	conn     *sql.Conn
 	out      *ledger.Audit
+	watch    ledger.Verification
+	done     int64 // of total rows
+	total    int64
 	accounts map[string]version
 	meta     map[string]version
 	epochs   map[string]version
@@ -28,9 +31,9 @@ type version struct {
 }
 
 // Verify implements ledger.Ledger.
-func (l *Ledger) Verify(ctx context.Context) (_ *ledger.Audit, err error) {
+func (l *Ledger) Verify(ctx context.Context, v ledger.Verification) (_ *ledger.Audit, err error) {
 	a := &audit{
-		ctx: ctx, out: &ledger.Audit{},
+		ctx: ctx, out: &ledger.Audit{}, watch: v,
 		accounts: make(map[string]version), meta: make(map[string]version), epochs: make(map[string]version),
 	}
 	stopped := classify(a.run(l.reader))
@@ -62,13 +65,35 @@ func (a *audit) run(r *reader) (err error) {
 	}
 	defer a.answers.Close()
 	for _, step := range []func() error{
-		a.file, a.journal, a.unrecorded, a.balances, a.spentSets, a.accountRows, a.metaRows,
+		a.size, a.file, a.journal, a.unrecorded, a.balances, a.spentSets, a.accountRows, a.metaRows,
 	} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
+	a.done = a.total
+	a.progress(0)
 	return nil
+}
+
+// progressEvery is how many rows pass between two words about them.
+const progressEvery = 1024
+
+// size counts the rows that the progress is told by: the journal's, and those
+// of the spent sets, which are looked at one by one too.
+func (a *audit) size() error {
+	err := a.conn.QueryRowContext(a.ctx, "SELECT (SELECT COUNT(*) FROM journal) + (SELECT COUNT(*) FROM op_spends)").Scan(&a.total)
+	a.progress(0)
+	return err
+}
+
+// progress notes that n more rows are done.
+func (a *audit) progress(n int64) {
+	before := a.done / progressEvery
+	a.done = min(a.done+n, a.total) // damage may have made it too few
+	if a.watch.Progress != nil && (n == 0 || a.done/progressEvery != before || a.done == a.total) {
+		a.watch.Progress(a.done, a.total)
+	}
 }
 
 // each calls row for each row of a query.
@@ -160,6 +185,7 @@ func (a *audit) spentSets() error {
 		if err := a.spentSet(epoch, spends[epoch]); err != nil {
 			return err
 		}
+		a.progress(spends[epoch])
 		delete(spends, epoch)
 		delete(a.epochs, epoch)
 	}

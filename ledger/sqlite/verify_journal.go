@@ -34,6 +34,7 @@ func (a *audit) journal() error {
 			head = ledger.Head{Lane: rec.Lane}
 		}
 		a.out.Records++
+		a.progress(1)
 		if err := head.Check(rec); err != nil {
 			a.out.Problem("journal: %v", err)
 		}
@@ -128,6 +129,9 @@ func (a *audit) op(rec *ledger.Record, op *ledger.Op, postings, spends *side) er
 	}
 	if err := ledger.CheckBalanced(op.Postings); err != nil {
 		a.out.Problem("postings: op %x: %v", op.ID, err)
+	}
+	if a.watch.Op != nil {
+		return a.watch.Op(op)
 	}
 	return nil
 }

@@ -300,7 +300,7 @@ func (w *Town) CheckBooks(t testing.TB) {
 	if !books.Balanced {
 		t.Errorf("the books do not balance: %+v", books)
 	}
-	if _, err := w.ledger.Verify(t.Context()); err != nil {
+	if _, err := w.ledger.Verify(t.Context(), ledger.Verification{}); err != nil {
 		t.Errorf("the ledger does not verify: %v", err)
 	}
 }
