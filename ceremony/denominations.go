@@ -3,6 +3,7 @@ package ceremony
 import (
 	"context"
 	"crypto/elliptic"
+	"crypto/rsa"
 	"fmt"
 	"math/bits"
 	"time"
@@ -117,6 +118,19 @@ func (s *series) validate() error {
 	return nil
 }
 
+// denomination is what the keyset says of a key of the series.
+func (s *series) denomination(pub *rsa.PublicKey, value int64) (*coin.Denomination, error) {
+	kid, err := coin.NewKeyID(pub)
+	if err != nil {
+		return nil, err
+	}
+	return &coin.Denomination{
+		KeyID: kid, Value: coin.Amount(value), Kind: s.Kind, PublicKey: pub,
+		IssueFrom: s.IssueFrom.Time, IssueUntil: s.IssueUntil.Time,
+		SpendUntil: s.SpendUntil.Time, LegalUntil: s.LegalUntil.Time,
+	}, nil
+}
+
 func (p *mintPlan) transcript() string { return p.Output.Transcript }
 
 func (p *mintPlan) inputs() []input {
@@ -185,15 +199,11 @@ func (p *mintPlan) mint(ctx context.Context, b *bench, s *signatory, n *successi
 			if err != nil {
 				return err
 			}
-			kid, err := coin.NewKeyID(key.Public())
+			d, err := row.denomination(key.Public(), v)
 			if err != nil {
 				return err
 			}
-			set.Denominations = append(set.Denominations, coin.Denomination{
-				KeyID: kid, Value: coin.Amount(v), Kind: row.Kind, PublicKey: key.Public(),
-				IssueFrom: row.IssueFrom.Time, IssueUntil: row.IssueUntil.Time,
-				SpendUntil: row.SpendUntil.Time, LegalUntil: row.LegalUntil.Time,
-			})
+			set.Denominations = append(set.Denominations, *d)
 		}
 	}
 	return n.publish(b, s, set)

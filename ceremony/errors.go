@@ -30,4 +30,7 @@ var (
 	// ErrSealed: a sealed file that does not belong to this group or does
 	// not hold what it says.
 	ErrSealed = errors.New("ceremony: sealed secrets refused")
+	// ErrClaim: something that a ceremony says of itself does not hold. It
+	// wraps the reason.
+	ErrClaim = errors.New("ceremony: a claim does not hold")
 )

@@ -87,6 +87,10 @@ type body interface {
 	prepare(d *desk) (act, error)
 	// describe adds to the table what this kind has to say.
 	describe(t *Table)
+	// answers are those of whom one must close the transcript, verify the
+	// claims of this kind, from what the ceremony left.
+	answers() []trust.Name
+	verify(c *check)
 }
 
 // maxOutput bounds what a ceremony writes, in bytes.
