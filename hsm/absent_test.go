@@ -24,6 +24,9 @@ func (l *layer) GenerateKeyPair(s pkcs11.SessionHandle, m []*pkcs11.Mechanism, p
 	if l.lacks(public, private) {
 		return 0, 0, pkcs11.Error(pkcs11.CKR_ATTRIBUTE_TYPE_INVALID)
 	}
+	if refusesTemplate(private) {
+		return 0, 0, pkcs11.Error(pkcs11.CKR_ATTRIBUTE_VALUE_INVALID)
+	}
 	return l.Cryptoki.GenerateKeyPair(s, m, public, private)
 }
 

@@ -38,7 +38,7 @@ func (t *Token) GenerateAES(ctx context.Context, label string) (*AESKey, error) 
 	if err != nil {
 		return nil, err
 	}
-	return t.loadAES(ctx, label, id)
+	return t.loadAES(ctx, label, id, secretRules())
 }
 
 // FindAES returns the AES key under label, audited and tried. ErrKeyNotFound
@@ -48,11 +48,11 @@ func (t *Token) FindAES(ctx context.Context, label string) (*AESKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.loadAES(ctx, label, id)
+	return t.loadAES(ctx, label, id, secretRules())
 }
 
-func (t *Token) loadAES(ctx context.Context, label string, id []byte) (*AESKey, error) {
-	k := &AESKey{&object{tok: t, class: pkcs11.CKO_SECRET_KEY, label: label, id: id, rules: secretRules()}}
+func (t *Token) loadAES(ctx context.Context, label string, id []byte, rules []rule) (*AESKey, error) {
+	k := &AESKey{&object{tok: t, class: pkcs11.CKO_SECRET_KEY, label: label, id: id, rules: rules}}
 	if err := k.Check(ctx); err != nil {
 		return nil, err
 	}

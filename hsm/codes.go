@@ -40,6 +40,17 @@ func codeIsPIN(code uint) bool {
 	return code >= 0xa0 && code <= 0xa4 || code == 0x102 || code == 0x1b8
 }
 
+// codeIsRefusal tells whether the code is an answer to what a new key was
+// asked to be: mechanism, size, curve, an attribute. General errors count,
+// since some modules have no better word for it.
+func codeIsRefusal(code uint) bool {
+	switch code {
+	case 0x05, 0x06, 0x07, 0x10, 0x12, 0x13, 0x1b, 0x54, 0x62, 0x63, 0x70, 0x71, 0xd0, 0xd1, 0x130, 0x140, 0x200, 0x207, 0x209:
+		return true
+	}
+	return code >= ckrVendorDefined
+}
+
 type ckr struct {
 	code  uint
 	name  string

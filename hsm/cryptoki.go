@@ -8,8 +8,11 @@ type cryptoki interface {
 	Initialize(...pkcs11.InitializeOption) error
 	Finalize() error
 	Destroy()
+	GetInfo() (pkcs11.Info, error)
 	GetSlotList(tokenPresent bool) ([]uint, error)
 	GetTokenInfo(slot uint) (pkcs11.TokenInfo, error)
+	GetMechanismList(slot uint) ([]*pkcs11.Mechanism, error)
+	GetMechanismInfo(slot uint, m []*pkcs11.Mechanism) (pkcs11.MechanismInfo, error)
 	InitToken(slot uint, pin, label string) error
 	InitPIN(pkcs11.SessionHandle, string) error
 	OpenSession(slot, flags uint) (pkcs11.SessionHandle, error)
@@ -22,6 +25,7 @@ type cryptoki interface {
 	FindObjectsFinal(pkcs11.SessionHandle) error
 	GenerateKey(pkcs11.SessionHandle, []*pkcs11.Mechanism, []*pkcs11.Attribute) (pkcs11.ObjectHandle, error)
 	GenerateKeyPair(s pkcs11.SessionHandle, m []*pkcs11.Mechanism, public, private []*pkcs11.Attribute) (pkcs11.ObjectHandle, pkcs11.ObjectHandle, error)
+	DestroyObject(pkcs11.SessionHandle, pkcs11.ObjectHandle) error
 	SignInit(pkcs11.SessionHandle, []*pkcs11.Mechanism, pkcs11.ObjectHandle) error
 	Sign(pkcs11.SessionHandle, []byte) ([]byte, error)
 	EncryptInit(pkcs11.SessionHandle, []*pkcs11.Mechanism, pkcs11.ObjectHandle) error

@@ -41,7 +41,7 @@ func (t *Token) GenerateECDSA(ctx context.Context, label string, curve elliptic.
 	if err != nil {
 		return nil, err
 	}
-	key, err := t.loadECDSA(ctx, label, id)
+	key, err := t.loadECDSA(ctx, label, id, ecdsaRules(), publicRules(pkcs11.CKK_EC))
 	if err != nil {
 		return nil, err
 	}
@@ -58,14 +58,14 @@ func (t *Token) FindECDSA(ctx context.Context, label string) (*ECDSAKey, error) 
 	if err != nil {
 		return nil, err
 	}
-	return t.loadECDSA(ctx, label, id)
+	return t.loadECDSA(ctx, label, id, ecdsaRules(), publicRules(pkcs11.CKK_EC))
 }
 
 // ECDSAKeys returns all EC private keys of the token in the order of their
 // labels, each audited and tried. One key that fails fails the call.
 func (t *Token) ECDSAKeys(ctx context.Context) ([]*ECDSAKey, error) {
 	return loadAll(ctx, t, pkcs11.CKK_EC, func(label string, id []byte) (*ECDSAKey, error) {
-		return t.loadECDSA(ctx, label, id)
+		return t.loadECDSA(ctx, label, id, ecdsaRules(), publicRules(pkcs11.CKK_EC))
 	})
 }
 
@@ -73,10 +73,10 @@ func ecdsaRules() []rule {
 	return privateRules(pkcs11.CKK_EC, pkcs11.CKM_EC_KEY_PAIR_GEN, pkcs11.CKM_ECDSA)
 }
 
-func (t *Token) loadECDSA(ctx context.Context, label string, id []byte) (*ECDSAKey, error) {
+func (t *Token) loadECDSA(ctx context.Context, label string, id []byte, private, public []rule) (*ECDSAKey, error) {
 	k := &ECDSAKey{
-		object: &object{tok: t, class: pkcs11.CKO_PRIVATE_KEY, label: label, id: id, rules: ecdsaRules()},
-		half:   &object{tok: t, class: pkcs11.CKO_PUBLIC_KEY, label: label, id: id, rules: publicRules(pkcs11.CKK_EC)},
+		object: &object{tok: t, class: pkcs11.CKO_PRIVATE_KEY, label: label, id: id, rules: private},
+		half:   &object{tok: t, class: pkcs11.CKO_PUBLIC_KEY, label: label, id: id, rules: public},
 	}
 	k.half.same = k.samePoint
 	// A private EC object does not hold its point. Loading it loads the public

@@ -25,6 +25,9 @@ var (
 	// ErrAudit: a key's attributes are not the ones its kind must have. The
 	// text names the key and the first attribute that differs.
 	ErrAudit = errors.New("hsm: key attributes refused")
+	// ErrUnsupported: the token makes no key that is as Specie's keys must be.
+	// No key was made; see Probe for what the token lacks.
+	ErrUnsupported = errors.New("hsm: the token makes no such key")
 	// ErrUnavailable: the token does not answer, or the Token is closed. The
 	// same request may be made again later.
 	ErrUnavailable = errors.New("hsm: token unavailable")
@@ -128,6 +131,12 @@ func hasCode(err error, codes ...uint) bool {
 		}
 	}
 	return false
+}
+
+// refused tells whether err is an answer to what a new key was asked to be.
+func refused(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && codeIsRefusal(e.Code)
 }
 
 // isClass tells whether err is an Error of class c.

@@ -3,6 +3,8 @@ package hsm
 import (
 	"context"
 	"math/big"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/miekg/pkcs11"
@@ -64,6 +66,13 @@ func (t *Token) LoadImportedRSA(ctx context.Context, label string, id []byte) (*
 		}
 	}
 	return t.loadRSA(ctx, label, id, rules)
+}
+
+// ProbeOnly is Probe for the uses whose names contain one of the words.
+func ProbeOnly(ctx context.Context, m *Module, cfg Config, opts ProbeOptions, words ...string) (*Report, error) {
+	return probe(ctx, m, cfg, opts, slices.DeleteFunc(trials(), func(u *trial) bool {
+		return !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(u.name, w) })
+	}))
 }
 
 // Known returns a random r and r^e mod N.

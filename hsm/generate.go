@@ -29,6 +29,9 @@ func (t *Token) generate(ctx context.Context, label string, build func(s pkcs11.
 	}
 	id := randomID()
 	err := t.withTemporary(pkcs11.CKF_RW_SESSION, func(s pkcs11.SessionHandle) error { return build(s, id) })
+	if refused(err) {
+		err = fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("generate %q: %w", label, err)
 	}
