@@ -268,6 +268,16 @@ func (t *Token) present(s pkcs11.SessionHandle) error {
 	return fmt.Errorf("%w: none of the keys that were loaded from token %q is on it", ErrKeyNotFound, t.info.Label)
 }
 
+// search is find for questions to which nothing may be the right answer: it is
+// believed only of a token whose keys are there.
+func (t *Token) search(s pkcs11.SessionHandle, match ...*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
+	found, err := t.find(s, match...)
+	if err == nil && len(found) == 0 {
+		err = t.present(s)
+	}
+	return found, err
+}
+
 // someKnown returns up to knownTries of the keys that were loaded, any.
 func (t *Token) someKnown() []*object {
 	t.knownMu.Lock()

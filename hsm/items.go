@@ -41,7 +41,7 @@ func (t *Token) Items(ctx context.Context) ([]Item, error) {
 	var items []Item
 	err := t.do(ctx, func(s pkcs11.SessionHandle) error {
 		items = items[:0]
-		found, err := t.find(s, attr(pkcs11.CKA_TOKEN, true))
+		found, err := t.search(s, attr(pkcs11.CKA_TOKEN, true))
 		if err != nil {
 			return err
 		}

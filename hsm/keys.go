@@ -22,7 +22,7 @@ func (t *Token) privateKeys(ctx context.Context, keyType uint) ([]keyName, error
 	var names []keyName
 	err := t.do(ctx, func(s pkcs11.SessionHandle) error {
 		names = names[:0]
-		found, err := t.find(s, attr(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY), attr(pkcs11.CKA_KEY_TYPE, keyType))
+		found, err := t.search(s, attr(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY), attr(pkcs11.CKA_KEY_TYPE, keyType))
 		if err != nil {
 			return err
 		}

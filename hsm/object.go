@@ -182,7 +182,7 @@ func (t *Token) readEach(s pkcs11.SessionHandle, h pkcs11.ObjectHandle, types []
 // unused refuses a label that any object of the token bears.
 func (t *Token) unused(ctx context.Context, label string) error {
 	return t.do(ctx, func(s pkcs11.SessionHandle) error {
-		found, err := t.find(s, attr(pkcs11.CKA_LABEL, label))
+		found, err := t.search(s, attr(pkcs11.CKA_LABEL, label))
 		if err != nil {
 			return err
 		}
