@@ -32,11 +32,11 @@ type Module struct {
 
 // TokenInfo says which token this is, as the token itself says it.
 type TokenInfo struct {
-	Label        string // at most 32 bytes
-	Serial       string // at most 16 bytes
-	Manufacturer string
-	Model        string
-	Firmware     string // "major.minor"
+	Label        string `json:"label"`  // at most 32 bytes
+	Serial       string `json:"serial"` // at most 16 bytes
+	Manufacturer string `json:"manufacturer"`
+	Model        string `json:"model"`
+	Firmware     string `json:"firmware"` // "major.minor"
 }
 
 // OpenModule loads and initialises the PKCS#11 library at path. The path must
