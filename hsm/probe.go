@@ -34,8 +34,10 @@ type Report struct {
 	Mechanisms []Mechanism `json:"mechanisms"` // by code
 	// SessionObjects: a key was made that lasts no longer than its session.
 	// False where none could be made, or none was asked for.
-	SessionObjects bool  `json:"session_objects"`
-	Uses           []Use `json:"uses"`
+	SessionObjects bool `json:"session_objects"`
+	// TokenObjects was asked for (ProbeOptions).
+	TokenObjects bool  `json:"token_objects"`
+	Uses         []Use `json:"uses"`
 	// Absent is what Config.Absent must name for this token, sorted: the
 	// attributes which it lacks or does not let itself be asked for, and which
 	// a bank can do without.
@@ -169,7 +171,7 @@ type prober struct {
 }
 
 func (p *prober) run(ctx context.Context, sessions int) (*Report, error) {
-	r := &Report{Token: p.t.info, Label: p.label, Absent: []string{}}
+	r := &Report{Token: p.t.info, Label: p.label, TokenObjects: p.opts.TokenObjects, Absent: []string{}}
 	if err := p.describe(r, sessions); err != nil {
 		return nil, err
 	}
