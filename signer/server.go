@@ -235,3 +235,24 @@ func (s *Server) dispatch(c *conn, r *request) {
 	now := time.Now()
 	s.lanes[lane].push(&c.queues[lane], job{conn: c, req: r, do: do, deadline: now.Add(r.wait), since: now})
 }
+
+// Check lets one key of every token that has one do a real operation.
+func (s *Server) Check(ctx context.Context) error {
+	checked := make(map[int]bool)
+	for _, e := range s.ring.table.Load().keys {
+		if checked[e.lane] {
+			continue
+		}
+		checked[e.lane] = true
+		var err error
+		if e.digest != nil {
+			err = e.digest.Check(ctx)
+		} else {
+			err = e.blind.Check(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("token %s: %w", s.lanes[e.lane].token.Name(), err)
+		}
+	}
+	return nil
+}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -12,7 +11,6 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"github.com/speciecash/specie/hsm"
 	"github.com/speciecash/specie/trust"
 )
 
@@ -21,12 +19,19 @@ const maxFile = 8 << 20
 
 var errConfig = errors.New("configuration")
 
-// hsmConfig names a token. The PIN comes from a file of mode 0600.
-type hsmConfig struct {
-	Module   string `yaml:"module"`
-	Token    string `yaml:"token"`
-	PINFile  string `yaml:"pin_file"`
-	Sessions int    `yaml:"sessions"`
+// tokenConfig names a token by its PKCS#11 URI, which also says where the
+// module and the PIN are.
+type tokenConfig struct {
+	URI      string   `yaml:"uri"`
+	Sessions int      `yaml:"sessions"`
+	Absent   []string `yaml:"absent"`
+}
+
+// keysConfig says where a daemon's private keys are: behind a signer's
+// socket, or on a token that this process opens itself. Exactly one is given.
+type keysConfig struct {
+	Signer string       `yaml:"signer"`
+	HSM    *tokenConfig `yaml:"hsm"`
 }
 
 // issuerConfig is issuer.yaml. Relative paths are taken from its directory.
@@ -34,8 +39,7 @@ type issuerConfig struct {
 	Root         string        `yaml:"root"`
 	Keyset       string        `yaml:"keyset"`
 	SigningChain string        `yaml:"signing_chain"`
-	SigningKey   string        `yaml:"signing_key"`
-	HSM          hsmConfig     `yaml:"hsm"`
+	Keys         keysConfig    `yaml:",inline"`
 	Database     string        `yaml:"database"`
 	Listen       string        `yaml:"listen"`
 	AdminSocket  string        `yaml:"admin_socket"`
@@ -53,16 +57,30 @@ type groupConfig struct {
 	ID          string      `yaml:"id"`
 	Root        string      `yaml:"root"`
 	Chain       string      `yaml:"chain"`
-	SigningKey  string      `yaml:"signing_key"`
 	SealKey     string      `yaml:"seal_key"`
 	Sealed      string      `yaml:"sealed"`
 	Supervision []string    `yaml:"supervision"`
 	EKRoots     string      `yaml:"ek_roots"`
-	HSM         hsmConfig   `yaml:"hsm"`
+	Keys        keysConfig  `yaml:",inline"`
 	Database    string      `yaml:"database"`
 	Listen      string      `yaml:"listen"`
 	AdminSocket string      `yaml:"admin_socket"`
 	Epoch       epochConfig `yaml:"epoch"`
+}
+
+// signerConfig is signer.yaml.
+type signerConfig struct {
+	Tokens []tokenConfig `yaml:"tokens"`
+	Socket string        `yaml:"socket"`
+	// Group may open the socket besides the signer's own user; by name or
+	// number. Without it nobody else may.
+	Group string `yaml:"group"`
+	// Allow lists the users whose processes are served besides the signer's
+	// own, by name or number.
+	Allow []string `yaml:"allow"`
+	// Metrics is a TCP address for /livez, /readyz and /metrics; none if
+	// empty.
+	Metrics string `yaml:"metrics"`
 }
 
 // epochConfig numbers the epochs from Start, which is epoch 1.
@@ -150,13 +168,4 @@ func parseChain(raw []byte) ([]*x509.Certificate, error) {
 		return nil, fmt.Errorf("%w: no certificate in it", errConfig)
 	}
 	return out, nil
-}
-
-func (b base) token(ctx context.Context, c hsmConfig, a *app) (*hsm.Token, error) {
-	pin, err := hsm.ReadPIN(b.path(c.PINFile))
-	if err != nil {
-		return nil, err
-	}
-	defer pin.Destroy()
-	return hsm.Open(ctx, hsm.Config{Module: c.Module, TokenLabel: c.Token, PIN: pin, Sessions: c.Sessions, Logger: a.log})
 }

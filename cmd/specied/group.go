@@ -15,7 +15,6 @@ import (
 	"github.com/speciecash/specie/client/groupclient"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
-	"github.com/speciecash/specie/hsm"
 	"github.com/speciecash/specie/ledger/sqlite"
 	"github.com/speciecash/specie/opening"
 	"github.com/speciecash/specie/registration"
@@ -28,8 +27,8 @@ type groupCmd struct {
 
 func (groupCmd) Help() string { return "Example:\n  specied group --config group.yaml" }
 
-// Run wires the group manager: his issuing secret unsealed by the token into
-// this process's memory, his papers from files, his register from its own
+// Run wires the group manager: his issuing secret unsealed by a signer or a
+// token into this process's memory, his papers from files, his register from its own
 // database.
 func (c groupCmd) Run(a *app) (err error) {
 	var cfg groupConfig
@@ -37,12 +36,12 @@ func (c groupCmd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	token, err := dir.token(a.ctx, cfg.HSM, a)
+	k, err := dir.keys(a.ctx, cfg.Keys, a)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, token.Close()) }()
-	mc, err := c.load(a.ctx, &cfg, dir, token)
+	defer func() { err = errors.Join(err, k.close()) }()
+	mc, err := c.load(a.ctx, &cfg, dir, k)
 	if err != nil {
 		return err
 	}
@@ -56,12 +55,12 @@ func (c groupCmd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	h := server.NewGroup(manager, server.GroupOptions{Logger: a.log})
+	h := server.NewGroup(manager, server.GroupOptions{Logger: a.log, Metrics: k.metrics})
 	return a.serve(cfg.Listen, h.Public, dir.path(cfg.AdminSocket), h.Admin)
 }
 
 // load reads what the manager is made of.
-func (c groupCmd) load(ctx context.Context, cfg *groupConfig, dir base, token *hsm.Token) (*registration.Config, error) {
+func (c groupCmd) load(ctx context.Context, cfg *groupConfig, dir base, k *keys) (*registration.Config, error) {
 	mc := &registration.Config{
 		ID:       cfg.ID,
 		Schedule: registration.Schedule{Start: cfg.Epoch.Start.UTC(), Length: cfg.Epoch.Length},
@@ -73,7 +72,7 @@ func (c groupCmd) load(ctx context.Context, cfg *groupConfig, dir base, token *h
 	if mc.Chain, err = dir.chain(cfg.Chain); err != nil {
 		return nil, err
 	}
-	if mc.Signer, err = token.FindECDSA(ctx, cfg.SigningKey); err != nil {
+	if mc.Signer, err = k.signing(ctx, mc.Chain[0].PublicKey); err != nil {
 		return nil, err
 	}
 	for _, file := range cfg.Supervision {
@@ -86,7 +85,7 @@ func (c groupCmd) load(ctx context.Context, cfg *groupConfig, dir base, token *h
 	if mc.EKRoots, err = attest.LoadRoots(dir.path(cfg.EKRoots)); err != nil {
 		return nil, err
 	}
-	secrets, err := c.unseal(ctx, cfg, dir, token)
+	secrets, err := c.unseal(ctx, cfg, dir, k)
 	if err != nil {
 		return nil, err
 	}
@@ -95,12 +94,12 @@ func (c groupCmd) load(ctx context.Context, cfg *groupConfig, dir base, token *h
 	return mc, err
 }
 
-func (c groupCmd) unseal(ctx context.Context, cfg *groupConfig, dir base, token *hsm.Token) (*ceremony.GroupSecrets, error) {
+func (c groupCmd) unseal(ctx context.Context, cfg *groupConfig, dir base, k *keys) (*ceremony.GroupSecrets, error) {
 	sealed, err := dir.read(cfg.Sealed)
 	if err != nil {
 		return nil, err
 	}
-	key, err := token.FindAES(ctx, cfg.SealKey)
+	key, err := k.sealer(ctx, cfg.SealKey)
 	if err != nil {
 		return nil, err
 	}

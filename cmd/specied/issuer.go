@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -25,32 +27,21 @@ type issuerCmd struct {
 
 func (issuerCmd) Help() string { return "Example:\n  specied issuer --config issuer.yaml" }
 
-// Run wires the bank: keyset and certificates from files, keys from the
-// token, the ledger from its database, and serves until told to stop.
+// Run wires the bank: keyset and certificates from files, keys from a signer
+// or a token, the ledger from its database, and serves until told to stop.
 func (c issuerCmd) Run(a *app) (err error) {
 	var cfg issuerConfig
 	dir, err := loadYAML(c.Config, &cfg)
 	if err != nil {
 		return err
 	}
-	root, err := dir.root(cfg.Root)
+	k, err := dir.keys(a.ctx, cfg.Keys, a)
 	if err != nil {
 		return err
 	}
-	keyset, err := dir.read(cfg.Keyset)
+	defer func() { err = errors.Join(err, k.close()) }()
+	bc, err := cfg.bank(a, dir, k)
 	if err != nil {
-		return err
-	}
-	token, err := dir.token(a.ctx, cfg.HSM, a)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, token.Close()) }()
-	receipts := issuer.ReceiptSigner{}
-	if receipts.Chain, err = dir.chain(cfg.SigningChain); err != nil {
-		return err
-	}
-	if receipts.Key, err = token.FindECDSA(a.ctx, cfg.SigningKey); err != nil {
 		return err
 	}
 	db, err := sqlite.OpenLedger(a.ctx, dir.path(cfg.Database), sqlite.Options{Logger: a.log})
@@ -58,17 +49,47 @@ func (c issuerCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	bank, err := issuer.New(a.ctx, issuer.Config{
-		Root: root, Keyset: keyset, Signer: issuer.NewKeyring(token.RSAKeys), Receipts: receipts, Ledger: db, Logger: a.log,
-		Groups: newGroupSources(root, cfg.Groups),
-	})
+	bc.Ledger = db
+	bank, err := issuer.New(a.ctx, *bc)
 	if err != nil {
 		return err
 	}
-	ks := bank.Keyset()
-	a.log.Info("keys audited", "token", cfg.HSM.Token, "denominations", len(ks.Denominations), "keyset", ks.Seq)
-	h := server.NewIssuer(bank, server.IssuerOptions{Logger: a.log, Groups: cfg.groups()})
+	a.log.Info("keys found", "where", k.where, "denominations", len(bank.Keyset().Denominations), "keyset", bank.Keyset().Seq)
+	watch := &keysetWatch{
+		bank: bank, keyset: dir.path(cfg.Keyset), chain: dir.path(cfg.SigningChain), log: a.log,
+		key: func(ctx context.Context, chain []*x509.Certificate) (crypto.Signer, error) {
+			return k.signing(ctx, chain[0].PublicKey)
+		},
+	}
+	ctx, stop := context.WithCancel(a.ctx)
+	wait := watch.start(ctx)
+	defer wait()
+	defer stop()
+	h := server.NewIssuer(bank, server.IssuerOptions{Logger: a.log, Groups: cfg.groups(), Metrics: k.metrics})
 	return a.serve(cfg.Listen, h.Public, dir.path(cfg.AdminSocket), h.Admin)
+}
+
+// bank reads what the bank is made of, but for its ledger.
+func (c *issuerConfig) bank(a *app, dir base, k *keys) (*issuer.Config, error) {
+	root, err := dir.root(c.Root)
+	if err != nil {
+		return nil, err
+	}
+	keyset, err := dir.read(c.Keyset)
+	if err != nil {
+		return nil, err
+	}
+	receipts := issuer.ReceiptSigner{}
+	if receipts.Chain, err = dir.chain(c.SigningChain); err != nil {
+		return nil, err
+	}
+	if receipts.Key, err = k.signing(a.ctx, receipts.Chain[0].PublicKey); err != nil {
+		return nil, err
+	}
+	return &issuer.Config{
+		Root: root, Keyset: keyset, Signer: k.blind, Receipts: receipts, Logger: a.log,
+		Groups: newGroupSources(root, c.Groups),
+	}, nil
 }
 
 // serve serves the world on an address and the operator on a UNIX socket,

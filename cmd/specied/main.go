@@ -3,7 +3,8 @@
 // also holds the operator's commands, which talk to a running daemon over its
 // UNIX socket.
 //
-// Exit status: see package cli.
+// Exit status: see package cli, and 4 if a token refused the PIN: then nothing
+// may start the program again by itself.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/client"
+	"github.com/speciecash/specie/hsm"
 )
 
 // app is what every command gets.
@@ -29,6 +31,7 @@ type flags struct {
 
 	Issuer issuerCmd `cmd:"" help:"Run the bank."`
 	Group  groupCmd  `cmd:"" help:"Run the group manager."`
+	Signer signerCmd `cmd:"" help:"Hold the keys' tokens for a bank or a group manager, in a process of its own."`
 	Dev    devCmd    `cmd:"" help:"Run a whole box with emulated HSM and TPM, to play with."`
 
 	Account  accountCmd  `cmd:"" help:"Operator: open an account."`
@@ -44,7 +47,11 @@ type flags struct {
 
 const description = `Daemons and operator's commands of the Specie electronic cash system.
 
-Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome open (repeat the command).`
+Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome open (repeat the command), 4 a token refused the PIN (do not repeat it).`
+
+// exitPIN is the status after a refused login. A token locks itself after a
+// few, so a supervisor must be able to tell.
+const exitPIN = 4
 
 func main() {
 	f := flags{Completion: cli.CompletionCmd{Program: "specied"}}
@@ -62,6 +69,9 @@ func explain(err error) (string, int) {
 	var p *client.Problem
 	if errors.As(err, &p) && !p.Final() && p.Status >= 500 {
 		return "repeat the command", cli.ExitOpen
+	}
+	if errors.Is(err, hsm.ErrPIN) {
+		return "find out why before you try again: a token locks itself after a few wrong PINs", exitPIN
 	}
 	return hint(err), cli.ExitFailed
 }

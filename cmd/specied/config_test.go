@@ -1,0 +1,107 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/speciecash/specie/hsm"
+)
+
+func unmarshal(t testing.TB, text string, into any) {
+	t.Helper()
+	check(t, json.Unmarshal([]byte(text), into))
+}
+
+const goodURI = `"pkcs11:token=bank?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:bank.pin"`
+
+func TestASignersConfigurationIsRefusedBeforeATokenIsTouched(t *testing.T) {
+	for _, c := range []struct {
+		name, yaml string
+		want       error
+	}{
+		{"no token", "socket: s", errConfig},
+		{"no socket", "tokens: [{uri: " + goodURI + "}]", errConfig},
+		{"a URI that names a key", `{socket: s, tokens: [{uri: "pkcs11:token=bank;object=a?module-path=/m.so"}]}`, errConfig},
+		{"a URI without a module", `{socket: s, tokens: [{uri: "pkcs11:token=bank"}]}`, errConfig},
+		{"a PIN in a URI", `{socket: s, tokens: [{uri: "pkcs11:token=bank?module-path=/m.so&pin-value=1234"}]}`, hsm.ErrURI},
+		{"a slot in a URI", `{socket: s, tokens: [{uri: "pkcs11:token=bank;slot-id=1?module-path=/m.so"}]}`, hsm.ErrURI},
+		{"a user who is not there", "{socket: s, allow: [nobody-at-all], tokens: [{uri: " + goodURI + "}]}", errConfig},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var cfg signerConfig
+			_, err := loadYAML(file(t, c.yaml), &cfg)
+			check(t, err)
+			if _, err := cfg.check(); !errors.Is(err, c.want) {
+				t.Fatalf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestAConfigurationIsStrict(t *testing.T) {
+	for name, yaml := range map[string]string{
+		"a PIN file beside the URI": "{socket: s, tokens: [{uri: u, pin_file: p}]}",
+		"a field that is not there": "{socket: s, sockets: s}",
+		"a PIN":                     "{socket: s, pin: 1234}",
+	} {
+		if _, err := loadYAML(file(t, yaml), new(signerConfig)); !errors.Is(err, errConfig) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if _, err := loadYAML(file(t, "{signing_key: receipts, signer: s}"), new(issuerConfig)); !errors.Is(err, errConfig) {
+		t.Errorf("a signing key by label: got %v", err)
+	}
+}
+
+func TestKeysAreInOnePlace(t *testing.T) {
+	for name, yaml := range map[string]string{
+		"nowhere": "{}",
+		"in two":  "{signer: s, hsm: {uri: " + goodURI + "}}",
+	} {
+		for _, into := range []any{new(issuerConfig), new(groupConfig)} {
+			dir, err := loadYAML(file(t, yaml), into)
+			check(t, err)
+			var c keysConfig
+			switch cfg := into.(type) {
+			case *issuerConfig:
+				c = cfg.Keys
+			case *groupConfig:
+				c = cfg.Keys
+			}
+			if _, err := dir.keys(t.Context(), c, &app{}); !errors.Is(err, errConfig) {
+				t.Errorf("%s: got %v", name, err)
+			}
+		}
+	}
+}
+
+func TestUsersAndGroupsGoByNameOrNumber(t *testing.T) {
+	for name, want := range map[string]uint32{"root": 0, "0": 0, "4294967295": 1<<32 - 1, "12345": 12345} {
+		if got, err := userID(name); err != nil || got != want {
+			t.Errorf("user %s: %d, %v", name, got, err)
+		}
+	}
+	for name, want := range map[string]int{"": -1, "root": 0, "54321": 54321} {
+		if got, err := groupID(name); err != nil || got != want {
+			t.Errorf("group %s: %d, %v", name, got, err)
+		}
+	}
+	for _, name := range []string{"-1", "no-such-group", "4294967296"} {
+		if _, err := groupID(name); !errors.Is(err, errConfig) {
+			t.Errorf("group %s: %v", name, err)
+		}
+		if _, err := userID(name); !errors.Is(err, errConfig) {
+			t.Errorf("user %s: %v", name, err)
+		}
+	}
+}
+
+func file(t testing.TB, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	check(t, os.WriteFile(path, []byte(content), 0o600))
+	return path
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/speciecash/specie/ceremony"
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/hsm"
+	"github.com/speciecash/specie/issuer"
+	"github.com/speciecash/specie/signer"
+)
+
+// keys are a daemon's private keys, wherever they are.
+type keys struct {
+	blind   issuer.BlindSigner
+	where   string // for the log
+	metrics []prometheus.Collector
+	// signing finds the ECDSA key that belongs to a public key.
+	signing func(ctx context.Context, public crypto.PublicKey) (crypto.Signer, error)
+	// sealer finds an AES key by its label.
+	sealer func(ctx context.Context, label string) (ceremony.Sealer, error)
+	close  func() error
+}
+
+// keys opens what a configuration names. It waits for nothing: a signer that
+// is not there yet shows at the first use.
+func (b base) keys(ctx context.Context, c keysConfig, a *app) (*keys, error) {
+	switch {
+	case c.Signer != "" && c.HSM == nil:
+		return remoteKeys(signer.NewClient(signer.ClientConfig{Socket: b.path(c.Signer), Logger: a.log}), b.path(c.Signer)), nil
+	case c.Signer == "" && c.HSM != nil:
+		t, err := b.openTokens(ctx, []tokenConfig{*c.HSM}, a)
+		if err != nil {
+			return nil, err
+		}
+		return localKeys(t), nil
+	}
+	return nil, fmt.Errorf("%w: give either signer (a socket) or hsm (a token), not both", errConfig)
+}
+
+// remoteKeys are behind a signer's socket: neither module nor PIN is in this
+// process.
+func remoteKeys(c *signer.Client, socket string) *keys {
+	return &keys{
+		blind: remoteBlind{c},
+		where: "signer at " + socket,
+		signing: func(ctx context.Context, public crypto.PublicKey) (crypto.Signer, error) {
+			return c.Signer(ctx, public)
+		},
+		sealer: func(_ context.Context, label string) (ceremony.Sealer, error) {
+			return remoteSealer{c.Box(label)}, nil
+		},
+		close: c.Close,
+	}
+}
+
+// remoteBlind gives what ends a call while the signer is away its name in the
+// bank's rules: a caller whose time is over gets "repeat the request", like
+// one who was told at once.
+type remoteBlind struct{ *signer.Client }
+
+func (r remoteBlind) BlindSign(ctx context.Context, kid coin.KeyID, blinded []byte) ([]byte, error) {
+	s, err := r.Client.BlindSign(ctx, kid, blinded)
+	if errors.Is(err, signer.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", issuer.ErrUnavailable, err)
+	}
+	return s, err
+}
+
+// remoteSealer opens and does not seal: what is sealed was sealed at a
+// ceremony.
+type remoteSealer struct{ *signer.Box }
+
+func (remoteSealer) Seal(context.Context, []byte, []byte) ([]byte, error) {
+	return nil, fmt.Errorf("%w: a signer seals nothing", signer.ErrInput)
+}
+
+// localKeys are on one token that this process has opened.
+func localKeys(t *tokens) *keys {
+	token := t.open[0].token
+	return &keys{
+		blind:   issuer.NewKeyring(token.RSAKeys),
+		where:   "token " + token.Info().Label,
+		metrics: t.metrics(),
+		signing: func(ctx context.Context, public crypto.PublicKey) (crypto.Signer, error) {
+			return findSigning(ctx, token, public)
+		},
+		sealer: func(ctx context.Context, label string) (ceremony.Sealer, error) { return token.FindAES(ctx, label) },
+		close:  t.close,
+	}
+}
+
+func findSigning(ctx context.Context, token *hsm.Token, public crypto.PublicKey) (crypto.Signer, error) {
+	all, err := token.ECDSAKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range all {
+		if p, ok := k.Public().(*ecdsa.PublicKey); ok && p.Equal(public) {
+			return k, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: the token has no key for the certificate", hsm.ErrKeyNotFound)
+}
