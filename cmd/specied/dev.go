@@ -16,7 +16,7 @@ type devCmd struct {
 
 func (devCmd) Help() string {
 	return `Founds a bank on SoftHSM, starts issuer and group manager as processes of their
-own, and makes a TPM, a holder and a merchant. Everything is software: for
+own, each with a signer that holds its keys, and makes a TPM, a holder and a merchant. Everything is software: for
 playing, not for money. The other programs are looked for beside this one.
 Stop with Ctrl-C.
 
@@ -65,7 +65,7 @@ func (c devCmd) Run(a *app) (err error) {
 	}
 	fmt.Fprintf(a.out.Stdout, guide, box.IssuerURL, box.GroupURL, filepath.Dir(self), box.Home("alice"), tcti,
 		box.GroupURL, box.Home("cafe"), till, box.IssuerSocket(), box.Path("bank", "keyset.jws"), box.Path("bank", "root.pem"),
-		box.Path("run"), strings.Join(box.Env(), " "), box.Path("issuer.yaml"), box.Dir)
+		box.Path("run"), box.Path("issuer.yaml"), strings.Join(box.Env(), " "), box.Path("issuer-signer.yaml"), box.Dir)
 	<-a.ctx.Done()
 	fmt.Fprintln(a.out.Stdout, "\nstopping")
 	return nil
@@ -85,6 +85,8 @@ Alice has 100.00 in her account and a TPM; a café has a till. Try, in another t
   specie-ceremony show %q --root %q
 
 Logs are in %s. A daemon that you stopped is started again with
-  %s specied issuer --config %q
+  specied issuer --config %q
+and the one that holds its keys with
+  %s specied signer --config %q
 Ctrl-C stops everything; remove %s when you are done.
 `
