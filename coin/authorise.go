@@ -71,6 +71,18 @@ func (a *Authorisation) check(s *Spend) error {
 	return nil
 }
 
+// VerifyOwners returns ErrOwner unless every bearer coin's owner signed the
+// spend, and ErrBinding if the presentation for bound coins stands there where
+// it must not, or is missing. It does not look into the presentation: that
+// takes the group as it was then. It is for a look back; who takes coins calls
+// Verify.
+func (a *Authorisation) VerifyOwners(s *Spend) error {
+	if err := a.check(s); err != nil {
+		return err
+	}
+	return a.verifyBearer(s, func(*Coin) bool { return true })
+}
+
 // verifyBearer checks the signatures of the bearer coins for which want is
 // true. The authorisation has passed check.
 func (a *Authorisation) verifyBearer(s *Spend, want func(*Coin) bool) error {

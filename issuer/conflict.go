@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/coin"
-	"github.com/speciecash/specie/frame"
 	"github.com/speciecash/specie/ledger"
 )
 
@@ -107,7 +106,7 @@ func (b *Bank) fileCase(ctx context.Context, id ledger.ID, first *coin.ConflictP
 		return fmt.Errorf("issuer: case: %w", err)
 	}
 	out, err := b.cfg.Ledger.Apply(ctx, ledger.Op{
-		ID: frame.Digest([]byte("specie/case-id/1"), []byte(b.id), id[:]), Kind: KindCase,
+		ID: caseID(b.id, id), Kind: KindCase,
 		Account: caseAccount, Issuer: b.id, State: ledger.StateDone, Request: request, At: b.now(),
 	})
 	if err != nil {

@@ -213,15 +213,8 @@ func (b *Bank) verify(ctx context.Context, f *inForce, s *coin.Spend, a *coin.Au
 // recorded, by this call or an equal one.
 func (b *Bank) recordSpend(ctx context.Context, f *inForce, s *coin.Spend, a *coin.Authorisation, p *postings, op ledger.Op) (*ledger.Op, error) {
 	op.Issuer, op.State = b.id, ledger.StateDone
-	for i, id := range s.CoinIDs() {
-		d, err := f.find(s.Coins[i].KeyID)
-		if err != nil {
-			return nil, fmt.Errorf("coin %d: %w", i, err)
-		}
-		op.Spends = append(op.Spends, ledger.Spend{Epoch: epochOf(d.KeyID), ID: id, Value: int64(d.Value)})
-		p.redeem(d.KeyID, d.Value)
-	}
-	if err := f.circulate(p, s.ToIssuer); err != nil {
+	var err error
+	if op.Spends, err = f.consume(p, s); err != nil {
 		return nil, err
 	}
 	op.Postings = p.list()

@@ -33,6 +33,13 @@ var (
 	// ErrUnavailable: token or store can't answer now. The operation may be
 	// recorded: repeat the request unchanged.
 	ErrUnavailable = errors.New("issuer: unavailable")
+
+	// ErrLeaked: more was redeemed under a key than was ever issued, so
+	// somebody else signs with it; the error is a *LeakedError.
+	ErrLeaked = errors.New("issuer: a key has leaked")
+	// ErrBooks: the ledger's rows contradict each other, or the requests in
+	// them.
+	ErrBooks = errors.New("issuer: the ledger is wrong")
 )
 
 // DoubleSpendError is a refusal with its evidence. It matches ErrDoubleSpend.
@@ -70,6 +77,22 @@ func (e *VoidError) Error() string {
 
 // Unwrap makes errors.Is(err, ErrConflict) true.
 func (e *VoidError) Unwrap() error { return ErrConflict }
+
+// LeakedError names the keys that leaked. It matches ErrLeaked.
+type LeakedError struct{ Keys []KeyBalance }
+
+// Error names the keys.
+func (e *LeakedError) Error() string {
+	text := ErrLeaked.Error()
+	for i := range e.Keys {
+		k := &e.Keys[i]
+		text += fmt.Sprintf("; key %s (%s %d): redeemed %d, issued %d", k.KeyID, k.Kind, k.Value, k.Redeemed, k.Issued)
+	}
+	return text
+}
+
+// Unwrap makes errors.Is(err, ErrLeaked) true.
+func (e *LeakedError) Unwrap() error { return ErrLeaked }
 
 // store gives an error of the ledger its meaning here. What is left without
 // one is a bug or a broken store, and stays an internal error.

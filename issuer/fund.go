@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/speciecash/specie/coin"
-	"github.com/speciecash/specie/frame"
 	"github.com/speciecash/specie/ledger"
 )
 
@@ -47,7 +46,7 @@ func (b *Bank) Fund(ctx context.Context, account string, amount coin.Amount, ref
 	if _, err := b.cfg.Ledger.Account(ctx, account); err != nil {
 		return ledger.ID{}, fmt.Errorf("issuer: funding: %w", store(err))
 	}
-	id := frame.Digest([]byte("specie/funding/1"), []byte(b.id), []byte(reference))
+	id := fundingID(b.id, reference)
 	p := newPostings(b.currency)
 	p.add(reserve, -sum)
 	p.add(account, sum)

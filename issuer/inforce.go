@@ -30,15 +30,19 @@ func newInForce(root *trust.Root, signed []byte, receipts ReceiptSigner, now tim
 	if err != nil {
 		return nil, err
 	}
-	f := &inForce{
-		keyset: keyset, signed: signed, receipts: receipts,
-		keys: make(map[coin.KeyID]*coin.Denomination, len(keyset.Denominations)),
-	}
+	f := withKeyset(keyset)
+	f.signed, f.receipts = signed, receipts
+	return f, f.checkReceipts(root, now)
+}
+
+// withKeyset is what can be done without a signature.
+func withKeyset(keyset *coin.Keyset) *inForce {
+	f := &inForce{keyset: keyset, keys: make(map[coin.KeyID]*coin.Denomination, len(keyset.Denominations))}
 	for i := range keyset.Denominations {
 		d := &keyset.Denominations[i]
 		f.keys[d.KeyID] = d
 	}
-	return f, f.checkReceipts(root, now)
+	return f
 }
 
 // checkReceipts says whether receipts may be signed as configured: under a
@@ -114,45 +118,54 @@ const metaKeyset = "keyset"
 // opened for a keyset that is refused, and no keyset is remembered before its
 // coins can be taken back.
 func (f *inForce) record(ctx context.Context, l ledger.Ledger) error {
-	err := settled(ctx, l, ledger.MetaBank, []byte(f.keyset.Bank), func(known []byte) error {
-		if string(known) != f.keyset.Bank {
-			return fmt.Errorf("%w: the ledger belongs to bank %s", ErrConfig, known)
+	if err := f.belongs(ctx, l); err != nil {
+		return err
+	}
+	if err := settle(ctx, l, ledger.MetaBank, []byte(f.keyset.Bank)); err != nil {
+		return err
+	}
+	for i := range f.keyset.Denominations {
+		if err := l.OpenEpoch(ctx, epochOf(f.keyset.Denominations[i].KeyID)); err != nil {
+			return fmt.Errorf("issuer: open spent set: %w", store(err))
 		}
-		return nil
-	}, nil)
+	}
+	return settle(ctx, l, metaKeyset, fmt.Appendf(nil, "%d %x", f.keyset.Seq, f.keyset.Digest))
+}
+
+// belongs says whether the keyset is of the ledger's bank and not behind the
+// keyset that it has seen last. A new ledger belongs to anybody.
+func (f *inForce) belongs(ctx context.Context, l ledger.Ledger) error {
+	bank, err := meta(ctx, l, ledger.MetaBank)
 	if err != nil {
 		return err
 	}
-	mark := fmt.Appendf(nil, "%d %x", f.keyset.Seq, f.keyset.Digest)
-	return settled(ctx, l, metaKeyset, mark, f.follows, func() error {
-		for i := range f.keyset.Denominations {
-			if err := l.OpenEpoch(ctx, epochOf(f.keyset.Denominations[i].KeyID)); err != nil {
-				return fmt.Errorf("issuer: open spent set: %w", store(err))
-			}
-		}
-		return nil
-	})
+	if bank != nil && string(bank) != f.keyset.Bank {
+		return fmt.Errorf("%w: the ledger belongs to bank %s", ErrConfig, bank)
+	}
+	mark, err := meta(ctx, l, metaKeyset)
+	if err != nil || mark == nil {
+		return err
+	}
+	return f.follows(mark)
 }
 
-// settled checks a value of the ledger's identity, does what must be done
-// before it is recorded, and brings it up to date.
-func settled(ctx context.Context, l ledger.Ledger, key string, value []byte, check func(known []byte) error, before func() error) error {
-	known, err := l.Meta(ctx, key)
-	switch {
-	case err == nil:
-		if err := check(known); err != nil {
-			return err
-		}
-	case !errors.Is(err, ledger.ErrNotFound):
-		return fmt.Errorf("issuer: read %s: %w", key, store(err))
+// meta reads a value of the ledger's identity, nil if it has none.
+func meta(ctx context.Context, l ledger.Ledger, key string) ([]byte, error) {
+	value, err := l.Meta(ctx, key)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return nil, nil
 	}
-	if before != nil {
-		if err := before(); err != nil {
-			return err
-		}
+	if err != nil {
+		return nil, fmt.Errorf("issuer: read %s: %w", key, store(err))
 	}
-	if err == nil && string(known) == string(value) {
-		return nil
+	return value, nil
+}
+
+// settle brings a value of the ledger's identity up to date.
+func settle(ctx context.Context, l ledger.Ledger, key string, value []byte) error {
+	known, err := meta(ctx, l, key)
+	if err != nil || string(known) == string(value) {
+		return err
 	}
 	if err := l.SetMeta(ctx, key, value); err != nil {
 		return fmt.Errorf("issuer: record %s: %w", key, store(err))

@@ -1,0 +1,192 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/ledger"
+)
+
+// AuditReport is what an audit saw.
+type AuditReport struct {
+	Bank     string
+	Currency string
+	Exponent int
+	Keyset   uint64 // number of the keyset that was audited by
+	At       time.Time
+	// Rows are the ledger's: its rows counted, the heads of its journals, and
+	// what is wrong with the rows for themselves.
+	Rows ledger.Audit
+	// Keys are what was issued and redeemed under each key, see Books.
+	Keys []KeyBalance
+	// Coins is how many redeemed coins were verified again, each with the
+	// bank's signature and, if it is a bearer coin, its owner's.
+	Coins int64
+	// Forgotten is how many operations could not be recomputed, since the
+	// keyset has forgotten a key of theirs.
+	Forgotten int64
+	// Problems are the first ledger.MaxProblems things wrong with what the
+	// operations did, and Found counts them all.
+	Problems []string
+	Found    int64
+}
+
+// Leaked returns the keys under which more was redeemed than issued.
+func (r *AuditReport) Leaked() (out []KeyBalance) {
+	for i := range r.Keys {
+		if r.Keys[i].Leaked() {
+			out = append(out, r.Keys[i])
+		}
+	}
+	return out
+}
+
+// Err returns nil, or what the audit found: a *LeakedError, ErrBooks, or both.
+func (r *AuditReport) Err() error {
+	var errs []error
+	if keys := r.Leaked(); len(keys) != 0 {
+		errs = append(errs, &LeakedError{Keys: keys})
+	}
+	if first := slices.Concat(r.Rows.Problems, r.Problems); len(first) != 0 {
+		errs = append(errs, fmt.Errorf("%w: %s (problems found: %d)", ErrBooks, first[0], r.Rows.Found+r.Found))
+	}
+	return errors.Join(errs...)
+}
+
+// Audit recomputes a bank's ledger from its rows: the journal and all that
+// ledger.Ledger.Verify looks at; from each operation's recorded request its id,
+// its postings and the coins that it spent; every redeemed coin's signature and
+// every bearer coin's owner's; and what was issued and redeemed under each key.
+//
+// What it finds is in the report. An error means that there is no report:
+// ErrConfig for a ledger of another bank, coin.ErrRollback and coin.ErrFork for
+// a keyset that is not the ledger's, ErrUnavailable, or the context's. progress,
+// if not nil, is told how many of how many rows are done. The bank may go on
+// working beside it.
+//
+// Presentations for bound coins are not verified again: that would take the
+// group's document of each epoch. Receipts are the bank's own word and prove
+// nothing to it.
+func Audit(ctx context.Context, l ledger.Ledger, k *coin.Keyset, at time.Time, progress func(done, total int64)) (*AuditReport, error) {
+	f := withKeyset(k)
+	if bank, err := meta(ctx, l, ledger.MetaBank); err != nil {
+		return nil, err
+	} else if bank == nil {
+		return nil, fmt.Errorf("%w: the ledger is no bank's", ErrConfig)
+	}
+	if err := f.belongs(ctx, l); err != nil {
+		return nil, err
+	}
+	a := newAuditor(f)
+	rows, err := l.Verify(ctx, ledger.Verification{Progress: progress, Op: a.add})
+	a.wait()
+	if err != nil && (!errors.Is(err, ledger.ErrCorrupt) || ctx.Err() != nil) {
+		return nil, fmt.Errorf("issuer: audit: %w", store(err))
+	}
+	r := &a.report
+	r.Bank, r.Currency, r.Exponent, r.Keyset, r.At = k.Bank, k.Currency, k.Exponent, k.Seq, at
+	r.Rows = *rows
+	slices.Sort(r.Problems) // they come in no order
+	totals, err := l.Totals(ctx, circulationClass)
+	if err != nil {
+		return nil, fmt.Errorf("issuer: audit: %w", store(err))
+	}
+	if r.Keys, err = f.keyBalances(totals); err != nil {
+		a.problem("%v", err)
+	}
+	return r, nil
+}
+
+// Audit audits the bank's ledger by the keyset in force; see the function.
+func (b *Bank) Audit(ctx context.Context, progress func(done, total int64)) (*AuditReport, error) {
+	return Audit(ctx, b.cfg.Ledger, b.current().keyset, b.now(), progress)
+}
+
+// auditor recomputes operations, on as many goroutines as there are
+// processors: signatures are most of the work.
+type auditor struct {
+	f       *inForce
+	ops     chan *ledger.Op
+	workers sync.WaitGroup
+
+	mu     sync.Mutex
+	report AuditReport
+}
+
+func newAuditor(f *inForce) *auditor {
+	a := &auditor{f: f, ops: make(chan *ledger.Op, 64)}
+	for range runtime.GOMAXPROCS(0) {
+		a.workers.Go(func() {
+			for op := range a.ops {
+				a.audit(op)
+			}
+		})
+	}
+	return a
+}
+
+func (a *auditor) add(op *ledger.Op) error {
+	a.ops <- op
+	return nil
+}
+
+func (a *auditor) wait() {
+	close(a.ops)
+	a.workers.Wait()
+}
+
+func (a *auditor) problem(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.report.Found++
+	if len(a.report.Problems) < ledger.MaxProblems {
+		a.report.Problems = append(a.report.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// audit compares an operation with what its request comes to.
+func (a *auditor) audit(op *ledger.Op) {
+	want, err := a.f.rebuild(op)
+	switch {
+	case errors.Is(err, coin.ErrUnknownKey):
+		a.mu.Lock()
+		a.report.Forgotten++
+		a.mu.Unlock()
+		return
+	case err != nil:
+		a.problem("%s %x: %v", op.Kind, op.ID, err)
+		return
+	}
+	if want.id != op.ID {
+		a.problem("%s %x: its request is that of %x", op.Kind, op.ID, want.id)
+	}
+	if !slices.Equal(want.postings, op.Postings) {
+		a.problem("%s %x: it moved other amounts than its request", op.Kind, op.ID)
+	}
+	if !slices.Equal(want.spends, op.Spends) {
+		a.problem("%s %x: it spent other coins than its request", op.Kind, op.ID)
+	}
+	if want.spend != nil {
+		a.signatures(op, want.spend, want.authorisation)
+	}
+}
+
+func (a *auditor) signatures(op *ledger.Op, s *coin.Spend, authorisation *coin.Authorisation) {
+	if err := authorisation.VerifyOwners(s); err != nil {
+		a.problem("%s %x: %v", op.Kind, op.ID, err)
+	}
+	for i := range s.Coins {
+		if _, err := a.f.keyset.VerifyCoin(&s.Coins[i]); err != nil {
+			a.problem("%s %x: coin %d: %v", op.Kind, op.ID, i, err)
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.report.Coins += int64(len(s.Coins))
+}

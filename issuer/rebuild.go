@@ -1,0 +1,123 @@
+package issuer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/frame"
+	"github.com/speciecash/specie/ledger"
+)
+
+// rebuilt is what a recorded request comes to: what the operation must have
+// done.
+type rebuilt struct {
+	id       ledger.ID
+	postings []ledger.Posting
+	spends   []ledger.Spend
+	// spend is what redeemed coins, and its owners' consent; nil if none did.
+	spend         *coin.Spend
+	authorisation *coin.Authorisation
+}
+
+// rebuild recomputes an operation from its request. coin.ErrUnknownKey: the
+// keyset has forgotten a key. Any other error: the record is wrong.
+func (f *inForce) rebuild(op *ledger.Op) (*rebuilt, error) {
+	switch op.Kind {
+	case KindWithdrawal:
+		return f.rebuildWithdrawal(op)
+	case KindDeposit, KindExchange:
+		return f.rebuildSpend(op)
+	case KindFunding:
+		return f.rebuildFunding(op)
+	case KindCase:
+		var file caseJSON
+		if err := json.Unmarshal(op.Request, &file); err != nil {
+			return nil, fmt.Errorf("case does not read: %v", err)
+		}
+		var id coin.KeyID // 32 bytes in the same form
+		if err := id.UnmarshalText([]byte(file.CoinID)); err != nil {
+			return nil, fmt.Errorf("case does not read: %v", err)
+		}
+		return &rebuilt{id: caseID(file.Bank, id)}, nil
+	}
+	return nil, errors.New("operation of an unknown kind")
+}
+
+func (f *inForce) rebuildWithdrawal(op *ledger.Op) (*rebuilt, error) {
+	var r withdrawalRequest
+	if err := json.Unmarshal(op.Request, &r); err != nil {
+		return nil, fmt.Errorf("request does not read: %v", err)
+	}
+	outputs, err := coin.ParseOutputsJSON(r.Outputs)
+	if err != nil {
+		return nil, fmt.Errorf("request does not read: %v", err)
+	}
+	p := newPostings(f.keyset.Currency)
+	for i := range outputs {
+		d, err := f.find(outputs[i].KeyID)
+		if err != nil {
+			return nil, err
+		}
+		p.add(r.Account, -int64(d.Value))
+	}
+	if err := f.circulate(p, outputs); err != nil {
+		return nil, err
+	}
+	return &rebuilt{id: WithdrawalOp(r.Account, outputs), postings: p.list()}, nil
+}
+
+// rebuildSpend recomputes a deposit or exchange.
+func (f *inForce) rebuildSpend(op *ledger.Op) (*rebuilt, error) {
+	s, authorisation, err := recordedSpend(op)
+	if err != nil {
+		return nil, err
+	}
+	if (op.Kind == KindDeposit) != (s.Purpose == coin.Pay) || op.Kind == KindExchange && s.Purpose != coin.Exchange && s.Purpose != coin.Void {
+		return nil, fmt.Errorf("a spend for %q", s.Purpose)
+	}
+	p := newPostings(f.keyset.Currency)
+	if op.Kind == KindDeposit {
+		p.add(op.Account, int64(s.Amount))
+	}
+	spends, err := f.consume(p, s)
+	if err != nil {
+		return nil, err
+	}
+	return &rebuilt{id: s.Op(), postings: p.list(), spends: spends, spend: s, authorisation: authorisation}, nil
+}
+
+// consume posts what a spend redeems and what change it issues, and returns
+// the coins that it uses up.
+func (f *inForce) consume(p *postings, s *coin.Spend) ([]ledger.Spend, error) {
+	var out []ledger.Spend
+	for i, id := range s.CoinIDs() {
+		d, err := f.find(s.Coins[i].KeyID)
+		if err != nil {
+			return nil, fmt.Errorf("coin %d: %w", i, err)
+		}
+		out = append(out, ledger.Spend{Epoch: epochOf(d.KeyID), ID: id, Value: int64(d.Value)})
+		p.redeem(d.KeyID, d.Value)
+	}
+	return out, f.circulate(p, s.ToIssuer)
+}
+
+func (f *inForce) rebuildFunding(op *ledger.Op) (*rebuilt, error) {
+	var r fundingRequest
+	if err := json.Unmarshal(op.Request, &r); err != nil {
+		return nil, fmt.Errorf("request does not read: %v", err)
+	}
+	p := newPostings(r.Currency)
+	p.add(reserve, -int64(r.Amount))
+	p.add(r.Account, int64(r.Amount))
+	return &rebuilt{id: fundingID(f.keyset.Bank, r.Reference), postings: p.list()}, nil
+}
+
+func fundingID(bank, reference string) ledger.ID {
+	return frame.Digest([]byte("specie/funding/1"), []byte(bank), []byte(reference))
+}
+
+func caseID(bank string, coinID [32]byte) ledger.ID {
+	return frame.Digest([]byte("specie/case-id/1"), []byte(bank), coinID[:])
+}
