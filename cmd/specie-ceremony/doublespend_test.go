@@ -18,6 +18,7 @@ import (
 	"github.com/speciecash/specie/hsm"
 	"github.com/speciecash/specie/opening"
 	"github.com/speciecash/specie/opening/openingtest"
+	"github.com/speciecash/specie/softhsm"
 	"github.com/speciecash/specie/trust"
 )
 
@@ -44,7 +45,7 @@ type stage struct {
 // the manager states about her and about somebody else.
 func doubleSpend(ctx context.Context) error {
 	s := &stage{ctx: ctx, now: time.Now().UTC().Truncate(time.Second)}
-	p, err := provision()
+	p, err := softhsm.Provision(filepath.Dir(os.Getenv("SOFTHSM2_CONF")))
 	if err != nil {
 		return err
 	}
@@ -116,7 +117,7 @@ func (s *stage) readBank() error {
 		return err
 	}
 	s.denom = s.keyset.ForIssue(coin.Bound, s.now)[0]
-	token, err := s.token("demobank-online", "online.pin")
+	token, err := s.token("demobank-online", "demobank-online.pin")
 	if err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func (s *stage) readBank() error {
 }
 
 func (s *stage) readGroup() error {
-	token, err := s.token("demogroup", "group.pin")
+	token, err := s.token("demogroup", "demogroup.pin")
 	if err != nil {
 		return err
 	}
@@ -145,14 +146,14 @@ func (s *stage) readGroup() error {
 	if err != nil {
 		return err
 	}
-	sealed, err := os.ReadFile("group-DEMOGROUP.sealed")
+	sealed, err := os.ReadFile("group.sealed")
 	if err != nil {
 		return err
 	}
 	if s.secrets, err = ceremony.UnsealGroup(s.ctx, sealed, seal, "DEMOGROUP"); err != nil {
 		return err
 	}
-	b, err := os.ReadFile("group-DEMOGROUP.pem")
+	b, err := os.ReadFile("group.pem")
 	if err != nil {
 		return err
 	}

@@ -30,8 +30,15 @@ type flags struct {
 	JSON    bool        `name:"json" help:"Print one JSON value instead of text."`
 	Version cli.Version `name:"version" help:"Print the version."`
 
-	Run   runCmd   `cmd:"" help:"Run a ceremony from its plan."`
-	Check checkCmd `cmd:"" help:"Read a plan and its inputs, touch no token."`
+	Plan    planCmd    `cmd:"" help:"Say what a plan would do, and its digest; touch nothing."`
+	Approve approveCmd `cmd:"" help:"Approve a plan as an officer."`
+	Run     runCmd     `cmd:"" help:"Rehearse and run a plan that enough officers approved."`
+	Abandon abandonCmd `cmd:"" help:"Give up a ceremony that was interrupted."`
+	Verify  verifyCmd  `cmd:"" help:"Check a ceremony from what it left, without any token."`
+
+	Officer  officerCmd  `cmd:"" help:"Officers' keys, and the roster of those who approve."`
+	Probe    probeCmd    `cmd:"" help:"Try what a token can do, and say what Specie can do with it."`
+	Practice practiceCmd `cmd:"" help:"Make tokens in software, to practise with."`
 
 	Supervisor supervisorCmd `cmd:"" help:"A supervisor's keys and his part in founding a group."`
 	Opening    openingCmd    `cmd:"" help:"Name the payer of a coin that was spent twice."`

@@ -10,11 +10,14 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/ceremony"
+	"github.com/speciecash/specie/ceremony/approval"
 	"github.com/speciecash/specie/ceremony/officer"
 	"github.com/speciecash/specie/ceremony/paper"
+	"github.com/speciecash/specie/ceremony/transcript"
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/hsm"
+	"github.com/speciecash/specie/softhsm"
 	"github.com/speciecash/specie/trust"
 )
 
@@ -74,6 +77,13 @@ func hint(err error) string {
 		text string
 	}{
 		{paper.ErrExists, "move the file away, or name another output"},
+		{transcript.ErrOpen, "give the same run again to go on, or: specie-ceremony abandon"},
+		{ceremony.ErrInterrupted, "run that plan to its end, or give it up: specie-ceremony abandon"},
+		{approval.ErrQuorum, "each officer approves with: specie-ceremony approve"},
+		{approval.ErrDigest, "compare the digest: the plan or a file that it reads has changed; move old approvals away"},
+		{approval.ErrUnknownOfficer, "move the file away; only those on the plan's roster approve"},
+		{ceremony.ErrClock, "set the machine's clock"},
+		{softhsm.ErrNotInstalled, "every plan is rehearsed on SoftHSM: apt-get install softhsm2"},
 		{hsm.ErrDuplicateLabel, "a label is used once and for ever; choose another in the plan"},
 		{hsm.ErrPIN, "do not try again with the same PIN file: tokens lock themselves"},
 		{hsm.ErrAudit, "do not use this key; make a new one in a ceremony"},

@@ -21,26 +21,29 @@ func TestScripts(t *testing.T) {
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Setup: func(env *testscript.Env) error {
-			env.Setenv("SOFTHSM2_CONF", filepath.Join(env.WorkDir, "hsm", "softhsm2.conf"))
-			plans, err := filepath.Glob(filepath.Join("..", "..", "ceremonies", "*.yaml"))
-			if err != nil {
-				return err
-			}
-			dir := filepath.Join(env.WorkDir, "ceremonies")
-			if err := os.MkdirAll(dir, 0o700); err != nil {
-				return err
-			}
-			for _, plan := range plans {
-				b, err := os.ReadFile(plan)
-				if err != nil {
-					return err
-				}
-				if err := os.WriteFile(filepath.Join(dir, filepath.Base(plan)), b, 0o600); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
+		Setup:               examplePlans,
 	})
+}
+
+// examplePlans gives a script the directory ceremonies/ with the examples.
+func examplePlans(env *testscript.Env) error {
+	env.Setenv("SOFTHSM2_CONF", filepath.Join(env.WorkDir, "hsm", "softhsm2.conf"))
+	plans, err := filepath.Glob(filepath.Join("..", "..", "ceremonies", "*.yaml"))
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(env.WorkDir, "ceremonies")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, plan := range plans {
+		b, err := os.ReadFile(plan)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(plan)), b, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }

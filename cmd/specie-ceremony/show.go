@@ -11,9 +11,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 
+	"go.yaml.in/yaml/v4"
+
+	"github.com/speciecash/specie/ceremony"
+	"github.com/speciecash/specie/ceremony/approval"
 	"github.com/speciecash/specie/ceremony/officer"
+	"github.com/speciecash/specie/ceremony/paper"
+	"github.com/speciecash/specie/ceremony/transcript"
+	"github.com/speciecash/specie/ceremony/warrant"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/trust"
@@ -25,7 +33,7 @@ var (
 )
 
 type showCmd struct {
-	File string `arg:"" type:"existingfile" help:"Certificate, request, keyset, group document or other signed document."`
+	File string `arg:"" type:"existingfile" help:"Plan, transcript, approval, roster, certificate, keyset, group document or other signed document."`
 	Root string `placeholder:"FILE" type:"existingfile" env:"SPECIE_ROOT" help:"The pinned root certificate; needed for signed documents."`
 	atFlag
 }
@@ -37,13 +45,14 @@ Certificates and requests are shown without a root too, and then say so.
 
 Examples:
   specie-ceremony show root.pem
+  specie-ceremony show 01-root.transcript
   specie-ceremony show --root root.pem keyset-1.jws
   specie-ceremony show --root root.pem --json group.jws`
 }
 
 // Run implements the command.
 func (c *showCmd) Run(a *app) error {
-	b, err := readDocument(c.File)
+	b, err := paper.Read(c.File, maxShown)
 	if err != nil {
 		return err
 	}
@@ -53,15 +62,65 @@ func (c *showCmd) Run(a *app) error {
 			return err
 		}
 	}
-	r, err := show(root, b, c.time())
+	r, err := show(root, b, filepath.Dir(c.File), c.time())
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
 	return a.print(r)
 }
 
-// show finds out what the bytes are.
-func show(root *trust.Root, b []byte, at time.Time) (result, error) {
+// maxShown bounds a file that is shown, in bytes: the largest is a transcript.
+const maxShown = transcript.MaxSize
+
+// show finds out what the bytes of a file in dir are.
+func show(root *trust.Root, b []byte, dir string, at time.Time) (result, error) {
+	switch {
+	case bytes.HasPrefix(b, []byte(`{"seq":`)):
+		return showTranscript(root, b)
+	case bytes.HasPrefix(b, []byte("specie ceremony approval ")):
+		return showApproval(b)
+	case len(b) <= ceremony.MaxPlan && isYAML(b, "ceremony"):
+		plan, err := ceremony.Parse(b, dir)
+		if err != nil {
+			return nil, err
+		}
+		return newPlanView(plan, at)
+	case len(b) <= approval.MaxRoster && isYAML(b, "threshold"):
+		r, err := approval.ParseRoster(b)
+		return (*rosterView)(r), err
+	}
+	return showDocument(root, bytes.TrimRight(b, "\r\n"), at)
+}
+
+// isYAML says whether the bytes are YAML with that field.
+func isYAML(b []byte, field string) bool {
+	var fields map[string]any
+	if err := yaml.Load(b, &fields); err != nil {
+		return false
+	}
+	_, ok := fields[field]
+	return ok
+}
+
+func showTranscript(root *trust.Root, b []byte) (result, error) {
+	t, err := transcript.Read(b)
+	if err != nil {
+		return nil, err
+	}
+	v, err := newTranscriptView(t)
+	if err != nil || root == nil || !t.Ended() {
+		return v, err
+	}
+	by, err := t.VerifyClose(root)
+	if err != nil {
+		return nil, err
+	}
+	v.Verified = by.URN()
+	return v, nil
+}
+
+// showDocument shows certificates and signed documents.
+func showDocument(root *trust.Root, b []byte, at time.Time) (result, error) {
 	if block, _ := pem.Decode(b); block != nil {
 		return showPEM(root, b, at)
 	}
@@ -92,6 +151,9 @@ func show(root *trust.Root, b []byte, at time.Time) (result, error) {
 	case officer.TypDealing:
 		d, err := officer.InspectDealing(root, b, at)
 		return (*dealingView)(d), err
+	case trust.TypWarrant:
+		o, err := warrant.Parse(root, b, at)
+		return (*warrantView)(o), err
 	}
 	return nil, fmt.Errorf("%w: a document of type %q", errShow, clean(typ))
 }
@@ -105,7 +167,7 @@ func docType(b []byte) (string, error) {
 		Typ string `json:"typ"`
 	}
 	if !ok || err != nil || json.Unmarshal(raw, &h) != nil || h.Typ == "" {
-		return "", fmt.Errorf("%w: neither PEM nor a signed document", errShow)
+		return "", fmt.Errorf("%w: no plan, roster, approval, transcript, PEM or signed document", errShow)
 	}
 	return h.Typ, nil
 }

@@ -59,7 +59,7 @@ func TestDocumentsAreShownOnceVerified(t *testing.T) {
 		{"the root", g.Root.PEM(), "certificate of urn:specie:root"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := must(show(g.Root, tt.doc, showAt))(t)
+			r := must(show(g.Root, tt.doc, "", showAt))(t)
 			var text bytes.Buffer
 			if r.text(&text); !strings.Contains(text.String(), tt.want) {
 				t.Errorf("shown as %s", text.String())
@@ -102,7 +102,7 @@ func TestWhatDoesNotVerifyIsNotShown(t *testing.T) {
 		{"nothing", g.Root, nil, showAt, errShow},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if r, err := show(tt.root, tt.doc, tt.at); !errors.Is(err, tt.want) {
+			if r, err := show(tt.root, tt.doc, "", tt.at); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, %v, want %v", r, err, tt.want)
 			}
 		})

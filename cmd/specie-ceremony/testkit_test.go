@@ -10,18 +10,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/speciecash/specie/hsm"
-	"github.com/speciecash/specie/softhsm"
 	"github.com/speciecash/specie/trust"
 )
 
 // testkit does for scripts what is not this program's work:
 //
-//	testkit tokens LABEL=PINFILE ...   makes SoftHSM tokens with random PINs
 //	testkit pretender TOKEN PINFILE    imports a root key made in software
 //	testkit double-spend               plays bank, manager, and a member who
 //	                                   spends one coin twice
@@ -29,8 +25,6 @@ func testkit() {
 	ctx := context.Background()
 	var err error
 	switch args := os.Args[2:]; os.Args[1] {
-	case "tokens":
-		err = makeTokens(ctx, args)
 	case "pretender":
 		err = importPretender(args[0], args[1])
 	case "double-spend":
@@ -42,33 +36,6 @@ func testkit() {
 		fmt.Fprintln(os.Stderr, "testkit:", err)
 		os.Exit(1)
 	}
-}
-
-func provision() (*softhsm.Provisioned, error) {
-	return softhsm.Provision(filepath.Dir(os.Getenv("SOFTHSM2_CONF")))
-}
-
-func makeTokens(ctx context.Context, args []string) error {
-	p, err := provision()
-	if err != nil {
-		return err
-	}
-	m, err := p.Open()
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	for _, arg := range args {
-		label, file, _ := strings.Cut(arg, "=")
-		pin := hsm.RandomPIN()
-		if err := pin.Save(file); err != nil {
-			return err
-		}
-		if _, err := p.InitToken(ctx, m, label, hsm.RandomPIN(), pin); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // importPretender makes a root key outside any token, a certificate for it

@@ -50,13 +50,26 @@ func (v *keysetView) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]any{
 		"bank": v.Bank, "currency": v.Currency, "exponent": v.Exponent, "seq": v.Seq,
 		"issued_at": v.IssuedAt, "digest": hexDigest(v.Digest), "denominations": v.rows(),
+		"revoked_signers": v.revokedSigners(),
 	})
+}
+
+// revokedSigners are the signing keys that are not trusted any more, as hex.
+func (v *keysetView) revokedSigners() []string {
+	out := []string{}
+	for _, s := range v.RevokedSigners {
+		out = append(out, hexDigest(s))
+	}
+	return out
 }
 
 func (v *keysetView) text(w io.Writer) {
 	fmt.Fprintf(w, "keyset %d of %s in %s, issued %s\n", v.Seq, v.Bank, v.Currency, when(v.IssuedAt))
 	if v.Seq > 1 {
 		fmt.Fprintf(w, "  follows\t%s\n", groups(hexDigest(v.Prev)))
+	}
+	for _, s := range v.revokedSigners() {
+		fmt.Fprintf(w, "  revoked\tsigning key %s\n", s)
 	}
 	fmt.Fprintf(w, "  compare\t%s\n\n", groups(hexDigest(v.Digest)))
 	fmt.Fprintf(w, "value\tkind\tbits\tissued until\tspent until\tstate\tkid\n")
