@@ -30,6 +30,9 @@ var (
 	// ErrSealed: a sealed file that does not belong to this group or does
 	// not hold what it says.
 	ErrSealed = errors.New("ceremony: sealed secrets refused")
+	// ErrUnrehearsed: the transcript shows no rehearsal that went well before
+	// tokens were touched.
+	ErrUnrehearsed = errors.New("ceremony: not rehearsed")
 	// ErrClaim: something that a ceremony says of itself does not hold. It
 	// wraps the reason.
 	ErrClaim = errors.New("ceremony: a claim does not hold")

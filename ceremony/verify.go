@@ -126,7 +126,7 @@ func (c *check) all() {
 	c.claim("closed by the one who answers for it", c.closedBy)
 	c.claim("the digest is that of the plan and its inputs", c.digest)
 	c.claim("the officers approved this very plan", c.approvals)
-	c.claim("the officers are those that are known", c.pinned)
+	c.claim("the officers are the published ones", c.pinned)
 	if c.plan.body.base().Follows != "" {
 		c.claim("it follows the ceremony before", c.follows)
 	}

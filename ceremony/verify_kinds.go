@@ -209,8 +209,11 @@ func (c *check) certificate(n newCertificate) {
 		if err != nil {
 			return "", err
 		}
-		if name != n.name || chain[0].IsCA != n.isCA {
+		if name != n.name {
 			return "", fmt.Errorf("%w: it is the certificate of %s", trust.ErrRole, name)
+		}
+		if chain[0].IsCA != n.isCA {
+			return "", fmt.Errorf("%w: it certifies other keys, or should", trust.ErrRole)
 		}
 		if err := n.valid.is(chain[0]); err != nil {
 			return "", err

@@ -187,14 +187,14 @@ func (c *check) rehearsed() (string, error) {
 				return "", err
 			}
 			if !r.OK {
-				return "", fmt.Errorf("%w: it went wrong", ErrRehearsal)
+				return "", fmt.Errorf("%w: it went wrong", ErrUnrehearsed)
 			}
 			return fmt.Sprintf("%d keys", r.Keys), nil
 		case transcript.EventGenerating, transcript.EventKey, transcript.EventOutput, transcript.EventErasing, transcript.EventDestroyed:
-			return "", fmt.Errorf("%w: entry %d (%s) comes before it", ErrRehearsal, e.Seq, e.Event)
+			return "", fmt.Errorf("%w: entry %d (%s) comes before it", ErrUnrehearsed, e.Seq, e.Event)
 		}
 	}
-	return "", fmt.Errorf("%w: there was none", ErrRehearsal)
+	return "", fmt.Errorf("%w: there was none", ErrUnrehearsed)
 }
 
 // tokens: every token of the plan was opened, no other, and the serial number
