@@ -19,6 +19,8 @@ func wireCodes() []codeOf {
 		{ErrKeyNotYet, "key-not-yet"},
 		{ErrRevoked, "key-revoked"},
 		{ErrLost, "key-revoked"},
+		{ErrNotRevoked, "key-not-revoked"},
+		{ErrClaim, "claim"},
 		{ErrCurrency, "wrong-currency"},
 		{ErrBank, "wrong-bank"},
 		{ErrAmount, "wrong-amount"},

@@ -63,7 +63,7 @@ type Coin struct {
 	Kind       Kind
 	Owner      Owner
 	Randomizer [RandomizerSize]byte // the message randomizer of RFC 9474 §4.1
-	Signature  []byte               // as long as the key's modulus
+	Signature  []byte               // as long as the key's modulus; empty in a Recoup alone
 }
 
 // Message returns what the bank vouches for: the deterministic CBOR
@@ -103,6 +103,10 @@ func (c *Coin) BoundClaim() (BoundClaim, error) {
 	return claim, nil
 }
 
+// Signed says whether the coin has a signature, good or not. One without can
+// only be claimed, see Claim.
+func (c *Coin) Signed() bool { return len(c.Signature) != 0 }
+
 // check refuses a coin whose fields can't be encoded.
 func (c *Coin) check() error {
 	if err := checkBank(c.Bank); err != nil {
@@ -112,10 +116,18 @@ func (c *Coin) check() error {
 		return err
 	}
 	switch len(c.Signature) {
-	case 256, 384, 512:
+	case 0, 256, 384, 512:
 		return nil
 	}
 	return fmt.Errorf("%w: signature of %d bytes", ErrMalformed, len(c.Signature))
+}
+
+// checkSigned also refuses a coin without a signature.
+func (c *Coin) checkSigned() error {
+	if !c.Signed() {
+		return fmt.Errorf("%w: no signature", ErrMalformed)
+	}
+	return c.check()
 }
 
 // Verify checks the coin against its key, regardless of dates: ErrUnknownKey
@@ -123,7 +135,7 @@ func (c *Coin) check() error {
 // ErrCoinSignature if the bank did not sign this coin. That d belongs to the
 // coin's bank is for the caller to check: see Keyset.VerifyCoin.
 func (c *Coin) Verify(d *Denomination) error {
-	if err := c.check(); err != nil {
+	if err := c.checkSigned(); err != nil {
 		return err
 	}
 	if c.KeyID != d.KeyID {
@@ -188,8 +200,8 @@ func (c *Coin) Encode() ([]byte, error) {
 }
 
 // DecodeCoin reads what Encode writes. The CBOR must be canonical; unknown
-// fields are ignored, another major version is refused. It verifies nothing:
-// see Coin.Verify.
+// fields are ignored, another major version is refused. It verifies nothing,
+// nor that there is a signature: see Coin.Verify.
 func DecodeCoin(data []byte) (*Coin, error) {
 	if len(data) > MaxCoin {
 		return nil, fmt.Errorf("%w: coin of %d bytes", ErrTooLarge, len(data))

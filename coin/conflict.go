@@ -56,6 +56,9 @@ func (p *ConflictProof) UnmarshalJSON(data []byte) error {
 // and ErrCoinSignature when it is no coin of the bank, ErrOwner and
 // ErrBinding when its owner did not consent to the earlier spend.
 //
+// A coin that was recouped stands in the earlier spend without its signature.
+// By its id it is the coin of newSpend, of which the caller knows what it is.
+//
 // For a bearer coin the owner's signature is enough, and verifier may be nil;
 // for a bound coin the earlier presentation is verified, which covers all
 // bound coins of that spend. Dates play no part: a coin that was spent stays
@@ -79,8 +82,10 @@ func (p *ConflictProof) Verify(newSpend *Spend, k *Keyset, verifier Presentation
 		return fmt.Errorf("%w: both are the same spend", ErrNoConflict)
 	}
 	c := &earlier.Coins[at]
-	if _, err := k.VerifyCoin(c); err != nil {
-		return fmt.Errorf("earlier spend: %w", err)
+	if c.Signed() {
+		if _, err := k.VerifyCoin(c); err != nil {
+			return fmt.Errorf("earlier spend: %w", err)
+		}
 	}
 	if c.Kind == Bound {
 		return a.verifyBound(earlier, verifier)

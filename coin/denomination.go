@@ -77,6 +77,20 @@ func (d *Denomination) CheckSpend(at time.Time) error {
 	return nil
 }
 
+// CheckRecoup says whether coins under this key are made good at the given
+// time: nil, ErrUnknownKind, ErrNotRevoked, or ErrKeyExpired after LegalUntil.
+func (d *Denomination) CheckRecoup(at time.Time) error {
+	switch {
+	case !d.Kind.Known():
+		return ErrUnknownKind
+	case !d.Revoked && !d.Lost:
+		return ErrNotRevoked
+	case !at.Before(d.LegalUntil):
+		return fmt.Errorf("%w: owed until %s", ErrKeyExpired, d.LegalUntil.Format(instantLayout))
+	}
+	return nil
+}
+
 func (d *Denomination) usable(at time.Time) error {
 	switch {
 	case !d.Kind.Known():

@@ -16,6 +16,10 @@
 // and gets the same coins back. A Spend says where coins go; its frame is what
 // their owners sign. Verify is the one list of checks, for merchant and bank.
 //
+// Coins whose key leaked or was lost are made good without the bank's
+// signature: a Claim opens the output that they came from, once the wallet is
+// willing to show that link (VerifyRecoup).
+//
 // # Trust
 //
 // ParseKeyset trusts the pinned root, nobody else. A keyset's key ids are

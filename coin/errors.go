@@ -34,6 +34,10 @@ var (
 	ErrRevokedSigner = errors.New("coin: signing key is revoked")
 	// ErrLost: the bank lost the private key; its coins are still good.
 	ErrLost = errors.New("coin: key is lost and signs no more")
+	// ErrNotRevoked: a claim for a coin whose key is neither revoked nor lost.
+	ErrNotRevoked = errors.New("coin: key is neither revoked nor lost")
+	// ErrClaim: what should prove that the bank issued a coin does not.
+	ErrClaim = errors.New("coin: claim refused")
 
 	// ErrKeyset: the keyset contradicts itself.
 	ErrKeyset = errors.New("coin: keyset refused")

@@ -3,7 +3,6 @@ package coin
 import (
 	"bytes"
 	"crypto/rsa"
-	"crypto/sha512"
 	"fmt"
 	"math/big"
 
@@ -16,6 +15,7 @@ import (
 type Planchet struct {
 	coin    Coin // without Signature
 	denom   *Denomination
+	secret  BlindSecret
 	blinded blinding
 }
 
@@ -28,8 +28,9 @@ type blinding struct {
 
 // NewPlanchet makes coin number index under key d of a bank: RFC 9474's
 // Prepare and Blind of variant RSABSSA-SHA384-PSS-Randomized with the
-// randomizer, the salt and the blinding factor derived from the seed. The
-// same arguments give the same bytes, now and after a restore from the seed.
+// randomizer and, by way of a BlindSecret, the salt and the blinding factor
+// derived from the seed. The same arguments give the same bytes, now and after
+// a restore from the seed.
 //
 // owner is OwnerKey's public key for a bearer coin, BoundOwner for a bound
 // one. index must not have been used for another withdrawal: the caller
@@ -54,16 +55,12 @@ func NewPlanchet(seed Seed, bank string, d *Denomination, index uint64, owner Ow
 		return nil, err
 	}
 	p.coin.Randomizer = [RandomizerSize]byte(randomizer)
-	salt, err := seed.derive(d.KeyID, roleSalt, index, message, sha512.Size384)
+	secret, err := seed.derive(d.KeyID, roleBlind, index, message, len(p.secret))
 	if err != nil {
 		return nil, err
 	}
-	// 128 bits more than the modulus, so that reducing leaves no bias.
-	wide, err := seed.derive(d.KeyID, roleBlind, index, message, d.PublicKey.Size()+16)
-	if err != nil {
-		return nil, err
-	}
-	if p.blinded, err = blind(d.PublicKey, p.coin.Prepared(), salt, factor(wide, d.PublicKey)); err != nil {
+	p.secret = BlindSecret(secret)
+	if p.blinded, err = p.secret.blind(d, p.coin.Prepared()); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -106,6 +103,20 @@ func (p *Planchet) Output() Output { return Output{KeyID: p.coin.KeyID, Blinded:
 
 // ID returns the id that the coin will have.
 func (p *Planchet) ID() [32]byte { return p.coin.ID() }
+
+// Unsigned returns the coin without the bank's signature: worth nothing but to
+// Claim.
+func (p *Planchet) Unsigned() *Coin {
+	c := p.coin
+	c.Owner = bytes.Clone(p.coin.Owner)
+	return &c
+}
+
+// Claim returns the proof that this coin is the output at index of the bank's
+// operation op. Whoever sees it sees that the two belong together.
+func (p *Planchet) Claim(op [32]byte, index int) Claim {
+	return Claim{Op: op, Index: index, Secret: p.secret}
+}
 
 // Finalize unblinds the bank's answer and verifies the coin. A wrong answer
 // gives ErrBlindSignature and leaves the planchet usable.

@@ -51,13 +51,12 @@ func (s Seed) Equal(t Seed) bool { return subtle.ConstantTimeCompare(s[:], t[:])
 // message for the others. With the message in it, two different coins never
 // share a blinding factor, whatever a bank lists and whichever TPM a wallet
 // is restored on; the quotient of two blinded messages under one factor would
-// link both to their spending.
+// link both to their spending. The role blind gives a coin's BlindSecret.
 const (
 	deriveLabel    = "specie/derive/1"
 	roleOwner      = "owner"
 	roleNonce      = "nonce"
 	roleRandomizer = "randomizer"
-	roleSalt       = "salt"
 	roleBlind      = "blind"
 )
 

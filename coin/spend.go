@@ -22,8 +22,8 @@ const spendLabel = "specie/spend/1"
 // given away for one end must not be usable for another.
 type Purpose string
 
-// The purposes of this version. "refund", "recoup" and "recover" are reserved
-// and refused until their rules exist.
+// The purposes of this version. "refund" and "recover" are reserved and refused
+// until their rules exist.
 const (
 	// Pay: the coins' sum less the change goes to the payee of the offer.
 	Pay Purpose = "pay"
@@ -37,6 +37,12 @@ const (
 	// authorised spends of one coin into the bank's hands, by which an honest
 	// holder could be opened as a double spender.
 	Void Purpose = "void"
+	// Recoup: coins that can't be spent, because their key is revoked or lost,
+	// for new ones, or for money on the account that withdrew them. Those coins
+	// stand there without their signatures, which prove nothing any more; beside
+	// the spend each has a Claim. It may name a payment's offer, and is the void
+	// of that payment then.
+	Recoup Purpose = "recoup"
 )
 
 // Output is a blinded message and the key under which it is to be signed.
@@ -61,7 +67,7 @@ type Spend struct {
 	Purpose     Purpose
 	Bank        string   // the issuer of all the coins
 	OfferDigest [32]byte // SHA-256 of the offer's public part; zero for Exchange
-	Amount      Amount   // what the payee gets; zero for Exchange and Void
+	Amount      Amount   // what the payee gets; zero for Exchange and Void; in a Recoup, for the account
 	Currency    string
 	Coins       []Coin   // ascending by ID, none twice, 1 to MaxCoins
 	ToIssuer    []Output // change, for the issuer to sign
@@ -155,7 +161,11 @@ func (s *Spend) Check() error {
 	bound := false
 	for i := range s.Coins {
 		c := &s.Coins[i]
-		if err := c.check(); err != nil {
+		check := c.checkSigned
+		if s.Purpose == Recoup {
+			check = c.check
+		}
+		if err := check(); err != nil {
 			return fmt.Errorf("coin %d: %w", i, err)
 		}
 		if c.Bank != s.Bank {
@@ -193,6 +203,10 @@ func (s *Spend) checkHead() error {
 	case Void:
 		if s.Amount != 0 || noOffer || len(s.ToAcquirer) != 0 {
 			return fmt.Errorf("%w: a void names an offer and has no amount or acquirer", ErrAmount)
+		}
+	case Recoup:
+		if len(s.ToAcquirer) != 0 {
+			return fmt.Errorf("%w: a recoup has no acquirer", ErrAmount)
 		}
 	default:
 		return ErrPurpose

@@ -23,33 +23,48 @@ import (
 //
 // verifier may be nil where no bound coins are accepted. Purpose, offer and
 // the outputs for the acquirer are for the caller to check: a bank compares
-// the purpose with the request, Offer.CheckSpend the rest.
+// the purpose with the request, Offer.CheckSpend the rest. For a Recoup see
+// VerifyRecoup; here it is ErrPurpose.
 func Verify(s *Spend, a *Authorisation, k *Keyset, verifier PresentationVerifier, at time.Time) error {
+	if s.Purpose == Recoup {
+		return ErrPurpose
+	}
+	_, err := verify(s, a, k, verifier, at)
+	return err
+}
+
+// verify makes the checks of Verify, and for coins without a signature, which
+// only a Recoup has, those of their keys. It returns the coins' keys in the
+// order of the coins.
+func verify(s *Spend, a *Authorisation, k *Keyset, verifier PresentationVerifier, at time.Time) ([]*Denomination, error) {
 	if err := s.Check(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := a.check(s); err != nil {
-		return err
+		return nil, err
 	}
 	if s.Bank != k.Bank {
-		return ErrBank
+		return nil, ErrBank
 	}
 	if s.Currency != k.Currency {
-		return ErrCurrency
+		return nil, ErrCurrency
 	}
 	keys, err := checkSums(s, k, at)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i, d := range keys {
+		if !s.Coins[i].Signed() {
+			continue
+		}
 		if err := s.Coins[i].Verify(d); err != nil {
-			return fmt.Errorf("coin %d: %w", i, err)
+			return nil, fmt.Errorf("coin %d: %w", i, err)
 		}
 	}
 	if err := a.verifyBearer(s, func(*Coin) bool { return true }); err != nil {
-		return err
+		return nil, err
 	}
-	return a.verifyBound(s, verifier)
+	return keys, a.verifyBound(s, verifier)
 }
 
 // checkSums looks up every key, checks its dates and adds up. It returns the
@@ -59,8 +74,12 @@ func checkSums(s *Spend, k *Keyset, at time.Time) ([]*Denomination, error) {
 	var in Amount
 	for i := range s.Coins {
 		d, err := k.Find(s.Coins[i].KeyID)
-		if err == nil {
+		switch {
+		case err != nil:
+		case s.Coins[i].Signed():
 			err = d.CheckSpend(at)
+		default:
+			err = d.CheckRecoup(at)
 		}
 		if err == nil && d.Kind != s.Coins[i].Kind {
 			err = ErrUnknownKind

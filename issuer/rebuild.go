@@ -65,7 +65,7 @@ func (f *inForce) rebuildWithdrawal(op *ledger.Op) (*rebuilt, error) {
 	if err := f.circulate(p, outputs); err != nil {
 		return nil, err
 	}
-	return &rebuilt{id: WithdrawalOp(r.Account, outputs), postings: p.list()}, nil
+	return &rebuilt{id: coin.WithdrawalOp(r.Account, outputs), postings: p.list()}, nil
 }
 
 // rebuildSpend recomputes a deposit or exchange.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/speciecash/specie/coin"
-	"github.com/speciecash/specie/frame"
 	"github.com/speciecash/specie/ledger"
 )
 
@@ -24,17 +23,6 @@ const (
 type Signed struct {
 	Op         ledger.ID
 	Signatures [][]byte // one for each output, in order
-}
-
-// WithdrawalOp returns the idempotency key of a withdrawal: the frame digest
-// of account, kid1, blinded1, kid2, …
-func WithdrawalOp(account string, outputs []coin.Output) ledger.ID {
-	parts := make([][]byte, 0, 1+2*len(outputs))
-	parts = append(parts, []byte(account))
-	for i := range outputs {
-		parts = append(parts, outputs[i].KeyID[:], outputs[i].Blinded)
-	}
-	return frame.Digest(parts...)
 }
 
 // withdrawalRequest is what the ledger keeps of a withdrawal.
@@ -56,7 +44,7 @@ func (b *Bank) Withdraw(ctx context.Context, account *Account, outputs []coin.Ou
 	if len(outputs) > coin.MaxOutputs {
 		return nil, fmt.Errorf("%w: %d outputs", coin.ErrTooLarge, len(outputs))
 	}
-	id := WithdrawalOp(account.ID, outputs)
+	id := coin.WithdrawalOp(account.ID, outputs)
 	recorded, err := b.recorded(ctx, id)
 	if err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ func TestAWithdrawalMakesCoinsAndMovesTheirValue(t *testing.T) {
 	batch := p.Prepare(t, 16, 8, 4, 2, 1, 1)
 	signed, err := b.Withdraw(t.Context(), account, batch.Outputs)
 	expect(t, err, nil)
-	if signed.Op != issuer.WithdrawalOp(account.ID, batch.Outputs) {
+	if signed.Op != coin.WithdrawalOp(account.ID, batch.Outputs) {
 		t.Error("the answer names another operation")
 	}
 	coins := batch.Finalize(t, signed.Signatures)
