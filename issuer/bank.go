@@ -125,6 +125,19 @@ func (b *Bank) SignedKeyset() (*coin.Keyset, []byte) {
 	return f.keyset, f.signed
 }
 
+// ReceiptsUntil returns when the first certificate of the chain runs out that
+// receipts are signed under.
+func (b *Bank) ReceiptsUntil() time.Time {
+	chain := b.current().receipts.Chain
+	until := chain[0].NotAfter
+	for _, c := range chain[1:] {
+		if c.NotAfter.Before(until) {
+			until = c.NotAfter
+		}
+	}
+	return until
+}
+
 // Root returns SHA-256 of the root certificate that the bank works under.
 func (b *Bank) Root() [32]byte { return b.cfg.Root.Fingerprint() }
 

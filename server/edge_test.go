@@ -57,7 +57,7 @@ func newTestEdge(t *testing.T, log *slog.Logger) http.Handler {
 	r.GET("/refuses", func(echo.Context) error { return fmt.Errorf("wrapped: %w", errTest) })
 	r.GET("/slow", func(echo.Context) error { return fmt.Errorf("wrapped: %w", context.DeadlineExceeded) })
 	r.GET("/unlisted", func(c echo.Context) error { return c.String(http.StatusOK, "reached") })
-	addHealth(e, newMetrics("test"), func(context.Context) error { return errors.New("secret of the token") })
+	addHealth(e, newMetrics("test").registry, func(context.Context) error { return errors.New("secret of the token") })
 	return e
 }
 

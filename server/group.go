@@ -49,7 +49,7 @@ func NewGroup(m *registration.Manager, opts GroupOptions) *Group {
 	table := groupRoutes()
 	public := newEdge(edgeConfig{routes: table, rules: groupProblem, log: log, metrics: count})
 	groupapi.RegisterHandlers(registrar{public, table}, groupapi.NewStrictHandler(h, nil))
-	addHealth(public, count, m.Ready)
+	addHealth(public, count.registry, m.Ready)
 
 	table = groupAdminRoutes()
 	admin := newEdge(edgeConfig{routes: table, rules: groupProblem, log: log, metrics: count})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -43,7 +44,7 @@ func (r *readiness) err() error {
 
 // addHealth registers /livez (the process answers), /readyz (it can do its
 // work now) and /metrics. They are not part of the API's contract.
-func addHealth(e *echo.Echo, m *metrics, ready func(context.Context) error) {
+func addHealth(e *echo.Echo, metrics prometheus.Gatherer, ready func(context.Context) error) {
 	e.GET("/livez", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	state := &readiness{check: ready}
 	e.GET("/readyz", func(c echo.Context) error {
@@ -53,8 +54,5 @@ func addHealth(e *echo.Echo, m *metrics, ready func(context.Context) error) {
 		}
 		return c.String(http.StatusOK, "ok\n")
 	})
-	if m != nil {
-		h := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
-		e.GET("/metrics", echo.WrapHandler(h))
-	}
+	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
 }

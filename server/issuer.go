@@ -36,8 +36,19 @@ type GroupLink struct {
 // Issuer is what a bank serves: Public to the world, Admin on a UNIX socket.
 type Issuer struct {
 	Public http.Handler
-	Admin  http.Handler
+	// Admin has /livez, /readyz and /metrics too, the latter with what was
+	// issued and redeemed under each key.
+	Admin http.Handler
+	// Metrics is those three alone, for a listener that only the operator's
+	// monitoring can reach.
+	Metrics http.Handler
+
+	audits *audits
 }
+
+// Stop ends the audit that runs, if there is one. It is called after Serve has
+// returned and before the ledger is closed.
+func (i *Issuer) Stop() { i.audits.stop() }
 
 // Largest bodies, in bytes: 256 outputs under 4096-bit keys; a spend with an
 // offer beside it.
@@ -54,18 +65,25 @@ func NewIssuer(bank *issuer.Bank, opts IssuerOptions) *Issuer {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	h := &issuerHandlers{bank: bank, groups: opts.Groups}
-	m := newMetrics("issuer", opts.Metrics...)
+	h := &issuerHandlers{bank: bank, groups: opts.Groups, audits: &audits{bank: bank}}
+	m := newMetrics("issuer", append([]prometheus.Collector{newBankMetrics(bank)}, opts.Metrics...)...)
+	keys := prometheus.NewRegistry()
+	keys.MustRegister(newKeyMetrics(bank, log))
+	all := prometheus.Gatherers{m.registry, keys}
 
 	table := issuerRoutes(bank)
 	public := newEdge(edgeConfig{routes: table, rules: issuerProblem, log: log, metrics: m})
 	issuerapi.RegisterHandlers(registrar{public, table}, issuerapi.NewStrictHandler(h, nil))
-	addHealth(public, m, bank.Ready)
+	addHealth(public, m.registry, bank.Ready)
 
 	table = issuerAdminRoutes()
 	admin := newEdge(edgeConfig{routes: table, rules: issuerProblem, log: log, metrics: m})
 	issuerapi.RegisterHandlers(registrar{admin, table}, issuerapi.NewStrictHandler(h, nil))
-	return &Issuer{Public: public, Admin: admin}
+	addHealth(admin, all, bank.Ready)
+
+	monitor := newEdge(edgeConfig{rules: issuerProblem, log: log, metrics: m})
+	addHealth(monitor, all, bank.Ready)
+	return &Issuer{Public: public, Admin: admin, Metrics: monitor, audits: h.audits}
 }
 
 // issuerRoutes is all that the world can reach.
@@ -90,6 +108,8 @@ func issuerAdminRoutes() routes {
 	return routes{
 		"POST /admin/v1/accounts": {limit: maxSmall},
 		"POST /admin/v1/fundings": {limit: maxSmall},
+		"GET /admin/v1/audit":     {},
+		"POST /admin/v1/audit":    {},
 		"GET /admin/v1/books":     {},
 		"GET /admin/v1/cases":     {},
 		"GET /admin/v1/cases/:id": {},
@@ -126,6 +146,7 @@ func caller(ctx context.Context) (*issuer.Account, error) {
 type issuerHandlers struct {
 	bank   *issuer.Bank
 	groups []GroupLink
+	audits *audits
 }
 
 var _ issuerapi.StrictServerInterface = (*issuerHandlers)(nil)

@@ -37,8 +37,13 @@ type branch struct {
 
 func newBranch(t *testing.T, c *contract) *branch {
 	t.Helper()
-	h := issuertest.NewHouse(t)
-	b := &branch{Bank: h.NewBank(t, nil), contract: c, purse: h.NewPurse(t)}
+	return openBranch(t, c, issuertest.NewHouse(t).NewBank(t, nil))
+}
+
+// openBranch puts a bank behind HTTP.
+func openBranch(t *testing.T, c *contract, bank *issuertest.Bank) *branch {
+	t.Helper()
+	b := &branch{Bank: bank, contract: c, purse: bank.House.NewPurse(t)}
 	handlers := NewIssuer(b.Bank.Bank, IssuerOptions{Groups: []GroupLink{{ID: "TESTGROUP", URL: "http://127.0.0.1:1"}}})
 	b.public = httptest.NewServer(c.watch(t, handlers.Public))
 	t.Cleanup(b.public.Close)
@@ -271,6 +276,9 @@ func TestTheWholeContractOverHTTP(t *testing.T) {
 		t.Fatalf("books: %s", books.Body)
 	}
 	b.CheckBooks(t, 130, 10, 10)
+	if done := auditNow(t, operator); done.Report == nil || !done.Report.Sound || done.Report.Coins != 3 || len(done.Report.Heads) != 1 {
+		t.Fatalf("audit: %+v", done)
+	}
 	b.checkCases(t, operator)
 	c.checkCovered(t)
 }

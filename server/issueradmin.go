@@ -50,13 +50,10 @@ func (h *issuerHandlers) GetBooks(ctx context.Context, _ issuerapi.GetBooksReque
 	}
 	out := issuerapi.Books{
 		Bank: books.Bank, Currency: books.Currency, Exponent: books.Exponent, At: books.At, Balanced: books.Balanced,
-		Classes: make([]issuerapi.ClassBalance, len(books.Classes)), Keys: make([]issuerapi.KeyBalance, len(books.Keys)),
+		Classes: make([]issuerapi.ClassBalance, len(books.Classes)), Keys: keyBalances(books.Keys),
 	}
 	for i, c := range books.Classes {
 		out.Classes[i] = issuerapi.ClassBalance{Class: c.Class, Balance: c.Balance}
-	}
-	for i, k := range books.Keys {
-		out.Keys[i] = issuerapi.KeyBalance{Kid: k.KeyID.String(), Kind: string(k.Kind), Value: k.Value, Balance: k.Balance}
 	}
 	return issuerapi.GetBooks200JSONResponse(out), nil
 }

@@ -29,7 +29,7 @@ func NewSigner(opts SignerOptions) http.Handler {
 	}
 	m := newMetrics("signer", opts.Metrics...)
 	e := newEdge(edgeConfig{log: log, metrics: m, rules: func(error) *Problem { return nil }})
-	addHealth(e, m, opts.Ready)
+	addHealth(e, m.registry, opts.Ready)
 	return e
 }
 

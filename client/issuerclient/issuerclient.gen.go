@@ -37,6 +37,27 @@ func (e AccountKind) Valid() bool {
 	}
 }
 
+// Defines values for AuditState.
+const (
+	AuditStateDone    AuditState = "done"
+	AuditStateFailed  AuditState = "failed"
+	AuditStateRunning AuditState = "running"
+)
+
+// Valid indicates whether the value is a known member of the AuditState enum.
+func (e AuditState) Valid() bool {
+	switch e {
+	case AuditStateDone:
+		return true
+	case AuditStateFailed:
+		return true
+	case AuditStateRunning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Code.
 const (
 	CodeBinding           Code = "binding"
@@ -200,6 +221,61 @@ type AccountRequest struct {
 // Amount Minor units of the bank's currency.
 type Amount = coin.Amount
 
+// Audit defines model for Audit.
+type Audit struct {
+	// Done Rows.
+	Done int64 `json:"done"`
+
+	// Error Why there is no report.
+	Error     *string      `json:"error,omitempty"`
+	Report    *AuditReport `json:"report,omitempty"`
+	StartedAt Time         `json:"started_at"`
+	State     AuditState   `json:"state"`
+
+	// Total Rows; 0 before they are counted.
+	Total int64 `json:"total"`
+}
+
+// AuditState defines model for Audit.State.
+type AuditState string
+
+// AuditReport defines model for AuditReport.
+type AuditReport struct {
+	Accounts int64  `json:"accounts"`
+	At       Time   `json:"at"`
+	Bank     BankID `json:"bank"`
+
+	// Coins Redeemed coins whose signature, and whose owner's if they are bearer
+	// coins, were verified again.
+	Coins    int64    `json:"coins"`
+	Currency Currency `json:"currency"`
+	Exponent int      `json:"exponent"`
+
+	// Forgotten Operations under keys that the keyset has forgotten; their requests were not recomputed.
+	Forgotten int64 `json:"forgotten"`
+
+	// Found All of them.
+	Found int64 `json:"found"`
+
+	// Heads The newest ends of the journals. Whoever keeps them elsewhere can
+	// tell later that nothing up to them was altered or lost.
+	Heads     []JournalHead `json:"heads"`
+	Keys      []KeyBalance  `json:"keys"`
+	KeysetSeq int64         `json:"keyset_seq"`
+	Ops       int64         `json:"ops"`
+	Postings  int64         `json:"postings"`
+
+	// Problems The first of them.
+	Problems []string `json:"problems"`
+
+	// Records Of the journals.
+	Records int64 `json:"records"`
+
+	// Sound No key has leaked and there is no problem.
+	Sound  bool  `json:"sound"`
+	Spends int64 `json:"spends"`
+}
+
 // BankID defines model for BankID.
 type BankID = string
 
@@ -216,7 +292,8 @@ type Books struct {
 	Currency Currency       `json:"currency"`
 	Exponent int            `json:"exponent"`
 
-	// Keys What is in circulation under each key.
+	// Keys What happened under each key of the keyset, and then under those
+	// that only the ledger remembers.
 	Keys []KeyBalance `json:"keys"`
 }
 
@@ -357,14 +434,33 @@ type Info struct {
 	Time Time `json:"time"`
 }
 
+// JournalHead defines model for JournalHead.
+type JournalHead struct {
+	// Hash 32 bytes.
+	Hash Hash   `json:"hash"`
+	Lane string `json:"lane"`
+	Seq  int64  `json:"seq"`
+}
+
 // KeyBalance defines model for KeyBalance.
 type KeyBalance struct {
-	// Balance Minor units of the bank's currency, of either sign.
+	// Balance What is in circulation.
 	Balance SignedAmount `json:"balance"`
-	Kid     string       `json:"kid"`
-	Kind    string       `json:"kind"`
 
-	// Value Minor units of the bank's currency.
+	// Issued Worth of all coins ever signed.
+	Issued Amount `json:"issued"`
+	Kid    string `json:"kid"`
+
+	// Kind Empty if the keyset has forgotten the key.
+	Kind string `json:"kind"`
+
+	// Leaked More was redeemed than was ever issued. Somebody else signs with this key.
+	Leaked bool `json:"leaked"`
+
+	// Redeemed Worth of all coins ever taken back.
+	Redeemed Amount `json:"redeemed"`
+
+	// Value Zero if the keyset has forgotten the key.
 	Value Amount `json:"value"`
 }
 
@@ -575,6 +671,18 @@ type ClientInterface interface {
 	// Corresponds with POST /admin/v1/accounts (the `CreateAccount` operationId).
 	CreateAccount(ctx context.Context, body CreateAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetAudit The audit that runs, or the last one that ran
+	//
+	// Corresponds with GET /admin/v1/audit (the `GetAudit` operationId).
+	GetAudit(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartAudit Recompute the whole ledger from its rows, beside the work
+	//
+	// There is one audit at a time: while one runs, this is the same as GET.
+	//
+	// Corresponds with POST /admin/v1/audit (the `StartAudit` operationId).
+	StartAudit(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetBooks What the bank owes and holds
 	//
 	// Corresponds with GET /admin/v1/books (the `GetBooks` operationId).
@@ -738,6 +846,38 @@ func (c *Client) CreateAccountWithBody(ctx context.Context, contentType string, 
 // Corresponds with POST /admin/v1/accounts (the `CreateAccount` operationId).
 func (c *Client) CreateAccount(ctx context.Context, body CreateAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateAccountRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAudit The audit that runs, or the last one that ran
+//
+// Corresponds with GET /admin/v1/audit (the `GetAudit` operationId).
+func (c *Client) GetAudit(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAuditRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartAudit Recompute the whole ledger from its rows, beside the work
+//
+// There is one audit at a time: while one runs, this is the same as GET.
+//
+// Corresponds with POST /admin/v1/audit (the `StartAudit` operationId).
+func (c *Client) StartAudit(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartAuditRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -1078,6 +1218,60 @@ func NewCreateAccountRequestWithBody(server string, contentType string, body io.
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetAuditRequest constructs an http.Request for the GetAudit method
+func NewGetAuditRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/audit")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStartAuditRequest constructs an http.Request for the StartAudit method
+func NewStartAuditRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/audit")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -1627,6 +1821,22 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /admin/v1/accounts (the `CreateAccount` operationId).
 	CreateAccountWithResponse(ctx context.Context, body CreateAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAccountResponse, error)
 
+	// GetAuditWithResponse The audit that runs, or the last one that ran
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /admin/v1/audit (the `GetAudit` operationId).
+	GetAuditWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAuditResponse, error)
+
+	// StartAuditWithResponse Recompute the whole ledger from its rows, beside the work
+	//
+	// There is one audit at a time: while one runs, this is the same as GET.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/v1/audit (the `StartAudit` operationId).
+	StartAuditWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StartAuditResponse, error)
+
 	// GetBooksWithResponse What the bank owes and holds
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -1827,6 +2037,116 @@ func (r CreateAccountResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAuditResponseDefaultHeaders the declared response headers of an HTTP default response for GetAudit
+type GetAuditResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type GetAuditResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Audit
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetAuditResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAuditResponse) GetJSON200() *Audit {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAuditResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAuditResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAuditResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAuditResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAuditResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartAuditResponseDefaultHeaders the declared response headers of an HTTP default response for StartAudit
+type StartAuditResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type StartAuditResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Audit
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *StartAuditResponseDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r StartAuditResponse) GetJSON202() *Audit {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StartAuditResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StartAuditResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartAuditResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartAuditResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartAuditResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2530,6 +2850,34 @@ func (c *ClientWithResponses) CreateAccountWithResponse(ctx context.Context, bod
 	return ParseCreateAccountResponse(rsp)
 }
 
+// GetAuditWithResponse The audit that runs, or the last one that ran
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /admin/v1/audit (the `GetAudit` operationId).
+func (c *ClientWithResponses) GetAuditWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAuditResponse, error) {
+	rsp, err := c.GetAudit(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAuditResponse(rsp)
+}
+
+// StartAuditWithResponse Recompute the whole ledger from its rows, beside the work
+//
+// There is one audit at a time: while one runs, this is the same as GET.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/v1/audit (the `StartAudit` operationId).
+func (c *ClientWithResponses) StartAuditWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StartAuditResponse, error) {
+	rsp, err := c.StartAudit(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartAuditResponse(rsp)
+}
+
 // GetBooksWithResponse What the bank owes and holds
 //
 // Returns a wrapper object for the known response body format(s).
@@ -2809,6 +3157,98 @@ func ParseCreateAccountResponse(rsp *http.Response) (*CreateAccountResponse, err
 	switch {
 	case true:
 		var headers CreateAccountResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAuditResponse parses an HTTP response from a GetAuditWithResponse call
+func ParseGetAuditResponse(rsp *http.Response) (*GetAuditResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAuditResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Audit
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetAuditResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStartAuditResponse parses an HTTP response from a StartAuditWithResponse call
+func ParseStartAuditResponse(rsp *http.Response) (*StartAuditResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartAuditResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Audit
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers StartAuditResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -35,6 +35,27 @@ func (e AccountKind) Valid() bool {
 	}
 }
 
+// Defines values for AuditState.
+const (
+	AuditStateDone    AuditState = "done"
+	AuditStateFailed  AuditState = "failed"
+	AuditStateRunning AuditState = "running"
+)
+
+// Valid indicates whether the value is a known member of the AuditState enum.
+func (e AuditState) Valid() bool {
+	switch e {
+	case AuditStateDone:
+		return true
+	case AuditStateFailed:
+		return true
+	case AuditStateRunning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Code.
 const (
 	CodeBinding           Code = "binding"
@@ -198,6 +219,61 @@ type AccountRequest struct {
 // Amount Minor units of the bank's currency.
 type Amount = coin.Amount
 
+// Audit defines model for Audit.
+type Audit struct {
+	// Done Rows.
+	Done int64 `json:"done"`
+
+	// Error Why there is no report.
+	Error     *string      `json:"error,omitempty"`
+	Report    *AuditReport `json:"report,omitempty"`
+	StartedAt Time         `json:"started_at"`
+	State     AuditState   `json:"state"`
+
+	// Total Rows; 0 before they are counted.
+	Total int64 `json:"total"`
+}
+
+// AuditState defines model for Audit.State.
+type AuditState string
+
+// AuditReport defines model for AuditReport.
+type AuditReport struct {
+	Accounts int64  `json:"accounts"`
+	At       Time   `json:"at"`
+	Bank     BankID `json:"bank"`
+
+	// Coins Redeemed coins whose signature, and whose owner's if they are bearer
+	// coins, were verified again.
+	Coins    int64    `json:"coins"`
+	Currency Currency `json:"currency"`
+	Exponent int      `json:"exponent"`
+
+	// Forgotten Operations under keys that the keyset has forgotten; their requests were not recomputed.
+	Forgotten int64 `json:"forgotten"`
+
+	// Found All of them.
+	Found int64 `json:"found"`
+
+	// Heads The newest ends of the journals. Whoever keeps them elsewhere can
+	// tell later that nothing up to them was altered or lost.
+	Heads     []JournalHead `json:"heads"`
+	Keys      []KeyBalance  `json:"keys"`
+	KeysetSeq int64         `json:"keyset_seq"`
+	Ops       int64         `json:"ops"`
+	Postings  int64         `json:"postings"`
+
+	// Problems The first of them.
+	Problems []string `json:"problems"`
+
+	// Records Of the journals.
+	Records int64 `json:"records"`
+
+	// Sound No key has leaked and there is no problem.
+	Sound  bool  `json:"sound"`
+	Spends int64 `json:"spends"`
+}
+
 // BankID defines model for BankID.
 type BankID = string
 
@@ -214,7 +290,8 @@ type Books struct {
 	Currency Currency       `json:"currency"`
 	Exponent int            `json:"exponent"`
 
-	// Keys What is in circulation under each key.
+	// Keys What happened under each key of the keyset, and then under those
+	// that only the ledger remembers.
 	Keys []KeyBalance `json:"keys"`
 }
 
@@ -355,14 +432,33 @@ type Info struct {
 	Time Time `json:"time"`
 }
 
+// JournalHead defines model for JournalHead.
+type JournalHead struct {
+	// Hash 32 bytes.
+	Hash Hash   `json:"hash"`
+	Lane string `json:"lane"`
+	Seq  int64  `json:"seq"`
+}
+
 // KeyBalance defines model for KeyBalance.
 type KeyBalance struct {
-	// Balance Minor units of the bank's currency, of either sign.
+	// Balance What is in circulation.
 	Balance SignedAmount `json:"balance"`
-	Kid     string       `json:"kid"`
-	Kind    string       `json:"kind"`
 
-	// Value Minor units of the bank's currency.
+	// Issued Worth of all coins ever signed.
+	Issued Amount `json:"issued"`
+	Kid    string `json:"kid"`
+
+	// Kind Empty if the keyset has forgotten the key.
+	Kind string `json:"kind"`
+
+	// Leaked More was redeemed than was ever issued. Somebody else signs with this key.
+	Leaked bool `json:"leaked"`
+
+	// Redeemed Worth of all coins ever taken back.
+	Redeemed Amount `json:"redeemed"`
+
+	// Value Zero if the keyset has forgotten the key.
 	Value Amount `json:"value"`
 }
 
@@ -486,6 +582,12 @@ type ServerInterface interface {
 	// CreateAccount Open an account
 	// (POST /admin/v1/accounts)
 	CreateAccount(ctx echo.Context) error
+	// GetAudit The audit that runs, or the last one that ran
+	// (GET /admin/v1/audit)
+	GetAudit(ctx echo.Context) error
+	// StartAudit Recompute the whole ledger from its rows, beside the work
+	// (POST /admin/v1/audit)
+	StartAudit(ctx echo.Context) error
 	// GetBooks What the bank owes and holds
 	// (GET /admin/v1/books)
 	GetBooks(ctx echo.Context) error
@@ -535,6 +637,24 @@ func (w *ServerInterfaceWrapper) CreateAccount(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CreateAccount(ctx)
+	return err
+}
+
+// GetAudit converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAudit(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAudit(ctx)
+	return err
+}
+
+// StartAudit converts echo context to params.
+func (w *ServerInterfaceWrapper) StartAudit(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartAudit(ctx)
 	return err
 }
 
@@ -770,6 +890,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/admin/v1/accounts", wrapper.CreateAccount, options.OperationMiddlewares["createAccount"]...)
 	router.POST(options.BaseURL+"/admin/v1/fundings", wrapper.Fund, options.OperationMiddlewares["fund"]...)
 	router.GET(options.BaseURL+"/admin/v1/books", wrapper.GetBooks, options.OperationMiddlewares["getBooks"]...)
+	router.GET(options.BaseURL+"/admin/v1/audit", wrapper.GetAudit, options.OperationMiddlewares["getAudit"]...)
+	router.POST(options.BaseURL+"/admin/v1/audit", wrapper.StartAudit, options.OperationMiddlewares["startAudit"]...)
 	router.GET(options.BaseURL+"/admin/v1/cases", wrapper.GetCases, options.OperationMiddlewares["getCases"]...)
 	router.GET(options.BaseURL+"/admin/v1/cases/:id", wrapper.GetCase, options.OperationMiddlewares["getCase"]...)
 
@@ -813,6 +935,90 @@ type CreateAccountdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateAccountdefaultApplicationProblemPlusJSONResponse) VisitCreateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuditRequestObject struct {
+}
+
+type GetAuditResponseObject interface {
+	VisitGetAuditResponse(w http.ResponseWriter) error
+}
+
+type GetAudit200JSONResponse Audit
+
+func (response GetAudit200JSONResponse) VisitGetAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetAuditdefaultApplicationProblemPlusJSONResponse) VisitGetAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartAuditRequestObject struct {
+}
+
+type StartAuditResponseObject interface {
+	VisitStartAuditResponse(w http.ResponseWriter) error
+}
+
+type StartAudit202JSONResponse Audit
+
+func (response StartAudit202JSONResponse) VisitStartAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response StartAuditdefaultApplicationProblemPlusJSONResponse) VisitStartAuditResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1361,6 +1567,12 @@ type StrictServerInterface interface {
 	// CreateAccount Open an account
 	// (POST /admin/v1/accounts)
 	CreateAccount(ctx context.Context, request CreateAccountRequestObject) (CreateAccountResponseObject, error)
+	// GetAudit The audit that runs, or the last one that ran
+	// (GET /admin/v1/audit)
+	GetAudit(ctx context.Context, request GetAuditRequestObject) (GetAuditResponseObject, error)
+	// StartAudit Recompute the whole ledger from its rows, beside the work
+	// (POST /admin/v1/audit)
+	StartAudit(ctx context.Context, request StartAuditRequestObject) (StartAuditResponseObject, error)
 	// GetBooks What the bank owes and holds
 	// (GET /admin/v1/books)
 	GetBooks(ctx context.Context, request GetBooksRequestObject) (GetBooksResponseObject, error)
@@ -1451,6 +1663,52 @@ func (sh *strictHandler) CreateAccount(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(CreateAccountResponseObject); ok {
 		return validResponse.VisitCreateAccountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetAudit operation middleware
+func (sh *strictHandler) GetAudit(ctx echo.Context) error {
+	var request GetAuditRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAudit(ctx.Request().Context(), request.(GetAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAuditResponseObject); ok {
+		return validResponse.VisitGetAuditResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartAudit operation middleware
+func (sh *strictHandler) StartAudit(ctx echo.Context) error {
+	var request StartAuditRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartAudit(ctx.Request().Context(), request.(StartAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartAuditResponseObject); ok {
+		return validResponse.VisitStartAuditResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
