@@ -183,19 +183,29 @@ func (b *bench) made(k newKey, key tokenKey, before *transcript.Key) error {
 	return nil
 }
 
-// reserve demands, before the first key is made, that every label is free:
-// half a row of keys helps nobody.
+// reserve demands, before the first key is made, that every label is free
+// (half a row of keys helps nobody), and that no key that is there already
+// was loosened: such a token is not one to make more keys in.
 func (b *bench) reserve(ctx context.Context) error {
 	if b.reserved {
 		return nil
 	}
+	audited := make(map[string]bool)
 	for _, k := range b.planned {
-		if b.recall(k.uri.Token, k.uri.Object).begun {
-			continue
-		}
 		t, err := b.token(ctx, k.uri)
 		if err != nil {
 			return err
+		}
+		if !audited[k.uri.Token] {
+			_, errRSA := t.RSAKeys(ctx)
+			_, errEC := t.ECDSAKeys(ctx)
+			if err := first(errRSA, errEC); err != nil {
+				return fmt.Errorf("token %q: %w", k.uri.Token, err)
+			}
+			audited[k.uri.Token] = true
+		}
+		if b.recall(k.uri.Token, k.uri.Object).begun {
+			continue
 		}
 		if err := t.Unused(ctx, k.uri.Object); err != nil {
 			return err

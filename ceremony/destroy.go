@@ -43,6 +43,10 @@ func (p *destroyPlan) validate() error {
 	if p.Token.Token == p.Master.Key.Token {
 		return fmt.Errorf("%w: the master key is in the token that is to be destroyed", ErrPlan)
 	}
+	source := hsm.URI{Token: p.Token.Token, PINSource: p.SOPIN}
+	if _, err := hsm.ParseURI(source.String()); err != nil {
+		return fmt.Errorf("%w: so_pin: %w", ErrPlan, err)
+	}
 	for i, label := range p.Also {
 		if slices.Contains(p.Also[:i], label) {
 			return fmt.Errorf("%w: also: %q stands twice", ErrPlan, label)

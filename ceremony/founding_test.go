@@ -43,7 +43,7 @@ func (w *town) checkChain(t *testing.T, file string, want trust.Name, length int
 
 func (w *town) checkFirstKeyset(t *testing.T) {
 	t.Helper()
-	r := w.mustRun(t, denominationsText)
+	r := w.mustRun(t, fullText)
 	set := w.keyset(t, "keyset-1.jws")
 	if len(set.Denominations) != 3 || set.Seq != 1 || !set.IssuedAt.Equal(now) {
 		t.Fatalf("keyset %d with %d keys, issued %s", set.Seq, len(set.Denominations), set.IssuedAt)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -103,6 +104,29 @@ func ecID(key *hsm.ECDSAKey) (id string, spki []byte, err error) {
 	}
 	sum := sha256.Sum256(spki)
 	return hex.EncodeToString(sum[:]), spki, nil
+}
+
+// itemIDs names the keys among the items: by id where they have one, else by
+// label.
+func itemIDs(items []hsm.Item) []string {
+	out := []string{}
+	for _, item := range items {
+		id := item.Label
+		switch pub := item.Public.(type) {
+		case *rsa.PublicKey:
+			if kid, err := coin.NewKeyID(pub); err == nil {
+				id = kid.String()
+			}
+		case *ecdsa.PublicKey:
+			if spki, err := x509.MarshalPKIXPublicKey(pub); err == nil {
+				id = fmt.Sprintf("%x", sha256.Sum256(spki))
+			}
+		}
+		if item.Class == hsm.ClassPrivate || item.Class == hsm.ClassSecret {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 func keyName(token, label string) string { return token + "/" + label }

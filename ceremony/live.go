@@ -47,9 +47,9 @@ type live struct {
 type memory struct {
 	wasRehearsed bool
 	keys         map[string]recollection
-	inspected    map[string]bool            // keys by name
-	outputs      map[string]transcript.Hash // by path in the plan
-	erasing      map[string]bool            // tokens by label
+	inspected    map[string]bool                 // keys by name
+	outputs      map[string]transcript.Hash      // by path in the plan
+	erasing      map[string]transcript.Destroyed // tokens by label
 	destroyed    map[string]bool
 }
 
@@ -57,7 +57,7 @@ type memory struct {
 func remember(t *transcript.Transcript) (memory, error) {
 	m := memory{
 		keys: make(map[string]recollection), inspected: make(map[string]bool),
-		outputs: make(map[string]transcript.Hash), erasing: make(map[string]bool), destroyed: make(map[string]bool),
+		outputs: make(map[string]transcript.Hash), erasing: make(map[string]transcript.Destroyed), destroyed: make(map[string]bool),
 	}
 	for i := range t.Entries {
 		if err := m.take(&t.Entries[i]); err != nil {
@@ -98,7 +98,7 @@ func (m *memory) take(e *transcript.Entry) error {
 		if err := e.Decode(&d); err != nil {
 			return err
 		}
-		m.erasing[d.Token] = true
+		m.erasing[d.Token] = d
 		m.destroyed[d.Token] = e.Event == transcript.EventDestroyed
 	}
 	return nil
@@ -267,13 +267,16 @@ func (l *live) inspect(ctx context.Context, u *hsm.URI, list *stocklist) error {
 	})
 }
 
+// erase judges the token before the officer's PIN is read, and notes that it
+// is about to be erased. From then on a later run judges no more: it may find
+// the token empty already.
 func (l *live) erase(ctx context.Context, e *erasure) error {
 	label := e.uri.Token
 	if l.destroyed[label] {
 		return nil
 	}
-	entry := transcript.Destroyed{Token: label, Serial: e.uri.Serial, Keys: []string{}}
-	if !l.erasing[label] {
+	entry, begun := l.erasing[label]
+	if !begun {
 		t, err := l.token(ctx, e.uri)
 		if err != nil {
 			return err
@@ -285,23 +288,18 @@ func (l *live) erase(ctx context.Context, e *erasure) error {
 		if err := e.judge(items); err != nil {
 			return err
 		}
-		entry.Serial = t.Info().Serial
-		for _, item := range items {
-			if item.Class != hsm.ClassPublic {
-				entry.Keys = append(entry.Keys, item.Label)
-			}
-		}
+		entry = transcript.Destroyed{Token: label, Serial: t.Info().Serial, Keys: itemIDs(items)}
 	}
 	pin, err := hsm.ReadPINSource(e.soPIN, l.plan.dir, fmt.Sprintf("security officer's PIN of token %q", label), l.askPIN)
 	if err != nil {
 		return err
 	}
 	defer pin.Destroy()
-	if t := l.tokens[label]; t != nil {
+	if !begun {
 		if err := l.record(transcript.EventErasing, entry); err != nil {
 			return err
 		}
-		if err := t.Close(); err != nil {
+		if err := l.tokens[label].Close(); err != nil {
 			return err
 		}
 		delete(l.tokens, label)
@@ -310,7 +308,7 @@ func (l *live) erase(ctx context.Context, e *erasure) error {
 	if err != nil {
 		return err
 	}
-	if err := m.EraseToken(ctx, label, e.uri.Serial, pin); err != nil {
+	if err := m.EraseToken(ctx, label, entry.Serial, pin); err != nil {
 		return err
 	}
 	if err := l.step("erased"); err != nil {

@@ -145,8 +145,10 @@ func Parse(data []byte, dir string) (*Plan, error) {
 	if err := yaml.Load(data, b, yaml.WithKnownFields()); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
 	}
-	if err := first(b.validate(), checkFiles(b), checkTokens(b), checkMade(b)); err != nil {
-		return nil, err
+	for _, demand := range []func(body) error{body.validate, checkFiles, checkTokens, checkMade} {
+		if err := demand(b); err != nil {
+			return nil, err
+		}
 	}
 	return &Plan{Kind: head.Ceremony, text: data, dir: dir, body: b}, nil
 }

@@ -1,22 +1,15 @@
 package ceremony
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/speciecash/specie/ceremony/approval"
-	"github.com/speciecash/specie/ceremony/paper"
 	"github.com/speciecash/specie/ceremony/transcript"
 	"github.com/speciecash/specie/hsm"
 )
@@ -70,13 +63,6 @@ type Result struct {
 	Keys       []Key           `json:"keys"`
 	Outputs    []Output        `json:"outputs"`
 	Transcript string          `json:"transcript"` // path
-}
-
-// agreement is who agreed to a ceremony.
-type agreement struct {
-	rosters   [][]byte
-	approvals [][]byte
-	follows   *transcript.Hash
 }
 
 // Run performs the plan: it checks plan, inputs, clock and approvals; rehearses
@@ -245,204 +231,4 @@ func thisBuild() transcript.Build {
 		}
 	}
 	return b
-}
-
-// Check does everything that Run does before approvals are counted: outputs
-// are free, inputs are there and verify at the given time. It touches nothing.
-func (p *Plan) Check(at time.Time) error {
-	at = at.UTC().Truncate(time.Second)
-	if _, err := p.earlier(at); err != nil {
-		return err
-	}
-	_, err := p.prepare(&desk{plan: p, at: at})
-	return err
-}
-
-// earlier is what an interrupted run of this plan left, nil if there was none:
-// then every output is free.
-func (p *Plan) earlier(at time.Time) (*transcript.Transcript, error) {
-	path := p.TranscriptPath()
-	data, err := paper.Read(path, transcript.MaxSize)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, paper.Free(append(p.places(nil), path)...)
-	}
-	if err != nil {
-		return nil, err
-	}
-	// A crash may have torn the last line, or have come before the first.
-	t := &transcript.Transcript{}
-	if whole := data[:bytes.LastIndexByte(data, '\n')+1]; len(whole) > 0 {
-		if t, err = transcript.Read(whole); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-	}
-	if t.Ended() {
-		return nil, fmt.Errorf("%s: the ceremony is over: %w", path, paper.ErrExists)
-	}
-	if len(t.Entries) == 0 {
-		return t, paper.Free(p.places(nil)...)
-	}
-	if err := p.owns(t); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if last := t.Entries[len(t.Entries)-1].At; at.Before(last) {
-		return nil, fmt.Errorf("%w: it says %s, and %s goes on to %s", ErrClock, at.Format(instantLayout), path, last.Format(instantLayout))
-	}
-	known, err := remember(t)
-	if err != nil {
-		return nil, err
-	}
-	return t, paper.Free(p.places(known.outputs)...)
-}
-
-// places are where outputs that are not settled yet will lie. What an
-// interrupted run of this plan staged is its own.
-func (p *Plan) places(settled map[string]transcript.Hash) []string {
-	var out []string
-	for _, o := range p.body.outputs() {
-		if _, ok := settled[o.path]; ok {
-			continue
-		}
-		out = append(out, p.path(o.path))
-		if settled == nil {
-			out = append(out, p.path(o.path)+paper.PartSuffix)
-		}
-	}
-	return out
-}
-
-// owns refuses a transcript of another plan.
-func (p *Plan) owns(t *transcript.Transcript) error {
-	opened, err := t.Opened()
-	if err != nil {
-		return err
-	}
-	digest, err := p.Digest()
-	if err != nil {
-		return err
-	}
-	if opened.Digest != digest {
-		return fmt.Errorf("%w: %s with digest %s…; run that plan to its end, or abandon it",
-			ErrInterrupted, opened.Ceremony, approval.Hex(opened.Digest)[:19])
-	}
-	return nil
-}
-
-// prepare reads and judges what every plan has, and then what its kind has.
-func (p *Plan) prepare(d *desk) (act, error) {
-	if err := p.load(); err != nil {
-		return nil, err
-	}
-	if _, err := p.Roster(); err != nil {
-		return nil, fmt.Errorf("%w: officers: %w", ErrInput, err)
-	}
-	if _, err := d.before(); err != nil {
-		return nil, err
-	}
-	return p.body.prepare(d)
-}
-
-// agree verifies that enough officers approved this plan: of its own roster,
-// and of the one before if officers change.
-func (r *Runner) agree(d *desk, earlier *transcript.Transcript) (*agreement, error) {
-	a := &agreement{rosters: [][]byte{d.plan.files[0].data}, approvals: r.Approvals}
-	own, err := d.plan.Roster()
-	if err != nil {
-		return nil, err
-	}
-	rosters := []*approval.Roster{own}
-	before, err := d.before()
-	if err != nil {
-		return nil, err
-	}
-	if before != nil {
-		head := before.Head()
-		a.follows = &head
-		opened, err := before.Opened()
-		if err != nil {
-			return nil, err
-		}
-		old, err := approval.ParseRoster([]byte(opened.Roster))
-		if err != nil {
-			return nil, fmt.Errorf("%w: follows: %w", ErrInput, err)
-		}
-		if old.Digest() != own.Digest() {
-			rosters, a.rosters = append(rosters, old), append(a.rosters, []byte(opened.Roster))
-		}
-	}
-	if earlier != nil && len(earlier.Entries) > 0 {
-		opened, err := earlier.Opened()
-		if err != nil {
-			return nil, err
-		}
-		a.approvals = nil
-		for _, text := range opened.Approvals {
-			a.approvals = append(a.approvals, []byte(text))
-		}
-	}
-	digest, err := d.plan.Digest()
-	if err != nil {
-		return nil, err
-	}
-	_, err = approval.Verify(rosters, a.approvals, string(d.plan.Kind), digest)
-	return a, err
-}
-
-// Abandon gives an interrupted ceremony up, whatever plan it was of: p says
-// where its transcript is, and the transcript says the rest. No output is
-// left, not even one that was in its place already; the keys that were made
-// stay in their tokens, and the transcript and the error-free result name
-// them ("token/label"). Errors: fs.ErrNotExist if there is nothing to
-// abandon, transcript.ErrClosed, transcript.ErrAbandoned.
-func (r *Runner) Abandon(_ context.Context, p *Plan, reason string) ([]string, error) {
-	if strings.TrimSpace(reason) == "" {
-		return nil, fmt.Errorf("%w: a ceremony is abandoned for a reason", ErrInput)
-	}
-	w, err := transcript.Resume(p.TranscriptPath(), r.clock())
-	if err != nil {
-		return nil, err
-	}
-	defer w.Release()
-	if len(w.Transcript().Entries) == 0 {
-		return nil, errors.Join(w.Release(), os.Remove(p.TranscriptPath()))
-	}
-	opened, err := w.Transcript().Opened()
-	if err != nil {
-		return nil, err
-	}
-	known, err := remember(w.Transcript())
-	if err != nil {
-		return nil, err
-	}
-	was, err := Parse([]byte(opened.Plan), p.dir)
-	if err != nil {
-		return nil, err
-	}
-	for _, out := range was.body.outputs() {
-		if err := withdraw(was.path(out.path), known.outputs[out.path]); err != nil {
-			return nil, err
-		}
-	}
-	left := []string{}
-	for name := range known.keys {
-		left = append(left, name)
-	}
-	slices.Sort(left)
-	return left, w.Abandon(transcript.Abandoned{Reason: reason, Keys: left})
-}
-
-// withdraw takes an output away, if it is the one that the transcript names,
-// and its part.
-func withdraw(path string, sum transcript.Hash) error {
-	data, err := paper.Read(path, maxOutput)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return err
-	case sha256.Sum256(data) == sum:
-		if err := os.Remove(path); err != nil {
-			return err
-		}
-	}
-	return paper.Unstage(path)
 }

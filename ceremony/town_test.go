@@ -133,7 +133,7 @@ func plan(text, module string) string {
 	query := "?module-path=" + module + "&pin-source=file:$1.pin"
 	text = keyForm.ReplaceAllString(text, "pkcs11:token=$1;object=$2"+query)
 	text = tokenForm.ReplaceAllString(text, "pkcs11:token=$1"+query)
-	if !strings.Contains(text, "\nofficers:") {
+	if !strings.Contains("\n"+text, "\nofficers:") {
 		text = strings.Replace(text, "\nceremony:", "\nofficers: officers.yaml\nceremony:", 1)
 	}
 	return text
@@ -218,6 +218,16 @@ func (w *town) labels(t testing.TB, token string) map[string]bool {
 	return out
 }
 
+// eraseToken destroys what is on a token and gives it its PIN again.
+func (w *town) eraseToken(t testing.TB, token string) {
+	t.Helper()
+	args := []string{"--init-token", "--token", token, "--label", token,
+		"--so-pin", string(bytes.TrimSpace(w.file(t, token+".so-pin"))), "--pin", string(bytes.TrimSpace(w.file(t, token+".pin")))}
+	if out, err := exec.Command("softhsm2-util", args...).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
 // importKey puts a key that was made outside into a token.
 func (w *town) importKey(t testing.TB, token, label, pkcs8 string) {
 	t.Helper()
@@ -274,6 +284,7 @@ sequence: 1
 token: TOKEN(online)
 root: root.pem
 master: {key: KEY(offline/master), certificate: issuer.pem}
+output: {keyset: keyset-1.jws, transcript: keyset-1.log}
 series:
   - key: bearer
     kind: bearer
@@ -283,7 +294,9 @@ series:
     issue_until: 2026-05-01T00:00:00Z
     spend_until: 2027-05-01T00:00:00Z
     legal_until: 2032-01-01T00:00:00Z
-  - key: bound
+`
+	// fullText has a key of the other kind and size too; most tests do without.
+	fullText = denominationsText + `  - key: bound
     kind: bound
     bits: 3072
     values: [64]
@@ -291,7 +304,6 @@ series:
     issue_until: 2028-02-01T00:00:00Z
     spend_until: 2035-02-01T00:00:00Z
     legal_until: 2040-01-01T00:00:00Z
-output: {keyset: keyset-1.jws, transcript: keyset-1.log}
 `
 	groupText = `
 ceremony: group
