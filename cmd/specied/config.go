@@ -36,14 +36,17 @@ type keysConfig struct {
 
 // issuerConfig is issuer.yaml. Relative paths are taken from its directory.
 type issuerConfig struct {
-	Root         string        `yaml:"root"`
-	Keyset       string        `yaml:"keyset"`
-	SigningChain string        `yaml:"signing_chain"`
-	Keys         keysConfig    `yaml:",inline"`
-	Database     string        `yaml:"database"`
-	Listen       string        `yaml:"listen"`
-	AdminSocket  string        `yaml:"admin_socket"`
-	Groups       []groupSource `yaml:"groups"`
+	Root         string     `yaml:"root"`
+	Keyset       string     `yaml:"keyset"`
+	SigningChain string     `yaml:"signing_chain"`
+	Keys         keysConfig `yaml:",inline"`
+	Database     string     `yaml:"database"`
+	Listen       string     `yaml:"listen"`
+	AdminSocket  string     `yaml:"admin_socket"`
+	// Metrics is an address for the operator's monitoring alone: it shows what
+	// is redeemed under each key. The admin socket serves the same.
+	Metrics string        `yaml:"metrics"`
+	Groups  []groupSource `yaml:"groups"`
 }
 
 // groupSource is a group manager whose members' coins the bank takes back.

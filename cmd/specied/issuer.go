@@ -66,7 +66,16 @@ func (c issuerCmd) Run(a *app) (err error) {
 	defer wait()
 	defer stop()
 	h := server.NewIssuer(bank, server.IssuerOptions{Logger: a.log, Groups: cfg.groups(), Metrics: k.metrics})
-	return a.serve(cfg.Listen, h.Public, dir.path(cfg.AdminSocket), h.Admin)
+	defer h.Stop() // before the ledger is closed
+	var more []server.Endpoint
+	if cfg.Metrics != "" {
+		l, err := net.Listen("tcp", cfg.Metrics)
+		if err != nil {
+			return err
+		}
+		more = append(more, server.Endpoint{Listener: l, Handler: h.Metrics})
+	}
+	return a.serve(cfg.Listen, h.Public, dir.path(cfg.AdminSocket), h.Admin, more...)
 }
 
 // bank reads what the bank is made of, but for its ledger.
@@ -92,20 +101,27 @@ func (c *issuerConfig) bank(a *app, dir base, k *keys) (*issuer.Config, error) {
 	}, nil
 }
 
-// serve serves the world on an address and the operator on a UNIX socket,
-// until the context ends.
-func (a *app) serve(listen string, world http.Handler, socket string, operator http.Handler) error {
-	public, err := net.Listen("tcp", listen)
-	if err != nil {
+// serve serves the world on an address and the operator on a UNIX socket, and
+// more besides, until the context ends. It closes all listeners.
+func (a *app) serve(listen string, world http.Handler, socket string, operator http.Handler, more ...server.Endpoint) error {
+	endpoints := more
+	fail := func(err error) error {
+		for _, e := range endpoints {
+			err = errors.Join(err, e.Listener.Close())
+		}
 		return err
 	}
+	public, err := net.Listen("tcp", listen)
+	if err != nil {
+		return fail(err)
+	}
+	endpoints = append(endpoints, server.Endpoint{Listener: public, Handler: world})
 	admin, err := server.ListenUnix(socket)
 	if err != nil {
-		return errors.Join(err, public.Close())
+		return fail(err)
 	}
 	a.log.Info("serving", "address", public.Addr().String(), "admin", socket)
-	return server.Serve(a.ctx, a.log,
-		server.Endpoint{Listener: public, Handler: world}, server.Endpoint{Listener: admin, Handler: operator})
+	return server.Serve(a.ctx, a.log, append(endpoints, server.Endpoint{Listener: admin, Handler: operator})...)
 }
 
 // groups is what /v1/info says of the managers.
