@@ -297,6 +297,8 @@ func TestASignerTellsItsOperatorWhatItDoes(t *testing.T) {
 	for _, line := range []string{
 		`specie_signer_requests_total{op="blind_sign",outcome="ok"} 3`,
 		"specie_signer_connections 1",
+		`hsm_available{serial="` + h.token.Info().Serial + `",token="bank"} 1`,
+		`state="open",token="bank"} 2`,
 	} {
 		if !strings.Contains(body, line+"\n") {
 			t.Errorf("no line %q in\n%s", line, body)

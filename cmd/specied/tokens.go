@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/speciecash/specie/hsm"
+	"github.com/speciecash/specie/server"
 	"github.com/speciecash/specie/signer"
 	"github.com/speciecash/specie/signer/hsmtoken"
 )
@@ -118,4 +119,10 @@ func (t *tokens) served() []signer.Token {
 }
 
 // metrics count what the tokens do.
-func (t *tokens) metrics() []prometheus.Collector { return nil }
+func (t *tokens) metrics() []prometheus.Collector {
+	var out []prometheus.Collector
+	for _, o := range t.open {
+		out = append(out, server.NewHSMMetrics(o.token.Info(), o.token.Stats))
+	}
+	return out
+}
