@@ -59,13 +59,16 @@ func AESTemplate(label string, id []byte) []*pkcs11.Attribute {
 // LoadImportedRSA loads a key that was not made in the token: all rules but
 // those about its origin.
 func (t *Token) LoadImportedRSA(ctx context.Context, label string, id []byte) (*RSAKey, error) {
-	var rules []rule
-	for _, r := range rsaRules() {
-		if !r.token {
-			rules = append(rules, r)
-		}
-	}
-	return t.loadRSA(ctx, label, id, rules)
+	return t.loadRSA(ctx, label, id, withoutOrigin(rsaRules()))
+}
+
+// LoadImportedECDSA is LoadImportedRSA for an EC key.
+func (t *Token) LoadImportedECDSA(ctx context.Context, label string, id []byte) (*ECDSAKey, error) {
+	return t.loadECDSA(ctx, label, id, withoutOrigin(ecdsaRules()), publicRules(pkcs11.CKK_EC))
+}
+
+func withoutOrigin(rules []rule) []rule {
+	return slices.DeleteFunc(rules, func(r rule) bool { return r.token })
 }
 
 // ProbeOnly is Probe for the uses whose names contain one of the words.

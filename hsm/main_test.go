@@ -195,6 +195,9 @@ func run(m *testing.M) int {
 		return fail(err)
 	}
 	code := m.Run()
+	if err := stopTPM(); err != nil {
+		return fail(err)
+	}
 	if err := module.Close(); err != nil {
 		return fail(err)
 	}
