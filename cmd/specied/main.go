@@ -37,6 +37,7 @@ type flags struct {
 	Account  accountCmd  `cmd:"" help:"Operator: open an account."`
 	Fund     fundCmd     `cmd:"" help:"Operator: credit an account from the reserve."`
 	Books    booksCmd    `cmd:"" help:"Operator: what the bank owes and holds."`
+	Audit    auditCmd    `cmd:"" help:"Operator: recompute the ledger from its rows, and look for keys that leaked."`
 	Case     caseCmd     `cmd:"" help:"Operator: double spends of bound coins, for the supervisors."`
 	Member   memberCmd   `cmd:"" help:"Group manager: show a member."`
 	Expel    expelCmd    `cmd:"" help:"Group manager: expel a member."`
