@@ -30,10 +30,13 @@
 //
 // # Books
 //
-// Accounts are holder/<id>, merchant/<id>, circulation/<kid> and reserve. What
-// the bank owes is positive; the reserve is negative by as much. A withdrawal
-// moves from holder to circulation, a deposit from circulation to merchant,
-// an exchange within circulation, a funding from the reserve to an account.
+// Accounts are holder/<id>, merchant/<id>, circulation/<kid>/issued,
+// circulation/<kid>/redeemed and reserve. What the bank owes is positive; the
+// reserve is negative by as much. A withdrawal moves from holder to issued, a
+// deposit from redeemed to merchant, an exchange from redeemed to issued, a
+// funding from the reserve to an account. Issued only grows and redeemed only
+// falls: where they come to less than nothing, the key has leaked, and the bank
+// says so at that very operation.
 //
 // Coins of each key have a spent set of their own, named by the key's id: a
 // date would not do, since a later keyset may extend spend_until, and a set
@@ -42,7 +45,8 @@
 // # Trust
 //
 // The bank's keyset comes signed from a ceremony and is only served; the
-// [Root] decides. Callers have checked nothing but that a token belongs to an
+// [Root] decides. The next one comes into force by [Bank.Reload], under the same
+// checks as the first and those of a successor. Callers have checked nothing but that a token belongs to an
 // account ([Bank.Authenticate]). A merchant can deposit only what is payable
 // to the merchant id of his account. Exchanges need no account: the coins'
 // owners authorise them.
@@ -56,5 +60,7 @@
 // # Concurrency
 //
 // A Bank may be used from any number of goroutines and holds no lock across
-// them: the ledger orders what must be ordered.
+// them: the ledger orders what must be ordered. A keyset comes into force
+// without waiting for requests or making them wait; each ends by the one that
+// it began with.
 package issuer
