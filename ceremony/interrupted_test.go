@@ -105,9 +105,7 @@ func (w *town) checkResumed(t *testing.T, text, log, step string) *ceremony.Resu
 }
 
 func TestAKeysetThatIsInterruptedAnywhereIsFinished(t *testing.T) {
-	w := newTown(t, "root", "offline", "online")
-	w.mustRun(t, rootText)
-	w.mustRun(t, issuerText)
+	w := newBank(t)
 	text := func(i int) string {
 		return change(t, denominationsText, "keyset-1.jws", fmt.Sprintf("k%d.jws", i), "keyset-1.log", fmt.Sprintf("k%d.log", i), "key: bearer", fmt.Sprintf("key: b%d", i))
 	}

@@ -216,20 +216,17 @@ func TestAnExpiredRootCertifiesNothing(t *testing.T) {
 }
 
 func TestAClockThatStandsBeforeSomethingThatHappened(t *testing.T) {
-	w := newTown(t, "root", "offline", "online")
-	w.mustRun(t, rootText)
-	w.mustRun(t, issuerText)
-	w.mustRun(t, denominationsText)
+	w := newBank(t)
 	set := func(at time.Time, tests ...edited) {
 		w.at = at
 		w.refuse(t, tests)
 	}
 	set(now.Add(-time.Second),
 		edited{"the keyset before", rotateText, ceremony.ErrClock},
-		edited{"the ceremony before", signingText + "follows: keyset-1.log\n", ceremony.ErrClock})
+		edited{"the ceremony before", change(t, signingText, "signing.pem", "new.pem", "signing.log", "new.log", "KEY(online/receipts)", "KEY(online/new)") + "follows: keyset-1.log\n", ceremony.ErrClock})
 	set(time.Date(2025, 12, 31, 0, 0, 0, 0, time.UTC),
 		edited{"the root's certificate", change(t, issuerText, "issuer.pem", "new.pem", "issuer.log", "new.log"), ceremony.ErrClock},
-		edited{"the bank's certificate", signingText, ceremony.ErrClock})
+		edited{"the bank's certificate", change(t, signingText, "signing.pem", "new.pem", "signing.log", "new.log"), ceremony.ErrClock})
 	w.at = now
 	w.mustRun(t, rotateText+"follows: keyset-1.log\n")
 }
