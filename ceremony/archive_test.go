@@ -298,3 +298,5 @@ func (a *archive) denomination(t *testing.T, pub any, value coin.Amount) coin.De
 		SpendUntil: instant("2027-05-01T00:00:00Z"), LegalUntil: instant("2032-01-01T00:00:00Z"),
 	}
 }
+
+func sum(data []byte) transcript.Hash { return sha256.Sum256(data) }

@@ -128,6 +128,15 @@ func (r *Runner) Abandon(_ context.Context, p *Plan, reason string) ([]string, e
 	if err != nil {
 		return nil, err
 	}
+	if own, ok := p.body.(*supervisorsPlan); ok && own.me != "" {
+		if was, err = was.As(own.me); err != nil {
+			return nil, err
+		}
+		own = was.body.(*supervisorsPlan)
+		if err := withdraw(was.path(own.exchanged("dealing", own.me)), known.outputs[own.dealing(own.me)]); err != nil {
+			return nil, err
+		}
+	}
 	for _, out := range was.body.outputs() {
 		if err := withdraw(was.path(out.path), known.outputs[out.path]); err != nil {
 			return nil, err

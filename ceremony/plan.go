@@ -31,6 +31,7 @@ const (
 	KindDenominations Kind = "denominations"
 	KindGroup         Kind = "group"
 	KindCertify       Kind = "certify"
+	KindSupervisors   Kind = "supervisors" // see Runner.Step
 	KindRotate        Kind = "rotate"
 	KindRevoke        Kind = "revoke"
 	KindRestore       Kind = "restore"
@@ -180,6 +181,8 @@ func newBody(k Kind) (body, error) {
 		return &groupPlan{}, nil
 	case KindCertify:
 		return &certifyPlan{}, nil
+	case KindSupervisors:
+		return &supervisorsPlan{}, nil
 	case KindRotate:
 		return &rotatePlan{}, nil
 	case KindRevoke:

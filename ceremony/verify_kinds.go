@@ -13,6 +13,7 @@ import (
 
 	"github.com/speciecash/specie/ceremony/transcript"
 	"github.com/speciecash/specie/ceremony/warrant"
+	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/group/fp256bn"
 	"github.com/speciecash/specie/hsm"
@@ -183,6 +184,48 @@ func (p *destroyPlan) verify(c *check) {
 		}
 		return fmt.Sprintf("%s, serial %s, %d keys", destroyed[0].Token, destroyed[0].Serial, len(destroyed[0].Keys)), nil
 	})
+	c.claim("no key went that was still needed", func() (string, error) {
+		destroyed, err := transcript.All[transcript.Destroyed](c.t, transcript.EventDestroyed)
+		if err != nil {
+			return "", err
+		}
+		data, err := c.input("keyset")
+		if err != nil {
+			return "", err
+		}
+		set, err := coin.ParseKeyset(c.Root, bytes.TrimSpace(data), c.began)
+		if err != nil {
+			return "", err
+		}
+		var gone []string
+		for _, d := range destroyed {
+			gone = append(gone, d.Keys...)
+		}
+		return fmt.Sprintf("against keyset %d", set.Seq), p.needed(c, set, gone)
+	})
+}
+
+// needed goes through the ids of what was destroyed: a denomination key was
+// given up, and what the keyset does not know was listed in the plan.
+func (p *destroyPlan) needed(c *check, set *coin.Keyset, gone []string) error {
+	listed := len(p.Also)
+	for _, id := range gone {
+		if signer, err := signerIDs([]string{id}); err == nil && slices.Contains(set.RevokedSigners, signer[0]) {
+			continue
+		}
+		if kid, err := coin.ParseKeyID(id); err == nil {
+			if d, err := set.Find(kid); err == nil {
+				if !d.Revoked && !d.Lost && c.began.Before(d.SpendUntil) {
+					return fmt.Errorf("%w: %s", ErrNeeded, kid)
+				}
+				continue
+			}
+		}
+		if listed--; listed < 0 {
+			return fmt.Errorf("%w: %s, which the plan does not name", ErrStranger, id)
+		}
+	}
+	return nil
 }
 
 // look claims something about an output that is the file that was made. If it

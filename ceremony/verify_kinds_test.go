@@ -8,6 +8,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
@@ -366,10 +367,26 @@ func TestLiesAboutARestoredToken(t *testing.T) {
 func TestLiesAboutADestruction(t *testing.T) {
 	a := newArchive(t)
 	a.mint(t).write(t)
-	text := change(t, destroyText, "keyset-2.jws", "keyset-1.jws")
-	gone := transcript.Destroyed{Token: "online", Serial: "5e71a1", Keys: []string{"bearer-1"}}
+	text := change(t, destroyText, "keyset-2.jws", "over.jws")
+	id := func(pub *rsa.PublicKey) string { return must(coin.NewKeyID(pub))(t).String() }
+	signer := [32]byte{7}
+	// One key is revoked, one past its time, and one is still good.
+	set := a.firstKeyset(t)
+	set.Denominations[0].Revoked = true
+	set.Denominations[1].SpendUntil, set.Denominations[1].IssueUntil = a.at, a.at
+	set.Denominations = append(set.Denominations, a.denomination(t, &a.later.PublicKey, 4))
+	set.RevokedSigners, set.Crit = [][32]byte{signer}, []string{"revoked_signers"}
+	a.write(t, "over.jws", string(must(trust.Sign(trust.TypKeyset, must(set.Marshal())(t), a.master.key, a.master.chain()))(t)))
+	gone := transcript.Destroyed{Token: "online", Serial: "5e71a1", Keys: []string{id(&a.bearer1.PublicKey), id(&a.bearer2.PublicKey), fmt.Sprintf("%x", signer)}}
+	more := func(id string) func(*testing.T, *story) {
+		return func(_ *testing.T, s *story) {
+			with := gone
+			with.Keys = append(slices.Clone(gone.Keys), id)
+			s.middle[1].data = with
+		}
+	}
 	honest := func(t *testing.T) *story {
-		s := a.tell(text, a.master, "root", "root.pem", "master.certificate", "issuer.pem", "keyset", "keyset-1.jws")
+		s := a.tell(text, a.master, "root", "root.pem", "master.certificate", "issuer.pem", "keyset", "over.jws")
 		s.middle = []told{{transcript.EventErasing, gone}, {transcript.EventDestroyed, gone}}
 		return s
 	}
@@ -388,7 +405,27 @@ func TestLiesAboutADestruction(t *testing.T) {
 			s.middle[1].data = wrong
 		}, ceremony.ErrKey},
 		{"it was never rehearsed", func(_ *testing.T, s *story) { s.rehearse = nil }, ceremony.ErrUnrehearsed},
+		{"a key that was still good", more(id(&a.later.PublicKey)), ceremony.ErrNeeded},
+		{"a signing key that was not revoked", more(fmt.Sprintf("%x", [32]byte{8})), ceremony.ErrStranger},
+		{"something that the plan does not name", more("spare"), ceremony.ErrStranger},
 	})
+	t.Run("with one that the plan names", func(t *testing.T) {
+		a.expect(t, func(t *testing.T) *story {
+			s := honest(t)
+			s.plan = change(t, s.plan, "so_pin:", "also: [spare]\nso_pin:")
+			more("spare")(t, s)
+			return s
+		}, []lie{{"and one more", func(t *testing.T, s *story) {
+			d := s.middle[1].data.(transcript.Destroyed)
+			d.Keys = append(d.Keys, "another")
+			s.middle[1].data = d
+		}, ceremony.ErrStranger}})
+	})
+	data := honest(t).write(t)
+	a.write(t, "over.jws", "another file by now")
+	if r := must(a.verifier(t).Verify(data))(t); unchecked(r) != 1 {
+		t.Errorf("without the keyset: %+v", r.Claims)
+	}
 }
 
 func TestLiesAboutTheCeremonyBefore(t *testing.T) {

@@ -130,7 +130,7 @@ type Key struct {
 type Destroyed struct {
 	Token  string   `json:"token"`
 	Serial string   `json:"serial"`
-	Keys   []string `json:"keys,omitempty"` // labels of what was on it, but for public halves
+	Keys   []string `json:"keys,omitempty"` // ids of the keys on it; labels where there is no public half
 }
 
 // Resumed says that a later run took up the ceremony.
