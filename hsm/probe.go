@@ -319,6 +319,13 @@ func mechanismName(code uint) string {
 	return fmt.Sprintf("0x%x", code)
 }
 
+// What a mechanism may be for, as far as it matters.
+const (
+	forSigning    = "sign"
+	forEncryption = "encrypt"
+	forDecryption = "decrypt"
+)
+
 func purposes(flags uint) []string {
 	list := []string{}
 	for _, p := range []struct {
@@ -326,9 +333,9 @@ func purposes(flags uint) []string {
 		name string
 	}{
 		{pkcs11.CKF_GENERATE, "generate"}, {pkcs11.CKF_GENERATE_KEY_PAIR, "generate a pair"},
-		{pkcs11.CKF_SIGN, "sign"}, {pkcs11.CKF_SIGN_RECOVER, "sign with recovery"},
+		{pkcs11.CKF_SIGN, forSigning}, {pkcs11.CKF_SIGN_RECOVER, "sign with recovery"},
 		{pkcs11.CKF_VERIFY, "verify"}, {pkcs11.CKF_VERIFY_RECOVER, "verify with recovery"},
-		{pkcs11.CKF_ENCRYPT, "encrypt"}, {pkcs11.CKF_DECRYPT, "decrypt"}, {pkcs11.CKF_DIGEST, "digest"},
+		{pkcs11.CKF_ENCRYPT, forEncryption}, {pkcs11.CKF_DECRYPT, forDecryption}, {pkcs11.CKF_DIGEST, "digest"},
 		{pkcs11.CKF_WRAP, "wrap"}, {pkcs11.CKF_UNWRAP, "unwrap"}, {pkcs11.CKF_DERIVE, "derive"},
 	} {
 		if flags&p.flag != 0 {

@@ -132,13 +132,18 @@ var liar struct {
 	sync.Mutex
 	noSessionObjects bool
 	noRSA            bool
+	onlyDecrypts     bool
 	opensAnything    bool
 }
 
-func (l *layer) lies(noSessionObjects, noRSA, opensAnything bool) {
+// lie sets one of the liar's fields, or resets all.
+func lie(field *bool) {
 	liar.Lock()
 	defer liar.Unlock()
-	liar.noSessionObjects, liar.noRSA, liar.opensAnything = noSessionObjects, noRSA, opensAnything
+	liar.noSessionObjects, liar.noRSA, liar.onlyDecrypts, liar.opensAnything = false, false, false, false
+	if field != nil {
+		*field = true
+	}
 }
 
 // refusesTemplate plays a token that makes no objects of sessions.
@@ -155,6 +160,16 @@ func (l *layer) GetMechanismList(slot uint) ([]*pkcs11.Mechanism, error) {
 	liar.Lock()
 	defer liar.Unlock()
 	return slices.DeleteFunc(list, func(m *pkcs11.Mechanism) bool { return liar.noRSA && m.Mechanism == pkcs11.CKM_RSA_X_509 }), err
+}
+
+func (l *layer) GetMechanismInfo(slot uint, m []*pkcs11.Mechanism) (pkcs11.MechanismInfo, error) {
+	info, err := l.Cryptoki.GetMechanismInfo(slot, m)
+	liar.Lock()
+	defer liar.Unlock()
+	if liar.onlyDecrypts {
+		info.Flags &= pkcs11.CKF_HW | pkcs11.CKF_GENERATE_KEY_PAIR | pkcs11.CKF_DECRYPT
+	}
+	return info, err
 }
 
 func (l *layer) Decrypt(s pkcs11.SessionHandle, box []byte) ([]byte, error) {
@@ -196,15 +211,16 @@ func TestProbeSaysWhyNot(t *testing.T) {
 		{"a wrong ECDSA signature", "P-384", func() {
 			fault.sign = func(sig []byte, err error) ([]byte, error) { return append([]byte{}, sig[1:]...), err }
 		}, "faulty result from the token: ECDSA signature"},
-		{"a seal that is none", "AES", func() { fault.lies(false, false, true) }, "opens a sealed box that was altered"},
-		{"a token without raw RSA", "RSA-2048", func() { fault.lies(false, true, false) }, "CKM_RSA_X_509 is not among its mechanisms"},
-		{"a token without objects of sessions", "P-256", func() { fault.lies(true, false, false) }, "makes no such key as an object of a session: C_GenerateKeyPair: CKR_ATTRIBUTE_VALUE_INVALID (0x13)"},
+		{"a seal that is none", "AES", func() { lie(&liar.opensAnything) }, "opens a sealed box that was altered"},
+		{"a token without raw RSA", "RSA-2048", func() { lie(&liar.noRSA) }, "CKM_RSA_X_509 is not among its mechanisms"},
+		{"a token that decrypts by raw RSA and does not sign", "RSA-2048", func() { lie(&liar.onlyDecrypts) }, "CKM_RSA_X_509 is not among its mechanisms to sign, but to decrypt"},
+		{"a token without objects of sessions", "P-256", func() { lie(&liar.noSessionObjects) }, "makes no such key as an object of a session: C_GenerateKeyPair: CKR_ATTRIBUTE_VALUE_INVALID (0x13)"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := newConfig(t)
 			fault.set(t, c.damage)
-			t.Cleanup(func() { fault.lies(false, false, false) })
+			t.Cleanup(func() { lie(nil) })
 			r, err := hsm.ProbeOnly(t.Context(), module, cfg, quick, c.use)
 			if err != nil {
 				t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/miekg/pkcs11"
@@ -20,6 +22,7 @@ const rateSteps = 10
 type trial struct {
 	name                 string
 	generator, mechanism uint
+	purposes             []string            // what the mechanism must be for
 	bits                 uint                // of an RSA key
 	half                 string              // "private" or "secret"
 	rules, public        []rule              // those of real keys; no public ones for a secret key
@@ -32,7 +35,7 @@ func trials() []*trial {
 	for _, bits := range []uint{2048, 3072, 4096} {
 		all = append(all, &trial{
 			name: fmt.Sprintf("denomination keys, RSA-%d", bits), bits: bits, half: "private", work: (*prober).workRSA,
-			generator: pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, mechanism: pkcs11.CKM_RSA_X_509,
+			generator: pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, mechanism: pkcs11.CKM_RSA_X_509, purposes: []string{forSigning},
 			rules: rsaRules(), public: publicRules(pkcs11.CKK_RSA),
 			more: []*pkcs11.Attribute{attr(pkcs11.CKA_MODULUS_BITS, bits), attr(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1})},
 		})
@@ -44,14 +47,15 @@ func trials() []*trial {
 		params, _ := curveParams(ec.curve) // both are known there
 		all = append(all, &trial{
 			name: ec.name, half: "private", work: (*prober).workECDSA,
-			generator: pkcs11.CKM_EC_KEY_PAIR_GEN, mechanism: pkcs11.CKM_ECDSA,
+			generator: pkcs11.CKM_EC_KEY_PAIR_GEN, mechanism: pkcs11.CKM_ECDSA, purposes: []string{forSigning},
 			rules: ecdsaRules(), public: publicRules(pkcs11.CKK_EC),
 			more: []*pkcs11.Attribute{attr(pkcs11.CKA_EC_PARAMS, params)},
 		})
 	}
 	return append(all, &trial{
 		name: "the manager's seal, AES-256-GCM", half: "secret", work: (*prober).workAES,
-		generator: pkcs11.CKM_AES_KEY_GEN, mechanism: pkcs11.CKM_AES_GCM, rules: secretRules(),
+		generator: pkcs11.CKM_AES_KEY_GEN, mechanism: pkcs11.CKM_AES_GCM, purposes: []string{forEncryption, forDecryption},
+		rules: secretRules(),
 	})
 }
 
@@ -147,6 +151,12 @@ func (p *prober) unlisted(u *trial) string {
 	for _, code := range []uint{u.generator, u.mechanism} {
 		if _, ok := p.mechs[code]; !ok {
 			return mechanismName(code) + " is not among its mechanisms"
+		}
+	}
+	use := p.mechs[u.mechanism]
+	for _, purpose := range u.purposes {
+		if len(use.For) > 0 && !slices.Contains(use.For, purpose) {
+			return fmt.Sprintf("%s is not among its mechanisms to %s, but to %s", use.Name, purpose, strings.Join(use.For, ", "))
 		}
 	}
 	m := p.mechs[u.generator]
