@@ -27,6 +27,7 @@ type live struct {
 	askPIN func(prompt string) (hsm.PIN, error)
 	log    *slog.Logger
 	now    func() time.Time
+	begins time.Time // what the outputs call now, and the transcript its beginning
 	// interrupt is called after every step and ends the run if it returns an
 	// error, as a power cut would: nothing is tidied up. For tests.
 	interrupt func(step string) error
@@ -111,7 +112,7 @@ func (l *live) resume() (resumed bool, err error) {
 	if !l.interrupted {
 		return false, nil
 	}
-	if l.w, err = transcript.Resume(l.plan.TranscriptPath(), l.now); err != nil {
+	if l.w, err = transcript.Resume(l.plan.TranscriptPath(), l.clock); err != nil {
 		return false, err
 	}
 	entries := l.w.Transcript().Entries
@@ -132,6 +133,15 @@ func (l *live) resume() (resumed bool, err error) {
 	return true, l.beginRest()
 }
 
+// clock is the transcript's. Its first entry bears the time that the outputs
+// bear, whatever was done in between: PINs are typed by hand.
+func (l *live) clock() time.Time {
+	if l.w == nil || len(l.w.Transcript().Entries) == 0 {
+		return l.begins
+	}
+	return l.now()
+}
+
 // begin creates the transcript, if there is none yet.
 func (l *live) begin() error {
 	if l.w != nil && len(l.w.Transcript().Entries) > 0 {
@@ -143,7 +153,7 @@ func (l *live) begin() error {
 		}
 	}
 	if l.w == nil {
-		w, err := transcript.Create(l.plan.TranscriptPath(), l.now)
+		w, err := transcript.Create(l.plan.TranscriptPath(), l.clock)
 		if err != nil {
 			return err
 		}

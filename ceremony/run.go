@@ -105,6 +105,10 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Result, error) {
 			return nil, fmt.Errorf("%w: %w", ErrRehearsal, err)
 		}
 	}
+	if earlier == nil || len(earlier.Entries) == 0 {
+		b.at = r.clock()()
+		l.begins = b.at
+	}
 	b.progress = r.half(l.rehearsed != nil)
 	return r.act(ctx, b, l, perform)
 }
@@ -187,7 +191,7 @@ func (r *Runner) clock() func() time.Time {
 
 func (r *Runner) live(p *Plan, agreed *agreement, earlier *transcript.Transcript) (*live, error) {
 	l := &live{
-		plan: p, askPIN: r.AskPIN, log: r.Logger, now: r.clock(), interrupt: r.interrupt,
+		plan: p, askPIN: r.AskPIN, log: r.Logger, now: r.clock(), begins: r.clock()(), interrupt: r.interrupt,
 		modules: make(map[string]*hsm.Module), tokens: make(map[string]*hsm.Token),
 	}
 	if l.log == nil {

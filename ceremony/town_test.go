@@ -46,6 +46,7 @@ type town struct {
 	officers map[string]ssh.Signer
 	at       time.Time
 	runner   ceremony.Runner
+	tick     time.Duration // by which the clock goes on each time it is looked at
 }
 
 func newTown(t *testing.T, tokens ...string) *town {
@@ -175,7 +176,7 @@ func (w *town) run(ctx context.Context, text string) (*ceremony.Result, error) {
 
 func (w *town) runWith(ctx context.Context, p *ceremony.Plan, approvals [][]byte) (*ceremony.Result, error) {
 	r := w.runner
-	r.Now, r.Approvals = func() time.Time { return w.at }, approvals
+	r.Now, r.Approvals = func() time.Time { w.at = w.at.Add(w.tick); return w.at }, approvals
 	return r.Run(ctx, p)
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/speciecash/specie/ceremony"
 	"github.com/speciecash/specie/ceremony/approval"
@@ -16,6 +17,7 @@ import (
 // verifies it on a machine that has copies of the outputs and nothing else.
 func TestEveryCeremonyIsVerifiedFromWhatItLeft(t *testing.T) {
 	w := newTown(t, "root", "offline", "online", "manager")
+	w.tick = time.Second // nothing takes no time
 	w.mustRun(t, rootText)
 	must(officer.Create(w.path("alice"), "ALICE", nil))(t)
 	follow := func(text, before string) string { return text + "follows: " + before + "\n" }
