@@ -46,6 +46,10 @@ func (c *planCmd) Run(a *app) error {
 type runCmd struct {
 	Plan      string   `arg:"" help:"Plan file (YAML)." type:"existingfile"`
 	Approvals []string `name:"approval" sep:"none" placeholder:"FILE" type:"existingfile" help:"An officer's approval; by default all files PLAN.*.approval."`
+
+	As             string `placeholder:"ID" help:"In a ceremony of supervisors: which of them this is."`
+	Dir            string `placeholder:"DIR" type:"path" help:"The supervisor's own directory."`
+	PassphraseFile string `placeholder:"FILE" type:"existingfile" help:"File with the passphrase of the supervisor's key file."`
 }
 
 // Help is shown below the flags.
@@ -57,7 +61,8 @@ again, and goes on where it stopped.
 
 Examples:
   specie-ceremony run ceremonies/01-root.yaml
-  specie-ceremony run ceremonies/04-keyset-1.yaml --json`
+  specie-ceremony run ceremonies/04-keyset-1.yaml --json
+  specie-ceremony run ceremonies/07-supervisors.yaml --as ALICE --dir ALICE`
 }
 
 // Run implements the command.
@@ -69,6 +74,12 @@ func (c *runCmd) Run(a *app) error {
 	approvals, err := c.approvals()
 	if err != nil {
 		return err
+	}
+	if plan.Kind == ceremony.KindSupervisors {
+		return c.step(a, plan, approvals)
+	}
+	if c.As != "" || c.Dir != "" || c.PassphraseFile != "" {
+		return fmt.Errorf("--as, --dir and --passphrase-file are for a ceremony of supervisors; this plan is for ceremony %s", plan.Kind)
 	}
 	runner := &ceremony.Runner{Progress: a.out.Bar("keys, rehearsed and made"), Approvals: approvals, AskPIN: a.askPIN}
 	result, err := runner.Run(a.ctx, plan)
