@@ -185,9 +185,9 @@ func (s *stage) opening() error {
 	}
 	papers := []string{"--root", s.box.Path("bank", "root.pem"), "--case", file("case.json"),
 		"--keyset", s.box.Path("bank", "keyset.jws"), "--group-document", file("group.jws")}
-	officers := devbox.Officers()
+	supervisors := devbox.Supervisors()
 	var parts []string
-	for _, id := range officers[:2] {
+	for _, id := range supervisors[:2] {
 		part := file("part-" + id + ".json")
 		args := append([]string{"opening", "partial", "--dir", s.box.OfficerDir(id), "--out", part}, papers...)
 		if _, err := s.box.Run(s.ctx, "specie-ceremony", args...); err != nil {
@@ -199,7 +199,7 @@ func (s *stage) opening() error {
 	if _, err = s.box.Run(s.ctx, "specie-ceremony", append(combine, parts[0])...); err == nil {
 		return errors.New("one supervisor alone could open")
 	}
-	s.say("%s alone can't: %s", officers[0], reason(err))
+	s.say("%s alone can't: %s", supervisors[0], reason(err))
 	if _, err := s.box.Run(s.ctx, "specie-ceremony", append(combine, parts...)...); err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (s *stage) opening() error {
 	if err != nil {
 		return err
 	}
-	s.say("%s and %s together, and the group manager's register:", officers[0], officers[1])
+	s.say("%s and %s together, and the group manager's register:", supervisors[0], supervisors[1])
 	s.echo(out)
 	if !strings.Contains(out, "Alice Example") {
 		return errors.New("the evidence does not name Alice")

@@ -24,11 +24,14 @@ const (
 	Exponent = 2
 )
 
-// Officers are the supervisors; any two of them open together.
-var officers = []string{"ADAMS", "BAKER", "CLARK"}
+// officers approve the ceremonies, two of three.
+var officers = []string{"DAVIS", "EVANS", "FROST"}
 
-// Officers lists the supervisors' ids.
-func Officers() []string { return append([]string(nil), officers...) }
+// supervisors open the group's signatures, two of three.
+var supervisors = []string{"ADAMS", "BAKER", "CLARK"}
+
+// Supervisors lists the supervisors' ids.
+func Supervisors() []string { return append([]string(nil), supervisors...) }
 
 // Box is one directory with everything in it.
 type Box struct {

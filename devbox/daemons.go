@@ -14,33 +14,53 @@ import (
 	"github.com/speciecash/specie/tpm/swtpm"
 )
 
-// Start writes the configurations and starts the issuer and the group manager
-// as two processes with two databases.
+// Start writes the configurations and starts, as processes of their own, a
+// signer for the bank and one for the group manager, and then the two, which
+// hold neither module nor PIN.
 func (b *Box) Start(ctx context.Context, ca *swtpm.CA) error {
-	issuerAddr, err := freeAddress()
-	if err != nil {
+	var addresses [4]string
+	for i := range addresses {
+		var err error
+		if addresses[i], err = freeAddress(); err != nil {
+			return err
+		}
+	}
+	b.IssuerURL, b.GroupURL = "http://"+addresses[0], "http://"+addresses[1]
+	if err := b.writeConfigs(ca, addresses[0], addresses[1]); err != nil {
 		return err
 	}
-	groupAddr, err := freeAddress()
-	if err != nil {
+	daemons := []struct{ name, command, address string }{
+		{"issuer-signer", "signer", addresses[2]},
+		{"group-signer", "signer", addresses[3]},
+		{"group", "group", addresses[1]},
+		{"issuer", "issuer", addresses[0]},
+	}
+	if err := errors.Join(
+		b.writeSigner("issuer-signer", tokenOnline, addresses[2]),
+		b.writeSigner("group-signer", tokenGroup, addresses[3]),
+	); err != nil {
 		return err
 	}
-	b.IssuerURL, b.GroupURL = "http://"+issuerAddr, "http://"+groupAddr
-	if err := b.writeConfigs(ca, issuerAddr, groupAddr); err != nil {
-		return err
+	for _, d := range daemons {
+		p, err := b.start(d.name, "specied", d.command, "--config", b.Path(d.name+".yaml"))
+		if err != nil {
+			return err
+		}
+		if err := b.waitReady(ctx, p, "http://"+d.address+"/readyz"); err != nil {
+			return err
+		}
 	}
-	g, err := b.start("group", "specied", "group", "--config", b.Path("group.yaml"))
-	if err != nil {
-		return err
-	}
-	if err := b.waitReady(ctx, g, b.GroupURL+"/readyz"); err != nil {
-		return err
-	}
-	i, err := b.start("issuer", "specied", "issuer", "--config", b.Path("issuer.yaml"))
-	if err != nil {
-		return err
-	}
-	return b.waitReady(ctx, i, b.IssuerURL+"/readyz")
+	return nil
+}
+
+// writeSigner configures a signer for one token.
+func (b *Box) writeSigner(name, label, metrics string) error {
+	return os.WriteFile(b.Path(name+".yaml"), fmt.Appendf(nil, `# Holds a token for another daemon. Paths are relative to this file.
+socket: run/%s.sock
+metrics: %s
+tokens:
+  - {uri: %q, sessions: 8}
+`, name, metrics, b.token(label, "")), 0o600)
 }
 
 // Pause stops the daemons where they stand, as if their machines were gone.
@@ -73,40 +93,35 @@ func (b *Box) writeConfigs(ca *swtpm.CA, issuerAddr, groupAddr string) error {
 	if err := os.MkdirAll(b.Path("bank", "ek-roots"), 0o700); err != nil {
 		return err
 	}
-	token := func(label string) string {
-		return fmt.Sprintf("{module: %q, token: %s, pin_file: %q, sessions: 8}", b.module, label, b.pinFile(label))
-	}
 	var supervision []string
-	for _, id := range officers {
+	for _, id := range supervisors {
 		supervision = append(supervision, fmt.Sprintf("%q", b.Supervision(id)))
 	}
 	issuer := fmt.Sprintf(`# The bank. Paths are relative to this file.
 root: bank/root.pem
 keyset: bank/keyset.jws
 signing_chain: bank/signing.pem
-signing_key: receipts
-hsm: %s
+signer: run/issuer-signer.sock
 database: run/issuer.db
 listen: %s
 admin_socket: run/issuer.sock
 groups:
   - {id: %s, url: %q}
-`, token(tokenOnline), issuerAddr, Group, b.GroupURL)
+`, issuerAddr, Group, b.GroupURL)
 	group := fmt.Sprintf(`# The group manager. Paths are relative to this file.
 id: %s
 root: bank/root.pem
 chain: bank/group.pem
-signing_key: documents
 seal_key: seal
 sealed: bank/group.sealed
 supervision: [%s]
 ek_roots: bank/ek-roots
-hsm: %s
+signer: run/group-signer.sock
 database: run/group.db
 listen: %s
 admin_socket: run/group.sock
 epoch: {start: %s, length: 720h}
-`, Group, strings.Join(supervision, ", "), token(tokenGroup), groupAddr, b.at(-time.Hour))
+`, Group, strings.Join(supervision, ", "), groupAddr, b.at(-time.Hour))
 	return errors.Join(
 		os.WriteFile(b.Path("bank", "ek-roots", "swtpm.pem"), roots, 0o600),
 		os.WriteFile(b.Path("issuer.yaml"), []byte(issuer), 0o600),
