@@ -74,22 +74,32 @@ func VerifyRecoup(s *Spend, a *Authorisation, claims []Claim, k *Keyset, verifie
 	if s.Purpose != Recoup {
 		return ErrPurpose
 	}
+	if err := verify(s, a, k, verifier, at); err != nil {
+		return err
+	}
+	return VerifyClaims(s, claims, k, outputs)
+}
+
+// VerifyClaims makes those checks of VerifyRecoup that are about claims,
+// whatever the date.
+func VerifyClaims(s *Spend, claims []Claim, k *Keyset, outputs func(op [32]byte) ([]Output, error)) error {
 	if unsigned := s.unsigned(); len(claims) == 0 || len(claims) != unsigned {
 		return fmt.Errorf("%w: %d claims for %d coins without a signature", ErrClaim, len(claims), unsigned)
 	}
-	keys, err := verify(s, a, k, verifier, at)
-	if err != nil {
-		return err
-	}
 	for i := range s.Coins {
-		if s.Coins[i].Signed() {
+		c := &s.Coins[i]
+		if c.Signed() {
 			continue
 		}
 		claim := &claims[0]
 		claims = claims[1:]
+		d, err := k.Find(c.KeyID)
+		if err != nil {
+			return fmt.Errorf("coin %d: %w", i, err)
+		}
 		issued, err := outputs(claim.Op)
 		if err == nil {
-			err = claim.opens(issued, &s.Coins[i], keys[i])
+			err = claim.opens(issued, c, d)
 		}
 		if err != nil {
 			return fmt.Errorf("coin %d: %w", i, err)

@@ -161,7 +161,7 @@ func TestARecoupIsRefused(t *testing.T) {
 		{"for coins under the lost key", func(r *recoup) { r.spend.ToIssuer[4] = m.output(m.four, 61) }, coin.ErrLost},
 		{"of a coin whose key is neither", func(r *recoup) { r.atKey(m.eight, func(d *coin.Denomination) { d.Revoked = false }) }, coin.ErrNotRevoked},
 		{"at the legal end", func(r *recoup) { r.atKey(m.eight, func(d *coin.Denomination) { d.LegalUntil = now }) }, coin.ErrKeyExpired},
-		{"of a revoked coin by its signature", func(r *recoup) { *r.of(m.eight.KeyID) = m.coin(m.eight, 20) }, coin.ErrClaim},
+		{"of a revoked coin by its signature", func(r *recoup) { *r.of(m.eight.KeyID) = m.coin(m.eight, 20) }, coin.ErrRevoked},
 		{"of a good coin that its signature does not prove", func(r *recoup) { r.of(m.one.KeyID).Signature[9] ^= 1 }, coin.ErrCoinSignature},
 		{"of a good coin that expired", func(r *recoup) { r.atKey(m.one, func(d *coin.Denomination) { d.SpendUntil = now }) }, coin.ErrKeyExpired},
 		{"of one coin twice", func(r *recoup) { r.spend.Coins = append(r.spend.Coins, *r.of(m.eight.KeyID)) }, coin.ErrDuplicateCoin},

@@ -29,42 +29,40 @@ func Verify(s *Spend, a *Authorisation, k *Keyset, verifier PresentationVerifier
 	if s.Purpose == Recoup {
 		return ErrPurpose
 	}
-	_, err := verify(s, a, k, verifier, at)
-	return err
+	return verify(s, a, k, verifier, at)
 }
 
 // verify makes the checks of Verify, and for coins without a signature, which
-// only a Recoup has, those of their keys. It returns the coins' keys in the
-// order of the coins.
-func verify(s *Spend, a *Authorisation, k *Keyset, verifier PresentationVerifier, at time.Time) ([]*Denomination, error) {
+// only a Recoup has, those of their keys.
+func verify(s *Spend, a *Authorisation, k *Keyset, verifier PresentationVerifier, at time.Time) error {
 	if err := s.Check(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := a.check(s); err != nil {
-		return nil, err
+		return err
 	}
 	if s.Bank != k.Bank {
-		return nil, ErrBank
+		return ErrBank
 	}
 	if s.Currency != k.Currency {
-		return nil, ErrCurrency
+		return ErrCurrency
 	}
 	keys, err := checkSums(s, k, at)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i, d := range keys {
 		if !s.Coins[i].Signed() {
 			continue
 		}
 		if err := s.Coins[i].Verify(d); err != nil {
-			return nil, fmt.Errorf("coin %d: %w", i, err)
+			return fmt.Errorf("coin %d: %w", i, err)
 		}
 	}
 	if err := a.verifyBearer(s, func(*Coin) bool { return true }); err != nil {
-		return nil, err
+		return err
 	}
-	return keys, a.verifyBound(s, verifier)
+	return a.verifyBound(s, verifier)
 }
 
 // checkSums looks up every key, checks its dates and adds up. It returns the

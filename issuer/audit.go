@@ -61,8 +61,8 @@ func (r *AuditReport) Err() error {
 
 // Audit recomputes a bank's ledger from its rows: the journal and all that
 // ledger.Ledger.Verify looks at; from each operation's recorded request its id,
-// its postings and the coins that it spent; every redeemed coin's signature and
-// every bearer coin's owner's; and what was issued and redeemed under each key.
+// its postings and the coins that it spent; every redeemed coin's signature, or
+// the claim that stands for it, and every bearer coin's owner's; and what was issued and redeemed under each key.
 //
 // What it finds is in the report. An error means that there is no report:
 // ErrConfig for a ledger of another bank, coin.ErrRollback and coin.ErrFork for
@@ -83,7 +83,7 @@ func Audit(ctx context.Context, l ledger.Ledger, k *coin.Keyset, at time.Time, p
 	if err := f.belongs(ctx, l); err != nil {
 		return nil, err
 	}
-	a := newAuditor(f)
+	a := newAuditor(ctx, l, f)
 	rows, err := l.Verify(ctx, ledger.Verification{Progress: progress, Op: a.add})
 	a.wait()
 	if err != nil && (!errors.Is(err, ledger.ErrCorrupt) || ctx.Err() != nil) {
@@ -111,6 +111,7 @@ func (b *Bank) Audit(ctx context.Context, progress func(done, total int64)) (*Au
 // auditor recomputes operations, on as many goroutines as there are
 // processors: signatures are most of the work.
 type auditor struct {
+	ledger  ledger.Ledger
 	f       *inForce
 	ops     chan *ledger.Op
 	workers sync.WaitGroup
@@ -119,12 +120,12 @@ type auditor struct {
 	report AuditReport
 }
 
-func newAuditor(f *inForce) *auditor {
-	a := &auditor{f: f, ops: make(chan *ledger.Op, 64)}
+func newAuditor(ctx context.Context, l ledger.Ledger, f *inForce) *auditor {
+	a := &auditor{ledger: l, f: f, ops: make(chan *ledger.Op, 64)}
 	for range runtime.GOMAXPROCS(0) {
 		a.workers.Go(func() {
 			for op := range a.ops {
-				a.audit(op)
+				a.audit(ctx, op)
 			}
 		})
 	}
@@ -151,7 +152,7 @@ func (a *auditor) problem(format string, args ...any) {
 }
 
 // audit compares an operation with what its request comes to.
-func (a *auditor) audit(op *ledger.Op) {
+func (a *auditor) audit(ctx context.Context, op *ledger.Op) {
 	want, err := a.f.rebuild(op)
 	switch {
 	case errors.Is(err, coin.ErrUnknownKey):
@@ -173,17 +174,25 @@ func (a *auditor) audit(op *ledger.Op) {
 		a.problem("%s %x: it spent other coins than its request", op.Kind, op.ID)
 	}
 	if want.spend != nil {
-		a.signatures(op, want.spend, want.authorisation)
+		a.signatures(ctx, op, want.spend, want.authorisation)
 	}
 }
 
-func (a *auditor) signatures(op *ledger.Op, s *coin.Spend, authorisation *coin.Authorisation) {
+func (a *auditor) signatures(ctx context.Context, op *ledger.Op, s *coin.Spend, authorisation *coin.Authorisation) {
 	if err := authorisation.VerifyOwners(s); err != nil {
 		a.problem("%s %x: %v", op.Kind, op.ID, err)
 	}
 	for i := range s.Coins {
+		if !s.Coins[i].Signed() {
+			continue // only a recoup reads back with such coins
+		}
 		if _, err := a.f.keyset.VerifyCoin(&s.Coins[i]); err != nil {
 			a.problem("%s %x: coin %d: %v", op.Kind, op.ID, i, err)
+		}
+	}
+	if op.Kind == KindRecoup {
+		if err := a.f.checkClaims(ctx, a.ledger, op, s); err != nil {
+			a.problem("%s %x: %v", op.Kind, op.ID, err)
 		}
 	}
 	a.mu.Lock()

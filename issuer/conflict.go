@@ -65,8 +65,8 @@ func (b *Bank) doubleSpend(ctx context.Context, s *coin.Spend, a *coin.Authorisa
 	return &DoubleSpendError{Op: taken[0].Op, Proof: proofs[taken[0].Op]}
 }
 
-// voided makes the refusal of the second of a payment and its void. op is the
-// first.
+// voided makes the refusal of the second of a payment and its void, and of other
+// requests that are one operation. op is the first.
 func voided(op *ledger.Op) error {
 	spend, authorisation, err := recordedSpend(op)
 	if err != nil {

@@ -167,18 +167,24 @@ func (b *Bank) Exchange(ctx context.Context, s *coin.Spend, a *coin.Authorisatio
 			return nil, err
 		}
 	}
-	if op.Kind != KindExchange {
+	return b.signed(ctx, op, KindExchange)
+}
+
+// signed answers a recorded exchange or recoup, and refuses if the op is
+// another.
+func (b *Bank) signed(ctx context.Context, op *ledger.Op, kind string) (*Signed, error) {
+	if op.Kind != kind {
 		return nil, voided(op)
 	}
-	spend, _, err := recordedSpend(op)
+	outputs, err := recordedOutputs(op)
 	if err != nil {
 		return nil, err
 	}
-	signatures, err := b.sign(ctx, spend.ToIssuer)
+	signatures, err := b.sign(ctx, outputs)
 	if err != nil {
 		return nil, err
 	}
-	return &Signed{Op: id, Signatures: signatures}, nil
+	return &Signed{Op: op.ID, Signatures: signatures}, nil
 }
 
 func (b *Bank) recordExchange(ctx context.Context, id ledger.ID, s *coin.Spend, a *coin.Authorisation) (*ledger.Op, error) {
@@ -197,14 +203,19 @@ func (b *Bank) recordExchange(ctx context.Context, id ledger.ID, s *coin.Spend, 
 
 // verify runs coin.Verify with the verifier of the spend's group.
 func (b *Bank) verify(ctx context.Context, f *inForce, s *coin.Spend, a *coin.Authorisation, now time.Time) error {
-	var verifier coin.PresentationVerifier
-	if s.Group != ([32]byte{}) && b.cfg.Groups != nil {
-		var err error
-		if verifier, err = b.cfg.Groups.Verifier(ctx, s.Group); err != nil {
-			return err
-		}
+	verifier, err := b.verifier(ctx, s)
+	if err != nil {
+		return err
 	}
 	return coin.Verify(s, a, f.keyset, verifier, now)
+}
+
+// verifier is who checks the spend's presentation, nil if it names no group.
+func (b *Bank) verifier(ctx context.Context, s *coin.Spend) (coin.PresentationVerifier, error) {
+	if s.Group == ([32]byte{}) || b.cfg.Groups == nil {
+		return nil, nil
+	}
+	return b.cfg.Groups.Verifier(ctx, s.Group)
 }
 
 // recordSpend completes an operation that consumes a verified spend's coins:

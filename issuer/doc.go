@@ -1,5 +1,6 @@
 // Package issuer owns the bank's rules: accounts, withdrawals, deposits,
-// exchanges, fundings, receipts and what is shown when a coin comes twice.
+// exchanges, recoups, fundings, receipts and what is shown when a coin comes
+// twice.
 //
 // It knows no HTTP, no database and no PKCS#11: state goes through package
 // ledger, signatures through [BlindSigner] and [ReceiptSigner], groups through

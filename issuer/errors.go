@@ -24,8 +24,9 @@ var (
 	ErrMalformed = errors.New("issuer: malformed request")
 	// ErrInsufficientFunds: the account holds less than the withdrawal.
 	ErrInsufficientFunds = errors.New("issuer: insufficient funds")
-	// ErrConflict: the reference was used for something else, or a payment
-	// and its void met; then the error is a *VoidError.
+	// ErrConflict: the reference was used for something else, or two requests
+	// met that are one operation, such as a payment and its void; then the error
+	// is a *VoidError.
 	ErrConflict = errors.New("issuer: already used otherwise")
 	// ErrDoubleSpend: a coin is spent already; the error is a
 	// *DoubleSpendError.
@@ -59,7 +60,8 @@ func (e *DoubleSpendError) Error() string {
 func (e *DoubleSpendError) Unwrap() error { return ErrDoubleSpend }
 
 // VoidError refuses a payment that was taken back, or the void of a payment
-// that was deposited: the two are one operation. It matches ErrConflict.
+// that was deposited, or one of an exchange and a recoup of the same coins: the
+// two are one operation. It matches ErrConflict.
 type VoidError struct {
 	// Op is the operation that both are.
 	Op ledger.ID
@@ -69,10 +71,15 @@ type VoidError struct {
 
 // Error says which of the two stands.
 func (e *VoidError) Error() string {
-	if e.Proof.Spend.Purpose == coin.Void {
+	switch s := e.Proof.Spend; {
+	case s.Purpose == coin.Pay:
+		return fmt.Sprintf("%v: the merchant has deposited this payment", ErrConflict)
+	case s.OfferDigest != [32]byte{}:
 		return fmt.Sprintf("%v: the payer has taken these coins back", ErrConflict)
+	case s.Purpose == coin.Recoup:
+		return fmt.Sprintf("%v: these coins have been made good", ErrConflict)
 	}
-	return fmt.Sprintf("%v: the merchant has deposited this payment", ErrConflict)
+	return fmt.Sprintf("%v: these coins have been exchanged", ErrConflict)
 }
 
 // Unwrap makes errors.Is(err, ErrConflict) true.

@@ -10,15 +10,15 @@ import (
 	"github.com/speciecash/specie/ledger"
 )
 
-// Operation is a recorded withdrawal, deposit or exchange.
+// Operation is a recorded withdrawal, deposit, exchange or recoup.
 type Operation struct {
 	ID         ledger.ID
-	Kind       string // KindWithdrawal, KindDeposit or KindExchange
+	Kind       string // KindWithdrawal, KindDeposit, KindExchange or KindRecoup
 	State      string
 	At         time.Time
 	Receipt    []byte // of a deposit, a compact JWS
 	Outputs    []coin.Output
-	Signatures [][]byte // one for each output, in order
+	Signatures [][]byte // one for each output, in order; see Signed
 }
 
 // Operation returns what became of a request, or ErrNotFound. The id is the
@@ -31,24 +31,7 @@ func (b *Bank) Operation(ctx context.Context, id ledger.ID) (*Operation, error) 
 		return nil, fmt.Errorf("issuer: operation: %w", store(err))
 	}
 	out := &Operation{ID: op.ID, Kind: op.Kind, State: op.State, At: op.At}
-	switch op.Kind {
-	case KindWithdrawal:
-		var r withdrawalRequest
-		if err := json.Unmarshal(op.Request, &r); err != nil {
-			return nil, fmt.Errorf("issuer: recorded withdrawal does not read: %w", err)
-		}
-		if out.Outputs, err = coin.ParseOutputsJSON(r.Outputs); err != nil {
-			return nil, fmt.Errorf("issuer: recorded withdrawal does not read: %v", err)
-		}
-	case KindDeposit, KindExchange:
-		var s *coin.Spend
-		if s, _, err = recordedSpend(op); err == nil {
-			out.Outputs = s.ToIssuer
-		}
-	default:
-		return nil, fmt.Errorf("%w: no such operation", ErrNotFound)
-	}
-	if err != nil {
+	if out.Outputs, err = recordedOutputs(op); err != nil {
 		return nil, err
 	}
 	if out.Signatures, err = b.sign(ctx, out.Outputs); err != nil {
@@ -56,4 +39,28 @@ func (b *Bank) Operation(ctx context.Context, id ledger.ID) (*Operation, error) 
 	}
 	out.Receipt, err = b.receipt(op)
 	return out, err
+}
+
+// recordedOutputs are what the bank signed in an operation, or ErrNotFound for
+// one that signs nothing. Other errors match no refusal, see recordedSpend.
+func recordedOutputs(op *ledger.Op) ([]coin.Output, error) {
+	switch op.Kind {
+	case KindWithdrawal:
+		var r withdrawalRequest
+		if err := json.Unmarshal(op.Request, &r); err != nil {
+			return nil, fmt.Errorf("issuer: recorded withdrawal does not read: %v", err)
+		}
+		outputs, err := coin.ParseOutputsJSON(r.Outputs)
+		if err != nil {
+			return nil, fmt.Errorf("issuer: recorded withdrawal does not read: %v", err)
+		}
+		return outputs, nil
+	case KindDeposit, KindExchange, KindRecoup:
+		s, _, err := recordedSpend(op)
+		if err != nil {
+			return nil, err
+		}
+		return s.ToIssuer, nil
+	}
+	return nil, fmt.Errorf("%w: no such operation", ErrNotFound)
 }

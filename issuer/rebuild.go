@@ -27,7 +27,7 @@ func (f *inForce) rebuild(op *ledger.Op) (*rebuilt, error) {
 	switch op.Kind {
 	case KindWithdrawal:
 		return f.rebuildWithdrawal(op)
-	case KindDeposit, KindExchange:
+	case KindDeposit, KindExchange, KindRecoup:
 		return f.rebuildSpend(op)
 	case KindFunding:
 		return f.rebuildFunding(op)
@@ -68,17 +68,30 @@ func (f *inForce) rebuildWithdrawal(op *ledger.Op) (*rebuilt, error) {
 	return &rebuilt{id: coin.WithdrawalOp(r.Account, outputs), postings: p.list()}, nil
 }
 
-// rebuildSpend recomputes a deposit or exchange.
+// kindOf is the kind of operation that a spend for that purpose is recorded as.
+func kindOf(p coin.Purpose) string {
+	switch p {
+	case coin.Pay:
+		return KindDeposit
+	case coin.Exchange, coin.Void:
+		return KindExchange
+	case coin.Recoup:
+		return KindRecoup
+	}
+	return ""
+}
+
+// rebuildSpend recomputes a deposit, exchange or recoup.
 func (f *inForce) rebuildSpend(op *ledger.Op) (*rebuilt, error) {
 	s, authorisation, err := recordedSpend(op)
 	if err != nil {
 		return nil, err
 	}
-	if (op.Kind == KindDeposit) != (s.Purpose == coin.Pay) || op.Kind == KindExchange && s.Purpose != coin.Exchange && s.Purpose != coin.Void {
+	if kindOf(s.Purpose) != op.Kind {
 		return nil, fmt.Errorf("a spend for %q", s.Purpose)
 	}
 	p := newPostings(f.keyset.Currency)
-	if op.Kind == KindDeposit {
+	if s.Amount != 0 {
 		p.add(op.Account, int64(s.Amount))
 	}
 	spends, err := f.consume(p, s)

@@ -32,7 +32,8 @@ type BlindSigner interface {
 }
 
 // sign signs the outputs of a recorded operation, in their order, all or
-// none. It must only be called once the operation is durable.
+// none but those of keys that are gone for good. It must only be called once
+// the operation is durable.
 //
 // The caller's goroutine signs; while the bank has idle helpers, they sign
 // with it. So one withdrawal at a time uses the whole token, and many at a
@@ -92,6 +93,10 @@ func (b *Bank) signOne(ctx context.Context, o *coin.Output) ([]byte, error) {
 	switch {
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return nil, err
+	case errors.Is(err, coin.ErrUnknownKey) && (d.Revoked || d.Lost):
+		// There will never be one. What is signed under other keys must not wait
+		// for it, and its owner claims the coin without it.
+		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	case len(signature) != d.PublicKey.Size():

@@ -15,14 +15,17 @@ const (
 	KindWithdrawal = "withdrawal"
 	KindDeposit    = "deposit"
 	KindExchange   = "exchange"
+	KindRecoup     = "recoup"
 	KindFunding    = "funding"
 	KindCase       = "case"
 )
 
-// Signed is the answer to a withdrawal or exchange.
+// Signed is the answer to a withdrawal, exchange or recoup.
 type Signed struct {
-	Op         ledger.ID
-	Signatures [][]byte // one for each output, in order
+	Op ledger.ID
+	// Signatures are one for each output, in order; empty where the key is
+	// revoked or lost and the token has it no more: see Bank.Recoup.
+	Signatures [][]byte
 }
 
 // withdrawalRequest is what the ledger keeps of a withdrawal.

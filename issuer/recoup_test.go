@@ -1,0 +1,826 @@
+package issuer_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"math/big"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/issuer"
+	"github.com/speciecash/specie/issuer/issuertest"
+	"github.com/speciecash/specie/ledger"
+	"github.com/speciecash/specie/opening"
+)
+
+// forgetful is the token with keys taken out of it.
+type forgetful struct {
+	issuer.BlindSigner
+	mu   sync.Mutex
+	gone map[coin.KeyID]bool
+}
+
+func (s *forgetful) lose(kid coin.KeyID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone[kid] = true
+}
+
+func (s *forgetful) has(kid coin.KeyID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone[kid] {
+		return coin.ErrUnknownKey
+	}
+	return nil
+}
+
+func (s *forgetful) Has(ctx context.Context, kid coin.KeyID) error {
+	return errors.Join(s.has(kid), s.BlindSigner.Has(ctx, kid))
+}
+
+func (s *forgetful) BlindSign(ctx context.Context, kid coin.KeyID, blinded []byte) ([]byte, error) {
+	if err := s.has(kid); err != nil {
+		return nil, err
+	}
+	return s.BlindSigner.BlindSign(ctx, kid, blinded)
+}
+
+// rescue is a bank whose keys leak or get lost, and a purse that knows which
+// operation each of its coins came from.
+type rescue struct {
+	*issuertest.Bank
+	token  *forgetful
+	keyset *coin.Keyset
+	purse  *issuertest.Purse
+	till   *issuertest.Till
+	holder *issuer.Account
+	claims map[[32]byte]coin.Claim
+}
+
+func newRescue(t *testing.T) *rescue {
+	t.Helper()
+	h := issuertest.NewHouse(t)
+	s := &rescue{keyset: h.Keyset, purse: h.NewPurse(t), claims: map[[32]byte]coin.Claim{}}
+	s.Bank = h.NewBank(t, func(c *issuer.Config) {
+		s.token = &forgetful{BlindSigner: c.Signer, gone: map[coin.KeyID]bool{}}
+		c.Signer = s.token
+	})
+	s.till = s.NewTill(t)
+	s.holder, _ = s.Funded(t, 100)
+	return s
+}
+
+// learn remembers where coins come from.
+func (s *rescue) learn(op ledger.ID, b *issuertest.Batch) {
+	for i, p := range b.Planchets {
+		s.claims[p.ID()] = p.Claim(op, i)
+	}
+}
+
+func (s *rescue) withdraw(t *testing.T, account *issuer.Account, b *issuertest.Batch) []coin.Coin {
+	t.Helper()
+	signed, err := s.Withdraw(t.Context(), account, b.Outputs)
+	expect(t, err, nil)
+	s.learn(signed.Op, b)
+	return b.Finalize(t, signed.Signatures)
+}
+
+func (s *rescue) draw(t *testing.T, values ...coin.Amount) []coin.Coin {
+	t.Helper()
+	return s.withdraw(t, s.holder, s.purse.Prepare(t, values...))
+}
+
+// publish brings a successor of the keyset into force.
+func (s *rescue) publish(t *testing.T, change func(k *coin.Keyset)) {
+	t.Helper()
+	jws := s.House.Successor(t, s.keyset, change)
+	expect(t, s.Reload(t.Context(), jws, issuer.ReceiptSigner{}), nil)
+	s.keyset = s.Keyset()
+}
+
+func (s *rescue) mark(t *testing.T, mark func(*coin.Denomination), kids ...coin.KeyID) {
+	t.Helper()
+	s.publish(t, func(k *coin.Keyset) {
+		for i := range k.Denominations {
+			if slices.Contains(kids, k.Denominations[i].KeyID) {
+				mark(&k.Denominations[i])
+			}
+		}
+	})
+}
+
+func (s *rescue) revoke(t *testing.T, kids ...coin.KeyID) {
+	t.Helper()
+	s.mark(t, func(d *coin.Denomination) { d.Revoked = true }, kids...)
+}
+
+func (s *rescue) lost(t *testing.T, kids ...coin.KeyID) {
+	t.Helper()
+	for _, kid := range kids {
+		s.token.lose(kid)
+	}
+	s.mark(t, func(d *coin.Denomination) { d.Lost = true }, kids...)
+}
+
+func (s *rescue) kid(t *testing.T, value coin.Amount) coin.KeyID {
+	t.Helper()
+	return s.House.Key(t, coin.Bearer, value).KeyID
+}
+
+// request is a recoup, ready to be sent.
+type request struct {
+	spend         *coin.Spend
+	authorisation *coin.Authorisation
+	claims        []coin.Claim
+}
+
+func (s *rescue) send(r *request) (*issuer.Signed, error) {
+	return s.Recoup(context.Background(), r.spend, r.authorisation, r.claims)
+}
+
+// draft is a recoup that nobody has authorised: coins of keys that are revoked
+// or lost are claimed.
+func (s *rescue) draft(t *testing.T, coins []coin.Coin, outputs ...coin.Output) coin.Spend {
+	t.Helper()
+	out := coin.Spend{Purpose: coin.Recoup, Bank: issuertest.BankID, Currency: issuertest.Currency, ToIssuer: outputs, IssuedAt: issuertest.Now.Unix()}
+	for _, c := range coins {
+		d, err := s.keyset.Find(c.KeyID)
+		expect(t, err, nil)
+		if d.Revoked || d.Lost {
+			c.Signature = nil
+		}
+		out.Coins = append(out.Coins, c)
+	}
+	return out
+}
+
+// claim authorises a draft and puts the claims beside it.
+func (s *rescue) claim(t *testing.T, draft coin.Spend) *request {
+	t.Helper()
+	spend, authorisation := s.purse.Authorise(t, draft)
+	return s.with(spend, authorisation)
+}
+
+func (s *rescue) with(spend *coin.Spend, authorisation *coin.Authorisation) *request {
+	r := &request{spend: spend, authorisation: authorisation}
+	for i := range spend.Coins {
+		if !spend.Coins[i].Signed() {
+			r.claims = append(r.claims, s.claims[spend.Coins[i].ID()])
+		}
+	}
+	return r
+}
+
+func (s *rescue) keyBalance(t *testing.T, kid coin.KeyID) issuer.KeyBalance {
+	t.Helper()
+	keys, err := s.KeyBalances(t.Context())
+	expect(t, err, nil)
+	return keys[slices.IndexFunc(keys, func(k issuer.KeyBalance) bool { return k.KeyID == kid })]
+}
+
+func TestARevokedCoinComesBackAsNewOnes(t *testing.T) {
+	s := newRescue(t)
+	coins := s.draw(t, 16, 8)
+	s.revoke(t, s.kid(t, 16))
+	fresh := s.purse.Prepare(t, 8, 8)
+	r := s.claim(t, s.draft(t, coins[:1], fresh.Outputs...))
+	signed, err := s.send(r)
+	expect(t, err, nil)
+	got := fresh.Finalize(t, signed.Signatures)
+	s.CheckBooks(t, 76, 0, 24)
+
+	again, err := s.send(r)
+	expect(t, err, nil)
+	// Later, when all is over, and with other outputs: the recorded answer.
+	s.Clock.Set(s.keyset.Denominations[0].LegalUntil.AddDate(1, 0, 0))
+	other, err := s.send(s.claim(t, s.draft(t, coins[:1], s.purse.Prepare(t, 4, 4, 8).Outputs...)))
+	expect(t, err, nil)
+	for _, a := range []*issuer.Signed{again, other} {
+		if a.Op != signed.Op || !slices.EqualFunc(a.Signatures, signed.Signatures, bytes.Equal) {
+			t.Error("the repetition got another answer")
+		}
+	}
+	s.Clock.Set(issuertest.Now)
+	op, err := s.Operation(t.Context(), signed.Op)
+	expect(t, err, nil)
+	if op.Kind != issuer.KindRecoup || op.State != ledger.StateDone || !slices.EqualFunc(op.Signatures, signed.Signatures, bytes.Equal) {
+		t.Errorf("the operation is %+v", op)
+	}
+	// The new coins are good, and good coins may come along.
+	spend, authorisation := s.purse.Exchange(t, []coin.Coin{got[0], coins[1]}, s.purse.Prepare(t, 8, 8).Outputs)
+	_, err = s.Exchange(t.Context(), spend, authorisation)
+	expect(t, err, nil)
+	s.CheckBooks(t, 76, 0, 24)
+	audit(t, s.Bank)
+}
+
+func audit(t *testing.T, b *issuertest.Bank) {
+	t.Helper()
+	report, err := b.Audit(t.Context(), nil)
+	expect(t, err, nil)
+	expect(t, report.Err(), nil)
+}
+
+func TestMoneyGoesBackToTheAccountThatWithdrewTheCoins(t *testing.T) {
+	s := newRescue(t)
+	other, _ := s.Funded(t, 100)
+	mine := s.draw(t, 16, 16, 1)
+	more := s.draw(t, 16)
+	theirs := s.withdraw(t, other, s.purse.Prepare(t, 16))
+	change := s.purse.Prepare(t, 16)
+	spend, authorisation := s.purse.Exchange(t, s.draw(t, 8, 8), change.Outputs)
+	signed, err := s.Exchange(t.Context(), spend, authorisation)
+	expect(t, err, nil)
+	s.learn(signed.Op, change)
+	changed := change.Finalize(t, signed.Signatures)
+	s.revoke(t, s.kid(t, 16))
+
+	repay := func(amount coin.Amount, outputs []coin.Output, coins ...coin.Coin) *request {
+		d := s.draft(t, coins, outputs...)
+		d.Amount = amount
+		return s.claim(t, d)
+	}
+	for name, r := range map[string]*request{
+		"coins of two accounts":           repay(32, nil, mine[0], theirs[0]),
+		"change, that nobody withdrew":    repay(16, nil, changed...),
+		"change with what was withdrawn":  repay(32, nil, mine[0], changed[0]),
+		"a good coin that may be another": repay(17, nil, mine[0], mine[2]),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := s.send(r)
+			expect(t, err, coin.ErrClaim)
+		})
+	}
+	s.CheckBooks(t, 119, 0, 81)
+
+	// Two withdrawals of one account, partly for coins.
+	fresh := s.purse.Prepare(t, 8, 8)
+	r := repay(32, fresh.Outputs, mine[0], mine[1], more[0])
+	signed, err = s.send(r)
+	expect(t, err, nil)
+	fresh.Finalize(t, signed.Signatures)
+	s.CheckBooks(t, 151, 0, 49)
+	// Somebody else's money goes to him, whoever asks.
+	_, err = s.send(repay(16, nil, theirs...))
+	expect(t, err, nil)
+	balance, err := s.Balance(t.Context(), other.ID)
+	if err != nil || balance != 100 {
+		t.Errorf("balance %d, %v", balance, err)
+	}
+	entries, _, err := s.Entries(t.Context(), other.ID, ledger.Page{Limit: 1})
+	expect(t, err, nil)
+	if len(entries) != 1 || entries[0].Kind != issuer.KindRecoup || entries[0].Amount != 16 {
+		t.Errorf("the statement says %+v", entries)
+	}
+	audit(t, s.Bank)
+}
+
+func TestCoinsOfEveryOriginAreMadeGood(t *testing.T) {
+	s := newRescue(t)
+	k16 := s.kid(t, 16)
+	start := s.draw(t, 16, 16, 16, 1)
+	origins := map[string][]coin.Coin{"a withdrawal": start[:1]}
+
+	b := s.purse.Prepare(t, 16)
+	spend, authorisation := s.purse.Exchange(t, start[1:2], b.Outputs)
+	signed, err := s.Exchange(t.Context(), spend, authorisation)
+	expect(t, err, nil)
+	s.learn(signed.Op, b)
+	origins["an exchange"] = b.Finalize(t, signed.Signatures)
+
+	b = s.purse.Prepare(t, 16)
+	offer := s.till.Offer(t, 1, nil)
+	spend, authorisation = s.purse.Pay(t, offer, start[2:], b.Outputs)
+	done, err := s.Deposit(t.Context(), s.till.Account, s.till.Deposit(offer, spend, authorisation))
+	expect(t, err, nil)
+	s.learn(done.Op, b)
+	origins["a payment's change"] = b.Finalize(t, done.Signatures)
+
+	old := s.draw(t, 8, 8)
+	s.revoke(t, s.kid(t, 8))
+	b = s.purse.Prepare(t, 16)
+	signed, err = s.send(s.claim(t, s.draft(t, old, b.Outputs...)))
+	expect(t, err, nil)
+	s.learn(signed.Op, b)
+	origins["a recoup"] = b.Finalize(t, signed.Signatures)
+
+	s.revoke(t, k16)
+	for name, coins := range origins {
+		t.Run(name, func(t *testing.T) {
+			b := s.purse.Prepare(t, 4, 4, 4, 4)
+			signed, err := s.send(s.claim(t, s.draft(t, coins, b.Outputs...)))
+			expect(t, err, nil)
+			b.Finalize(t, signed.Signatures)
+		})
+	}
+	if k := s.keyBalance(t, k16); k.Balance != 0 {
+		t.Errorf("under the revoked key there is left %+v", k)
+	}
+	s.CheckBooks(t, 35, 1, 64)
+	audit(t, s.Bank)
+}
+
+// TestARecoupIsRefusedWithNothingLost: what is not coin.VerifyRecoup's alone.
+func TestARecoupIsRefusedWithNothingLost(t *testing.T) {
+	s := newRescue(t)
+	coins := s.draw(t, 16, 16)
+	k16 := s.kid(t, 16)
+	early := s.claimAnyway(t, coins[0])
+	_, err := s.send(early)
+	expect(t, err, coin.ErrNotRevoked)
+	s.revoke(t, k16)
+	outputs := s.purse.Prepare(t, 16-8, 8).Outputs
+	base := func() *request { return s.claim(t, s.draft(t, coins[:1], outputs...)) }
+	tests := []struct {
+		name   string
+		change func(r *request)
+		want   error
+	}{
+		{"as an exchange", func(r *request) { r.spend.Purpose = coin.Exchange }, coin.ErrPurpose},
+		{"malformed", func(r *request) { r.spend.IssuedAt = 0 }, coin.ErrMalformed},
+		{"authorised by nobody", func(r *request) { r.authorisation = nil }, coin.ErrOwner},
+		{"authorised for something else", func(r *request) { r.spend.IssuedAt++ }, coin.ErrOwner},
+		{"with outputs of more worth", func(r *request) {
+			*r = *s.claim(t, s.draft(t, coins[:1], append(slices.Clone(outputs), s.purse.Prepare(t, 1).Outputs...)...))
+		}, coin.ErrAmount},
+		{"with outputs of less worth", func(r *request) { *r = *s.claim(t, s.draft(t, coins[:1], outputs[1:]...)) }, coin.ErrAmount},
+		{"for a coin under the same key", func(r *request) {
+			*r = *s.claim(t, s.draft(t, coins[:1], s.purse.Prepare(t, 16).Outputs...))
+		}, coin.ErrRevoked},
+		{"in another currency", func(r *request) {
+			d := s.draft(t, coins[:1], outputs...)
+			d.Currency = "USD"
+			*r = *s.claim(t, d)
+		}, coin.ErrCurrency},
+		{"without its claim", func(r *request) { r.claims = nil }, coin.ErrClaim},
+		{"of an operation that never was", func(r *request) { r.claims[0].Op[0] ^= 1 }, coin.ErrClaim},
+		{"of another output", func(r *request) { r.claims[0].Index = 1 }, coin.ErrClaim},
+		{"of the coin's own withdrawal by another secret", func(r *request) { r.claims[0].Secret = s.claims[coins[1].ID()].Secret }, coin.ErrClaim},
+		{"of a funding", func(r *request) {
+			id, err := s.Fund(t.Context(), s.holder.ID, 16, "as it were")
+			expect(t, err, nil)
+			r.claims[0].Op = id
+		}, coin.ErrClaim},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := base()
+			tt.change(r)
+			_, err := s.send(r)
+			expect(t, err, tt.want)
+		})
+	}
+	t.Run("of an operation that is not done", func(t *testing.T) {
+		r := base()
+		op, err := s.Ledger.Op(t.Context(), r.claims[0].Op)
+		expect(t, err, nil)
+		pending := *op
+		pending.ID, pending.State, pending.Postings = [32]byte{7}, ledger.StatePending, nil
+		_, err = s.Ledger.Apply(t.Context(), pending)
+		expect(t, err, nil)
+		r.claims[0].Op = pending.ID
+		_, err = s.send(r)
+		expect(t, err, coin.ErrClaim)
+	})
+	t.Run("after the legal end", func(t *testing.T) {
+		d, err := s.keyset.Find(k16)
+		expect(t, err, nil)
+		s.Clock.Set(d.LegalUntil)
+		defer s.Clock.Set(issuertest.Now)
+		_, err = s.send(base())
+		expect(t, err, coin.ErrKeyExpired)
+	})
+	t.Run("without a ledger", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		r := base()
+		_, err := s.Recoup(ctx, r.spend, r.authorisation, r.claims)
+		expect(t, err, context.Canceled)
+	})
+	_, err = s.send(base())
+	expect(t, err, nil)
+}
+
+// claimAnyway claims a coin whose key is good.
+func (s *rescue) claimAnyway(t *testing.T, c coin.Coin) *request {
+	t.Helper()
+	c.Signature = nil
+	d := s.draft(t, nil, s.purse.Prepare(t, 8, 8).Outputs...)
+	d.Coins = []coin.Coin{c}
+	return s.claim(t, d)
+}
+
+// TestACoinThatWasSpentIsNotMadeGood, and the refusal shows the spend.
+func TestACoinThatWasSpentIsNotMadeGood(t *testing.T) {
+	s := newRescue(t)
+	coins := s.draw(t, 16, 16, 16)
+	offer := s.till.Offer(t, 16, nil)
+	spend, authorisation := s.purse.Pay(t, offer, coins[:1], nil)
+	_, err := s.Deposit(t.Context(), s.till.Account, s.till.Deposit(offer, spend, authorisation))
+	expect(t, err, nil)
+	k16 := s.kid(t, 16)
+	s.revoke(t, k16)
+	made, err := s.send(s.claim(t, s.draft(t, coins[1:2], s.purse.Prepare(t, 8, 8).Outputs...)))
+	expect(t, err, nil)
+	for name, earlier := range map[string][]coin.Coin{"paid with": coins[:1], "made good before": coins[1:2]} {
+		t.Run(name, func(t *testing.T) {
+			r := s.claim(t, s.draft(t, append(slices.Clone(earlier), coins[2]), s.purse.Prepare(t, 8, 8, 8, 8).Outputs...))
+			_, err := s.send(r)
+			var refusal *issuer.DoubleSpendError
+			if !errors.As(err, &refusal) {
+				t.Fatalf("got %v", err)
+			}
+			expect(t, refusal.Proof.Verify(r.spend, s.keyset, nil), nil)
+			if name == "made good before" && refusal.Op != made.Op {
+				t.Error("another operation is shown")
+			}
+		})
+	}
+	s.CheckBooks(t, 52, 16, 32)
+}
+
+// TestAThiefGetsNothingByALeakedKey: the token's own signing operation stands
+// in for the private half that he has.
+func TestAThiefGetsNothingByALeakedKey(t *testing.T) {
+	s := newRescue(t)
+	d := s.House.Key(t, coin.Bearer, 16)
+	victims := s.draw(t, 16, 16)
+	claim := s.claims[victims[0].ID()]
+	op, err := s.Operation(t.Context(), claim.Op)
+	expect(t, err, nil)
+	thief := s.House.NewPurse(t)
+	forge := func() (*coin.Planchet, coin.Coin) {
+		b := thief.PrepareUnder(t, d)
+		sig, err := s.token.BlindSign(t.Context(), d.KeyID, b.Outputs[0].Blinded)
+		expect(t, err, nil)
+		return b.Planchets[0], b.Finalize(t, [][]byte{sig})[0]
+	}
+	// Forged coins spent in time are the bank's loss, and there it ends.
+	offer := s.till.Offer(t, 16, nil)
+	for range 2 {
+		_, c := forge()
+		spend, authorisation := thief.Pay(t, offer, []coin.Coin{c}, nil)
+		_, err := s.Deposit(t.Context(), s.till.Account, s.till.Deposit(offer, spend, authorisation))
+		expect(t, err, nil)
+	}
+	mine, forged := forge()
+	s.revoke(t, d.KeyID)
+
+	// He opens the recorded output to his own coin: b = EM'·r'^e, where
+	// r' = (b/EM')^d = b^d/s'.
+	n := d.PublicKey.N
+	b, sig := new(big.Int).SetBytes(op.Outputs[0].Blinded), new(big.Int).SetBytes(forged.Signature)
+	root := new(big.Int).SetBytes(op.Signatures[0])
+	factor := root.Mul(root, new(big.Int).ModInverse(sig, n)).Mod(root, n)
+	e := big.NewInt(int64(d.PublicKey.E))
+	check := new(big.Int).Exp(factor, e, n)
+	if check.Mul(check, new(big.Int).Exp(sig, e, n)).Mod(check, n); check.Cmp(b) != 0 {
+		t.Fatal("the attack is not the one meant")
+	}
+	steal := func(claim coin.Claim) error {
+		forged.Signature = nil
+		spend, authorisation := thief.Authorise(t, coin.Spend{
+			Purpose: coin.Recoup, Bank: issuertest.BankID, Currency: issuertest.Currency, Coins: []coin.Coin{forged},
+			ToIssuer: thief.Prepare(t, 8, 8).Outputs, IssuedAt: issuertest.Now.Unix(),
+		})
+		_, err := s.Recoup(t.Context(), spend, authorisation, []coin.Claim{claim})
+		return err
+	}
+	mineAt := mine.Claim(claim.Op, claim.Index)
+	expect(t, steal(mineAt), coin.ErrClaim)
+	expect(t, steal(claim), coin.ErrClaim) // with the victim's secret, which he can't have
+	bytesOf := factor.FillBytes(make([]byte, 256))
+	expect(t, steal(coin.Claim{Op: claim.Op, Index: claim.Index, Secret: coin.BlindSecret(bytesOf[:32])}), coin.ErrClaim)
+
+	// Every honest holder is paid in full, the last one too, though the key's
+	// books are below zero by then.
+	if k := s.keyBalance(t, d.KeyID); !(k.Issued == 32 && k.Redeemed == 32) {
+		t.Fatalf("the key's books: %+v", k)
+	}
+	for i := range victims {
+		_, err := s.send(s.claim(t, s.draft(t, victims[i:i+1], s.purse.Prepare(t, 8, 8).Outputs...)))
+		expect(t, err, nil)
+	}
+	if k := s.keyBalance(t, d.KeyID); k.Redeemed-k.Issued != 32 {
+		t.Errorf("the bank lost something else than what was forged: %+v", k)
+	}
+}
+
+// TestARecoupAndItsLikeAreOneOperation: a bank must not be able to show two
+// authorised uses of a coin of somebody who only wanted his money.
+func TestARecoupAndItsLikeAreOneOperation(t *testing.T) {
+	s := newRescue(t)
+	member := s.House.Admit(t)
+	k8 := s.House.Key(t, coin.Bound, 8).KeyID
+	bound := s.withdraw(t, s.holder, s.purse.PrepareBound(t, member, 8, 8, 8))
+	offer := s.till.Offer(t, 8, nil)
+	pay := func(c coin.Coin) *issuer.DepositRequest {
+		spend, authorisation := s.purse.AuthoriseBound(t, member, issuertest.Payment(offer, []coin.Coin{c}, nil))
+		return s.till.Deposit(offer, spend, authorisation)
+	}
+	exchange := func(c coin.Coin) (*coin.Spend, *coin.Authorisation) {
+		return s.purse.AuthoriseBound(t, member, coin.Spend{
+			Purpose: coin.Exchange, Bank: issuertest.BankID, Currency: issuertest.Currency, Coins: []coin.Coin{c},
+			ToIssuer: s.purse.Prepare(t, 8).Outputs, IssuedAt: issuertest.Now.Unix(),
+		})
+	}
+	recoup := func(c coin.Coin, offer [32]byte) *request {
+		d := s.draft(t, []coin.Coin{c}, s.purse.Prepare(t, 8).Outputs...)
+		d.OfferDigest = offer
+		return s.with(s.purse.AuthoriseBound(t, member, d))
+	}
+	exchanged, consent := exchange(bound[0])
+	_, err := s.Exchange(t.Context(), exchanged, consent)
+	expect(t, err, nil)
+	paid, late := pay(bound[1]), pay(bound[2])
+	_, err = s.Deposit(t.Context(), s.till.Account, paid)
+	expect(t, err, nil)
+	s.lost(t, k8) // lost and not revoked: the coins' signatures still count
+
+	conflict := func(err error, by *coin.Spend, refused *coin.Spend) {
+		t.Helper()
+		expect(t, err, issuer.ErrConflict)
+		var refusal *issuer.VoidError
+		if !errors.As(err, &refusal) || refusal.Proof.Spend.Digest() != by.Digest() {
+			t.Fatalf("got %v", err)
+		}
+		doc := s.House.Document(t)
+		v, err := doc.Verifier(issuertest.Now)
+		expect(t, err, nil)
+		expect(t, refusal.Proof.Verify(refused, s.keyset, coin.NewPresentationVerifier(v)), nil)
+	}
+	r := recoup(bound[0], [32]byte{})
+	_, err = s.send(r)
+	conflict(err, exchanged, r.spend)
+	r = recoup(bound[1], offer.Digest)
+	_, err = s.send(r)
+	conflict(err, paid.Spend, r.spend)
+	// And the other way about.
+	r = recoup(bound[2], offer.Digest)
+	_, err = s.send(r)
+	expect(t, err, nil)
+	_, err = s.Deposit(t.Context(), s.till.Account, late)
+	conflict(err, r.spend, late.Spend)
+	if text := err.Error(); text != "issuer: already used otherwise: the payer has taken these coins back" {
+		t.Errorf("the merchant is told: %s", text)
+	}
+	again := s.draw(t, 4)
+	s.lost(t, s.kid(t, 4))
+	b := s.purse.Prepare(t, 2, 2)
+	r = s.claim(t, s.draft(t, again, b.Outputs...))
+	_, err = s.send(r)
+	expect(t, err, nil)
+	spend, authorisation := s.purse.Exchange(t, again, b.Outputs)
+	_, err = s.Exchange(t.Context(), spend, authorisation)
+	conflict(err, r.spend, spend)
+
+	cases, _, err := s.Cases(t.Context(), ledger.Page{})
+	expect(t, err, nil)
+	if len(cases) != 0 {
+		t.Error("an honest holder has a case against him")
+	}
+	audit(t, s.Bank)
+}
+
+func TestABoundCoinIsMadeGoodByItsTPMOnly(t *testing.T) {
+	s := newRescue(t)
+	member, stranger := s.House.Admit(t), s.House.Admit(t)
+	bound := s.withdraw(t, s.holder, s.purse.PrepareBound(t, member, 8, 8))
+	s.revoke(t, s.House.Key(t, coin.Bound, 8).KeyID)
+	draft := func(outputs ...coin.Output) coin.Spend { return s.draft(t, bound[:1], outputs...) }
+	outputs := s.purse.Prepare(t, 8).Outputs
+	repay := draft()
+	repay.Amount = 8
+	// Who withdrew it, and has the purse, is not who owns it: his TPM has
+	// nothing to say about that coin.
+	for _, d := range []coin.Spend{draft(outputs...), repay} {
+		d.Group = s.House.Document(t).GroupID()
+		spend, err := coin.NewSpend(d)
+		expect(t, err, nil)
+		presentation, err := stranger.Present(t.Context(), stranger.Key, spend.Frame(), nil)
+		expect(t, err, nil)
+		_, err = s.send(s.with(spend, &coin.Authorisation{Presentation: presentation.Bytes()}))
+		expect(t, err, coin.ErrBinding)
+	}
+	s.CheckBooks(t, 84, 0, 16)
+
+	_, err := s.send(s.with(s.purse.AuthoriseBound(t, member, draft(outputs...))))
+	expect(t, err, nil)
+	s.CheckBooks(t, 84, 0, 16)
+	audit(t, s.Bank)
+
+	// Once more, with another coin: his TPM has signed twice for the first.
+	twice := s.draft(t, bound, s.purse.Prepare(t, 16).Outputs...)
+	_, err = s.send(s.with(s.purse.AuthoriseBound(t, member, twice)))
+	expect(t, err, issuer.ErrDoubleSpend)
+	cases, _, err := s.Cases(t.Context(), ledger.Page{})
+	expect(t, err, nil)
+	if len(cases) != 1 {
+		t.Fatalf("%d cases", len(cases))
+	}
+	if _, err := opening.ParseCase(cases[0].JSON); err != nil {
+		t.Errorf("the case does not read: %v", err)
+	}
+}
+
+// TestALostSignatureIsMadeGood: the key goes between the debit and the
+// signature. What other keys sign does not wait for it.
+func TestALostSignatureIsMadeGood(t *testing.T) {
+	for name, gone := range map[string]func(*rescue, *testing.T, coin.KeyID){
+		"of a key that is lost": (*rescue).lostOne,
+		"of a key that was revoked and destroyed": func(s *rescue, t *testing.T, kid coin.KeyID) {
+			s.revoke(t, kid)
+			s.token.lose(kid)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newRescue(t)
+			batch := s.purse.Prepare(t, 8, 16, 4)
+			id := coin.WithdrawalOp(s.holder.ID, batch.Outputs)
+			s.token.lose(s.kid(t, 16))
+			_, err := s.Withdraw(t.Context(), s.holder, batch.Outputs)
+			expect(t, err, issuer.ErrUnavailable) // nobody has said that it is lost
+			s.CheckBooks(t, 72, 0, 28)
+
+			gone(s, t, s.kid(t, 16))
+			signed, err := s.Withdraw(t.Context(), s.holder, batch.Outputs)
+			expect(t, err, nil)
+			if len(signed.Signatures) != 3 || len(signed.Signatures[1]) != 0 {
+				t.Fatalf("signatures %x", signed.Signatures)
+			}
+			op, err := s.Operation(t.Context(), id)
+			expect(t, err, nil)
+			if !slices.EqualFunc(op.Signatures, signed.Signatures, bytes.Equal) {
+				t.Error("the operation shows other signatures")
+			}
+			for _, i := range []int{0, 2} {
+				_, err := batch.Planchets[i].Finalize(signed.Signatures[i])
+				expect(t, err, nil)
+			}
+			s.learn(id, batch)
+			fresh := s.purse.Prepare(t, 8, 8)
+			again, err := s.send(s.claim(t, s.draft(t, []coin.Coin{*batch.Planchets[1].Unsigned()}, fresh.Outputs...)))
+			expect(t, err, nil)
+			fresh.Finalize(t, again.Signatures)
+			s.CheckBooks(t, 72, 0, 28)
+		})
+	}
+}
+
+func (s *rescue) lostOne(t *testing.T, kid coin.KeyID) { s.lost(t, kid) }
+
+// TestACoinOfALostKeyIsPaidWithOrMadeGood, and not both.
+func TestACoinOfALostKeyIsPaidWithOrMadeGood(t *testing.T) {
+	s := newRescue(t)
+	coins := s.draw(t, 16, 16)
+	s.lost(t, s.kid(t, 16))
+	pay := func(c coin.Coin) error {
+		offer := s.till.Offer(t, 16, nil)
+		spend, authorisation := s.purse.Pay(t, offer, []coin.Coin{c}, nil)
+		_, err := s.Deposit(t.Context(), s.till.Account, s.till.Deposit(offer, spend, authorisation))
+		return err
+	}
+	recoup := func(c coin.Coin) error {
+		_, err := s.send(s.claim(t, s.draft(t, []coin.Coin{c}, s.purse.Prepare(t, 8, 8).Outputs...)))
+		return err
+	}
+	expect(t, pay(coins[0]), nil)
+	expect(t, recoup(coins[0]), issuer.ErrDoubleSpend)
+	expect(t, recoup(coins[1]), nil)
+	expect(t, pay(coins[1]), issuer.ErrDoubleSpend)
+	s.CheckBooks(t, 68, 16, 16)
+}
+
+// TestARevokedKeyStillSignsWhatWasRecorded, as long as the token has it: who
+// repeats a request gets the same bytes.
+func TestARevokedKeyStillSignsWhatWasRecorded(t *testing.T) {
+	s := newRescue(t)
+	batch := s.purse.Prepare(t, 16)
+	first, err := s.Withdraw(t.Context(), s.holder, batch.Outputs)
+	expect(t, err, nil)
+	s.revoke(t, s.kid(t, 16))
+	again, err := s.Withdraw(t.Context(), s.holder, batch.Outputs)
+	expect(t, err, nil)
+	if !bytes.Equal(first.Signatures[0], again.Signatures[0]) {
+		t.Error("another answer")
+	}
+}
+
+func TestARecoupThatComesManyTimesAtOnceHappensOnce(t *testing.T) {
+	s := newRescue(t)
+	coins := s.draw(t, 16)
+	s.revoke(t, s.kid(t, 16))
+	var requests []*request
+	for range 8 {
+		requests = append(requests, s.claim(t, s.draft(t, coins, s.purse.Prepare(t, 8, 8).Outputs...)))
+	}
+	answers := make([][][]byte, len(requests))
+	var group sync.WaitGroup
+	for i, r := range requests {
+		group.Go(func() {
+			signed, err := s.send(r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			answers[i] = signed.Signatures
+		})
+	}
+	group.Wait()
+	for _, a := range answers {
+		if !slices.EqualFunc(a, answers[0], bytes.Equal) {
+			t.Error("two answers for one coin")
+		}
+	}
+	s.CheckBooks(t, 84, 0, 16)
+}
+
+func TestARecoupIsTakenUpAfterTheTokenFailed(t *testing.T) {
+	s := newRescue(t)
+	coins := s.draw(t, 16)
+	s.revoke(t, s.kid(t, 16))
+	fresh := s.purse.Prepare(t, 8, 8)
+	r := s.claim(t, s.draft(t, coins, fresh.Outputs...))
+	s.Signer.FailNext.Store(2)
+	_, err := s.send(r)
+	expect(t, err, issuer.ErrUnavailable)
+	s.Signer.FailNext.Store(0)
+	reopened, err := issuer.New(t.Context(), s.reconfigured())
+	expect(t, err, nil)
+	signed, err := reopened.Recoup(t.Context(), r.spend, r.authorisation, r.claims)
+	expect(t, err, nil)
+	fresh.Finalize(t, signed.Signatures)
+	s.CheckBooks(t, 84, 0, 16)
+}
+
+func (s *rescue) reconfigured() issuer.Config {
+	cfg := s.Config
+	_, cfg.Keyset = s.SignedKeyset()
+	return cfg
+}
+
+// TestAnAuditRecomputesRecoups: the bank's own people can't make one up.
+func TestAnAuditRecomputesRecoups(t *testing.T) {
+	life := func(t *testing.T) (*rescue, *shop) {
+		s := newRescue(t)
+		coins := s.draw(t, 16, 8)
+		s.revoke(t, s.kid(t, 16), s.kid(t, 8))
+		d := s.draft(t, coins)
+		d.Amount = 24
+		_, err := s.send(s.claim(t, d))
+		expect(t, err, nil)
+		audit(t, s.Bank)
+		return s, &shop{Bank: s.Bank}
+	}
+	edit := func(t *testing.T, op *ledger.Op, change func(claims []any) []any) {
+		var r map[string]any
+		expect(t, json.Unmarshal(op.Request, &r), nil)
+		r["claims"] = change(r["claims"].([]any))
+		var err error
+		op.Request, err = json.Marshal(r)
+		expect(t, err, nil)
+	}
+	for name, change := range map[string]func(t *testing.T, s *rescue, op *ledger.Op){
+		"claims of another secret": func(t *testing.T, _ *rescue, op *ledger.Op) {
+			edit(t, op, func(c []any) []any { c[0].(map[string]any)["secret"] = c[1].(map[string]any)["secret"]; return c })
+		},
+		"a claim too few": func(t *testing.T, _ *rescue, op *ledger.Op) {
+			edit(t, op, func(c []any) []any { return c[:1] })
+		},
+		"a claim that does not read": func(t *testing.T, _ *rescue, op *ledger.Op) {
+			edit(t, op, func(c []any) []any { c[0].(map[string]any)["op"] = "x"; return c })
+		},
+		"money for another account": func(t *testing.T, s *rescue, op *ledger.Op) {
+			other, _ := s.Funded(t, 0)
+			for i := range op.Postings {
+				if op.Postings[i].Account == op.Account {
+					op.Postings[i].Account = other.ID
+				}
+			}
+			op.Account = other.ID
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, forger := life(t)
+			forger.tamper(t, issuer.KindRecoup, func(op *ledger.Op) {
+				// Only what is altered must be wrong: as if it were the first.
+				change(t, s, op)
+			})
+			report, err := s.Audit(t.Context(), nil)
+			expect(t, err, nil)
+			expect(t, report.Err(), issuer.ErrBooks)
+			found := slices.ContainsFunc(report.Problems, func(p string) bool {
+				return bytes.Contains([]byte(p), []byte("claim")) || bytes.Contains([]byte(p), []byte("request does not read")) ||
+					bytes.Contains([]byte(p), []byte("another account"))
+			})
+			if !found {
+				t.Errorf("the audit says %q", report.Problems)
+			}
+		})
+	}
+}
