@@ -48,7 +48,12 @@
 // Module tries no further one.
 //
 // Keys are neither modifiable nor destroyable: they go with the token, when
-// the security officer initialises it.
+// the security officer initialises it (EraseToken).
+//
+// Few tokens know every attribute. Config.Absent names those that one lacks,
+// and takes no name that a bank can't do without; Probe finds out which they
+// are, and what the token is good for. Where a token refuses a template, no
+// looser one is tried.
 //
 // # Outages
 //
