@@ -37,6 +37,9 @@ func TestAKeyIsMadeAndRead(t *testing.T) {
 		if want := line(s) + " ADAMS"; public != want {
 			t.Errorf("public key %q, want %q", public, want)
 		}
+		if _, err := approval.ReadKey(path, nil); (err == nil) != (pass == "") {
+			t.Errorf("passphrase %q, and without one: %v", pass, err)
+		}
 		// The stock tool reads it too.
 		keygen(t, nil, "-y", "-P", pass, "-f", path)
 	}
