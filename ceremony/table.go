@@ -38,7 +38,11 @@ func (t *Table) warn(format string, args ...any) {
 // can't be read is a warning, as is a roster that can't be understood.
 func (p *Plan) Table(at time.Time) *Table {
 	t := &Table{Ceremony: p.Kind, Rows: []Row{}, Warnings: []string{}, at: at}
-	p.describeOfficers(t)
+	if err := p.load(); err != nil {
+		t.warn("%v", err)
+	} else {
+		p.describeOfficers(t)
+	}
 	p.describeInputs(t)
 	p.describeTokens(t)
 	for _, k := range p.body.made() {
@@ -77,15 +81,14 @@ func (p *Plan) describeOfficers(t *Table) {
 }
 
 func (p *Plan) describeInputs(t *Table) {
-	if err := p.load(); err != nil {
-		for _, in := range inputsOf(p.body) {
-			t.row("input", in.field, in.path, "")
+	for _, in := range inputsOf(p.body) {
+		effect := ""
+		for _, f := range p.files {
+			if f.Field == in.field {
+				effect = "sha256 " + f.SHA256.String()
+			}
 		}
-		t.warn("%v", err)
-		return
-	}
-	for _, f := range p.files {
-		t.row("input", f.Field, f.Path, "sha256 "+f.SHA256.String())
+		t.row("input", in.field, in.path, effect)
 	}
 }
 
