@@ -35,7 +35,8 @@
 // circulation/<kid>/redeemed and reserve. What the bank owes is positive; the
 // reserve is negative by as much. A withdrawal moves from holder to issued, a
 // deposit from redeemed to merchant, an exchange from redeemed to issued, a
-// funding from the reserve to an account. Issued only grows and redeemed only
+// recoup from redeemed to issued or back to holder, a funding from the reserve
+// to an account. Issued only grows and redeemed only
 // falls: where they come to less than nothing, the key has leaked, and the bank
 // says so at that very operation.
 //
@@ -49,8 +50,8 @@
 // [Root] decides. The next one comes into force by [Bank.Reload], under the same
 // checks as the first and those of a successor. Callers have checked nothing but that a token belongs to an
 // account ([Bank.Authenticate]). A merchant can deposit only what is payable
-// to the merchant id of his account. Exchanges need no account: the coins'
-// owners authorise them.
+// to the merchant id of his account. Exchanges and recoups need no account: the
+// coins' owners authorise them.
 //
 // # Errors
 //

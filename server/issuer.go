@@ -55,6 +55,7 @@ func (i *Issuer) Stop() { i.audits.stop() }
 const (
 	maxWithdrawal = 256 << 10
 	maxExchange   = coin.MaxSpendJSON + 1<<10
+	maxRecoup     = maxExchange + coin.MaxClaimsJSON
 	maxDeposit    = coin.MaxSpendJSON + 8<<10
 	maxSmall      = 4 << 10
 )
@@ -96,6 +97,7 @@ func issuerRoutes(bank *issuer.Bank) routes {
 		"GET /v1/keys":            {cache: "public, max-age=60"},
 		"GET /v1/ops/:op":         {},
 		"POST /v1/exchanges":      {limit: maxExchange},
+		"POST /v1/recoups":        {limit: maxRecoup},
 		"POST /v1/withdrawals":    {limit: maxWithdrawal, guard: holder},
 		"POST /v1/deposits":       {limit: maxDeposit, guard: merchant},
 		"GET /v1/account":         {guard: either},
@@ -216,6 +218,23 @@ func (h *issuerHandlers) Exchange(ctx context.Context, r issuerapi.ExchangeReque
 		return nil, err
 	}
 	return issuerapi.Exchange200JSONResponse{Op: id64(signed.Op), Signatures: bytes64(signed.Signatures)}, nil
+}
+
+// Recoup implements POST /v1/recoups.
+func (h *issuerHandlers) Recoup(ctx context.Context, r issuerapi.RecoupRequestObject) (issuerapi.RecoupResponseObject, error) {
+	spend, authorisation, err := r.Body.Spend.Parse()
+	if err != nil {
+		return nil, err
+	}
+	claims, err := coin.ParseClaimsJSON(r.Body.Claims)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := h.bank.Recoup(ctx, spend, authorisation, claims)
+	if err != nil {
+		return nil, err
+	}
+	return issuerapi.Recoup200JSONResponse{Op: id64(signed.Op), Signatures: bytes64(signed.Signatures)}, nil
 }
 
 // Deposit implements POST /v1/deposits.

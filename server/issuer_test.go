@@ -258,6 +258,16 @@ func TestTheWholeContractOverHTTP(t *testing.T) {
 	}
 	fresh.Finalize(t, raw(exchanged.JSON200.Signatures))
 
+	// A key is revoked, and one of its coins made good.
+	b.revoke(t, b.House.Key(t, coin.Bearer, 4))
+	again := b.purse.Prepare(t, 2, 2)
+	made, err := ada.RecoupWithResponse(ctx, b.recoup(t, coin.Spend{ToIssuer: again.Outputs}, exchanged.JSON200.Op, fresh, 0))
+	fatal(t, err)
+	if made.JSON200 == nil {
+		t.Fatalf("recoup: %s", made.Body)
+	}
+	again.Finalize(t, raw(made.JSON200.Signatures))
+
 	// The statement, page by page, and the books.
 	limit := 1
 	entries, err := ada.GetEntriesWithResponse(ctx, &issuerclient.GetEntriesParams{Limit: &limit})
@@ -276,7 +286,7 @@ func TestTheWholeContractOverHTTP(t *testing.T) {
 		t.Fatalf("books: %s", books.Body)
 	}
 	b.CheckBooks(t, 130, 10, 10)
-	if done := auditNow(t, operator); done.Report == nil || !done.Report.Sound || done.Report.Coins != 3 || len(done.Report.Heads) != 1 {
+	if done := auditNow(t, operator); done.Report == nil || !done.Report.Sound || done.Report.Coins != 4 || len(done.Report.Heads) != 1 {
 		t.Fatalf("audit: %+v", done)
 	}
 	b.checkCases(t, operator)

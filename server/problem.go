@@ -32,6 +32,8 @@ const (
 	CodeKeyExpired        Code = "key-expired"
 	CodeKeyNotYet         Code = "key-not-yet"
 	CodeKeyRevoked        Code = "key-revoked"
+	CodeKeyNotRevoked     Code = "key-not-revoked"
+	CodeClaim             Code = "claim"
 	CodeWrongCurrency     Code = "wrong-currency"
 	CodeWrongAmount       Code = "wrong-amount"
 	CodeWrongBank         Code = "wrong-bank"

@@ -61,6 +61,7 @@ func (e AuditState) Valid() bool {
 // Defines values for Code.
 const (
 	CodeBinding           Code = "binding"
+	CodeClaim             Code = "claim"
 	CodeCoinSignature     Code = "coin-signature"
 	CodeConflict          Code = "conflict"
 	CodeDoubleSpend       Code = "double-spend"
@@ -71,6 +72,7 @@ const (
 	CodeInsufficientFunds Code = "insufficient-funds"
 	CodeInternal          Code = "internal"
 	CodeKeyExpired        Code = "key-expired"
+	CodeKeyNotRevoked     Code = "key-not-revoked"
 	CodeKeyNotYet         Code = "key-not-yet"
 	CodeKeyRevoked        Code = "key-revoked"
 	CodeMalformed         Code = "malformed"
@@ -91,6 +93,8 @@ func (e Code) Valid() bool {
 	switch e {
 	case CodeBinding:
 		return true
+	case CodeClaim:
+		return true
 	case CodeCoinSignature:
 		return true
 	case CodeConflict:
@@ -110,6 +114,8 @@ func (e Code) Valid() bool {
 	case CodeInternal:
 		return true
 	case CodeKeyExpired:
+		return true
+	case CodeKeyNotRevoked:
 		return true
 	case CodeKeyNotYet:
 		return true
@@ -146,6 +152,7 @@ func (e Code) Valid() bool {
 const (
 	OpKindDeposit    OpKind = "deposit"
 	OpKindExchange   OpKind = "exchange"
+	OpKindRecoup     OpKind = "recoup"
 	OpKindWithdrawal OpKind = "withdrawal"
 )
 
@@ -155,6 +162,8 @@ func (e OpKind) Valid() bool {
 	case OpKindDeposit:
 		return true
 	case OpKindExchange:
+		return true
+	case OpKindRecoup:
 		return true
 	case OpKindWithdrawal:
 		return true
@@ -326,6 +335,9 @@ type Cases struct {
 	Next *string `json:"next,omitempty"`
 }
 
+// Claim Opens an output of a recorded operation, see docs/protocol.md.
+type Claim = coin.ClaimJSON
+
 // ClassBalance defines model for ClassBalance.
 type ClassBalance struct {
 	// Balance Minor units of the bank's currency, of either sign.
@@ -360,7 +372,7 @@ type Deposited struct {
 	Receipt string `json:"receipt"`
 
 	// Signatures The blind signatures over the change, in order.
-	Signatures []Bytes `json:"signatures"`
+	Signatures []Signature `json:"signatures"`
 }
 
 // Entries defines model for Entries.
@@ -485,8 +497,8 @@ type Op struct {
 	Receipt *string `json:"receipt,omitempty"`
 
 	// Signatures The blind signatures over the outputs, in order.
-	Signatures []Bytes `json:"signatures"`
-	State      OpState `json:"state"`
+	Signatures []Signature `json:"signatures"`
+	State      OpState     `json:"state"`
 }
 
 // OpKind defines model for Op.Kind.
@@ -511,8 +523,8 @@ type Output = coin.OutputJSON
 type Problem struct {
 	Code Code `json:"code"`
 
-	// Conflict With `double-spend`, and with the `conflict` of a payment and its
-	// void: the earlier spend of one of the coins, with its owners'
+	// Conflict With `double-spend`, and with the `conflict` of two requests that are
+	// one op, such as a payment and its void: the earlier spend of one of the coins, with its owners'
 	// authorisation. A bank can't make this up.
 	Conflict *json.RawMessage `json:"conflict,omitempty"`
 	Detail   *string          `json:"detail,omitempty"`
@@ -524,11 +536,24 @@ type Problem struct {
 	Type   string  `json:"type"`
 }
 
+// RecoupRequest defines model for RecoupRequest.
+type RecoupRequest struct {
+	Claims []Claim `json:"claims"`
+
+	// Spend A spend with its owners' authorisation, see docs/protocol.md.
+	Spend Spend `json:"spend"`
+}
+
+// Signature A blind signature. Empty where there will never be one, because the key
+// is revoked or lost and the bank has it no more: the coin is claimed
+// without it, see `POST /v1/recoups`.
+type Signature = api.Bytes
+
 // Signed defines model for Signed.
 type Signed struct {
 	// Op 32 bytes, the hash of a request, see docs/protocol.md.
-	Op         OpID    `json:"op"`
-	Signatures []Bytes `json:"signatures"`
+	Op         OpID        `json:"op"`
+	Signatures []Signature `json:"signatures"`
 }
 
 // SignedAmount Minor units of the bank's currency, of either sign.
@@ -575,6 +600,9 @@ type DepositJSONRequestBody = DepositRequest
 
 // ExchangeJSONRequestBody defines body for Exchange for application/json ContentType.
 type ExchangeJSONRequestBody = ExchangeRequest
+
+// RecoupJSONRequestBody defines body for Recoup for application/json ContentType.
+type RecoupJSONRequestBody = RecoupRequest
 
 // WithdrawJSONRequestBody defines body for Withdraw for application/json ContentType.
 type WithdrawJSONRequestBody = WithdrawalRequest
@@ -788,7 +816,7 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/keys (the `GetKeys` operationId).
 	GetKeys(ctx context.Context, params *GetKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetOp What became of a withdrawal, deposit or exchange
+	// GetOp What became of a withdrawal, deposit, exchange or recoup
 	//
 	// Who knows the op knows the request that it is the hash of, so a payer
 	// finds his change and the bank's receipt here if the merchant is gone.
@@ -796,6 +824,46 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/ops/{op} (the `GetOp` operationId).
 	GetOp(ctx context.Context, op OpID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RecoupWithBody Coins of revoked or lost keys, made good by proof of their issue
+	//
+	// A spend with purpose `recoup`, authorised by the coins' owners as an
+	// exchange is. Coins whose key is revoked or lost stand in it without
+	// their signature, and `claims` has for each of them, in the order of the
+	// coins, the operation that it came from, its place among that
+	// operation's outputs, and the secret that opens that output. Good coins
+	// may come along. The bank learns which operation each claimed coin came
+	// from; what it signs is as unlinkable as ever.
+	//
+	// Everything comes back as new coins, or `amount` of it as money on the
+	// account that withdrew all of the coins. With `offer`, it is the void of
+	// that payment. Exchange, void and recoup of the same coins have one op;
+	// another one that came first gives `conflict`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/recoups (the `Recoup` operationId).
+	RecoupWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Recoup Coins of revoked or lost keys, made good by proof of their issue
+	//
+	// A spend with purpose `recoup`, authorised by the coins' owners as an
+	// exchange is. Coins whose key is revoked or lost stand in it without
+	// their signature, and `claims` has for each of them, in the order of the
+	// coins, the operation that it came from, its place among that
+	// operation's outputs, and the secret that opens that output. Good coins
+	// may come along. The bank learns which operation each claimed coin came
+	// from; what it signs is as unlinkable as ever.
+	//
+	// Everything comes back as new coins, or `amount` of it as money on the
+	// account that withdrew all of the coins. With `offer`, it is the void of
+	// that payment. Exchange, void and recoup of the same coins have one op;
+	// another one that came first gives `conflict`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/recoups (the `Recoup` operationId).
+	Recoup(ctx context.Context, body RecoupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// WithdrawWithBody Buy coins from a holder's account
 	//
@@ -1123,7 +1191,7 @@ func (c *Client) GetKeys(ctx context.Context, params *GetKeysParams, reqEditors 
 	return c.Client.Do(req)
 }
 
-// GetOp What became of a withdrawal, deposit or exchange
+// GetOp What became of a withdrawal, deposit, exchange or recoup
 //
 // Who knows the op knows the request that it is the hash of, so a payer
 // finds his change and the bank's receipt here if the merchant is gone.
@@ -1132,6 +1200,66 @@ func (c *Client) GetKeys(ctx context.Context, params *GetKeysParams, reqEditors 
 // Corresponds with GET /v1/ops/{op} (the `GetOp` operationId).
 func (c *Client) GetOp(ctx context.Context, op OpID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetOpRequest(c.Server, op)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RecoupWithBody Coins of revoked or lost keys, made good by proof of their issue
+//
+// A spend with purpose `recoup`, authorised by the coins' owners as an
+// exchange is. Coins whose key is revoked or lost stand in it without
+// their signature, and `claims` has for each of them, in the order of the
+// coins, the operation that it came from, its place among that
+// operation's outputs, and the secret that opens that output. Good coins
+// may come along. The bank learns which operation each claimed coin came
+// from; what it signs is as unlinkable as ever.
+//
+// Everything comes back as new coins, or `amount` of it as money on the
+// account that withdrew all of the coins. With `offer`, it is the void of
+// that payment. Exchange, void and recoup of the same coins have one op;
+// another one that came first gives `conflict`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/recoups (the `Recoup` operationId).
+func (c *Client) RecoupWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecoupRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Recoup Coins of revoked or lost keys, made good by proof of their issue
+//
+// A spend with purpose `recoup`, authorised by the coins' owners as an
+// exchange is. Coins whose key is revoked or lost stand in it without
+// their signature, and `claims` has for each of them, in the order of the
+// coins, the operation that it came from, its place among that
+// operation's outputs, and the secret that opens that output. Good coins
+// may come along. The bank learns which operation each claimed coin came
+// from; what it signs is as unlinkable as ever.
+//
+// Everything comes back as new coins, or `amount` of it as money on the
+// account that withdrew all of the coins. With `offer`, it is the void of
+// that payment. Exchange, void and recoup of the same coins have one op;
+// another one that came first gives `conflict`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/recoups (the `Recoup` operationId).
+func (c *Client) Recoup(ctx context.Context, body RecoupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecoupRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1719,6 +1847,46 @@ func NewGetOpRequest(server string, op OpID) (*http.Request, error) {
 	return req, nil
 }
 
+// NewRecoupRequest calls the generic Recoup builder with application/json body
+func NewRecoupRequest(server string, body RecoupJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRecoupRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRecoupRequestWithBody constructs an http.Request for the Recoup method, with any body, and a specified content type
+func NewRecoupRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/recoups")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewWithdrawRequest calls the generic Withdraw builder with application/json body
 func NewWithdrawRequest(server string, body WithdrawJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -1956,7 +2124,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/keys (the `GetKeys` operationId).
 	GetKeysWithResponse(ctx context.Context, params *GetKeysParams, reqEditors ...RequestEditorFn) (*GetKeysResponse, error)
 
-	// GetOpWithResponse What became of a withdrawal, deposit or exchange
+	// GetOpWithResponse What became of a withdrawal, deposit, exchange or recoup
 	//
 	// Who knows the op knows the request that it is the hash of, so a payer
 	// finds his change and the bank's receipt here if the merchant is gone.
@@ -1966,6 +2134,46 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/ops/{op} (the `GetOp` operationId).
 	GetOpWithResponse(ctx context.Context, op OpID, reqEditors ...RequestEditorFn) (*GetOpResponse, error)
+
+	// RecoupWithBodyWithResponse Coins of revoked or lost keys, made good by proof of their issue
+	//
+	// A spend with purpose `recoup`, authorised by the coins' owners as an
+	// exchange is. Coins whose key is revoked or lost stand in it without
+	// their signature, and `claims` has for each of them, in the order of the
+	// coins, the operation that it came from, its place among that
+	// operation's outputs, and the secret that opens that output. Good coins
+	// may come along. The bank learns which operation each claimed coin came
+	// from; what it signs is as unlinkable as ever.
+	//
+	// Everything comes back as new coins, or `amount` of it as money on the
+	// account that withdrew all of the coins. With `offer`, it is the void of
+	// that payment. Exchange, void and recoup of the same coins have one op;
+	// another one that came first gives `conflict`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/recoups (the `Recoup` operationId).
+	RecoupWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecoupResponse, error)
+
+	// RecoupWithResponse Coins of revoked or lost keys, made good by proof of their issue
+	//
+	// A spend with purpose `recoup`, authorised by the coins' owners as an
+	// exchange is. Coins whose key is revoked or lost stand in it without
+	// their signature, and `claims` has for each of them, in the order of the
+	// coins, the operation that it came from, its place among that
+	// operation's outputs, and the secret that opens that output. Good coins
+	// may come along. The bank learns which operation each claimed coin came
+	// from; what it signs is as unlinkable as ever.
+	//
+	// Everything comes back as new coins, or `amount` of it as money on the
+	// account that withdrew all of the coins. With `offer`, it is the void of
+	// that payment. Exchange, void and recoup of the same coins have one op;
+	// another one that came first gives `conflict`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/recoups (the `Recoup` operationId).
+	RecoupWithResponse(ctx context.Context, body RecoupJSONRequestBody, reqEditors ...RequestEditorFn) (*RecoupResponse, error)
 
 	// WithdrawWithBodyWithResponse Buy coins from a holder's account
 	//
@@ -2765,6 +2973,61 @@ func (r GetOpResponse) ContentType() string {
 	return ""
 }
 
+// RecoupResponseDefaultHeaders the declared response headers of an HTTP default response for Recoup
+type RecoupResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type RecoupResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Signed
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RecoupResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RecoupResponse) GetJSON200() *Signed {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RecoupResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RecoupResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RecoupResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RecoupResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RecoupResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // WithdrawResponseDefaultHeaders the declared response headers of an HTTP default response for Withdraw
 type WithdrawResponseDefaultHeaders struct {
 	RetryAfter *string
@@ -3075,7 +3338,7 @@ func (c *ClientWithResponses) GetKeysWithResponse(ctx context.Context, params *G
 	return ParseGetKeysResponse(rsp)
 }
 
-// GetOpWithResponse What became of a withdrawal, deposit or exchange
+// GetOpWithResponse What became of a withdrawal, deposit, exchange or recoup
 //
 // Who knows the op knows the request that it is the hash of, so a payer
 // finds his change and the bank's receipt here if the merchant is gone.
@@ -3090,6 +3353,58 @@ func (c *ClientWithResponses) GetOpWithResponse(ctx context.Context, op OpID, re
 		return nil, err
 	}
 	return ParseGetOpResponse(rsp)
+}
+
+// RecoupWithBodyWithResponse Coins of revoked or lost keys, made good by proof of their issue
+//
+// A spend with purpose `recoup`, authorised by the coins' owners as an
+// exchange is. Coins whose key is revoked or lost stand in it without
+// their signature, and `claims` has for each of them, in the order of the
+// coins, the operation that it came from, its place among that
+// operation's outputs, and the secret that opens that output. Good coins
+// may come along. The bank learns which operation each claimed coin came
+// from; what it signs is as unlinkable as ever.
+//
+// Everything comes back as new coins, or `amount` of it as money on the
+// account that withdrew all of the coins. With `offer`, it is the void of
+// that payment. Exchange, void and recoup of the same coins have one op;
+// another one that came first gives `conflict`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/recoups (the `Recoup` operationId).
+func (c *ClientWithResponses) RecoupWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecoupResponse, error) {
+	rsp, err := c.RecoupWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecoupResponse(rsp)
+}
+
+// RecoupWithResponse Coins of revoked or lost keys, made good by proof of their issue
+//
+// A spend with purpose `recoup`, authorised by the coins' owners as an
+// exchange is. Coins whose key is revoked or lost stand in it without
+// their signature, and `claims` has for each of them, in the order of the
+// coins, the operation that it came from, its place among that
+// operation's outputs, and the secret that opens that output. Good coins
+// may come along. The bank learns which operation each claimed coin came
+// from; what it signs is as unlinkable as ever.
+//
+// Everything comes back as new coins, or `amount` of it as money on the
+// account that withdrew all of the coins. With `offer`, it is the void of
+// that payment. Exchange, void and recoup of the same coins have one op;
+// another one that came first gives `conflict`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/recoups (the `Recoup` operationId).
+func (c *ClientWithResponses) RecoupWithResponse(ctx context.Context, body RecoupJSONRequestBody, reqEditors ...RequestEditorFn) (*RecoupResponse, error) {
+	rsp, err := c.Recoup(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecoupResponse(rsp)
 }
 
 // WithdrawWithBodyWithResponse Buy coins from a holder's account
@@ -3768,6 +4083,52 @@ func ParseGetOpResponse(rsp *http.Response) (*GetOpResponse, error) {
 	switch {
 	case true:
 		var headers GetOpResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRecoupResponse parses an HTTP response from a RecoupWithResponse call
+func ParseRecoupResponse(rsp *http.Response) (*RecoupResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RecoupResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Signed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RecoupResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -59,6 +59,7 @@ func (e AuditState) Valid() bool {
 // Defines values for Code.
 const (
 	CodeBinding           Code = "binding"
+	CodeClaim             Code = "claim"
 	CodeCoinSignature     Code = "coin-signature"
 	CodeConflict          Code = "conflict"
 	CodeDoubleSpend       Code = "double-spend"
@@ -69,6 +70,7 @@ const (
 	CodeInsufficientFunds Code = "insufficient-funds"
 	CodeInternal          Code = "internal"
 	CodeKeyExpired        Code = "key-expired"
+	CodeKeyNotRevoked     Code = "key-not-revoked"
 	CodeKeyNotYet         Code = "key-not-yet"
 	CodeKeyRevoked        Code = "key-revoked"
 	CodeMalformed         Code = "malformed"
@@ -89,6 +91,8 @@ func (e Code) Valid() bool {
 	switch e {
 	case CodeBinding:
 		return true
+	case CodeClaim:
+		return true
 	case CodeCoinSignature:
 		return true
 	case CodeConflict:
@@ -108,6 +112,8 @@ func (e Code) Valid() bool {
 	case CodeInternal:
 		return true
 	case CodeKeyExpired:
+		return true
+	case CodeKeyNotRevoked:
 		return true
 	case CodeKeyNotYet:
 		return true
@@ -144,6 +150,7 @@ func (e Code) Valid() bool {
 const (
 	OpKindDeposit    OpKind = "deposit"
 	OpKindExchange   OpKind = "exchange"
+	OpKindRecoup     OpKind = "recoup"
 	OpKindWithdrawal OpKind = "withdrawal"
 )
 
@@ -153,6 +160,8 @@ func (e OpKind) Valid() bool {
 	case OpKindDeposit:
 		return true
 	case OpKindExchange:
+		return true
+	case OpKindRecoup:
 		return true
 	case OpKindWithdrawal:
 		return true
@@ -324,6 +333,9 @@ type Cases struct {
 	Next *string `json:"next,omitempty"`
 }
 
+// Claim Opens an output of a recorded operation, see docs/protocol.md.
+type Claim = coin.ClaimJSON
+
 // ClassBalance defines model for ClassBalance.
 type ClassBalance struct {
 	// Balance Minor units of the bank's currency, of either sign.
@@ -358,7 +370,7 @@ type Deposited struct {
 	Receipt string `json:"receipt"`
 
 	// Signatures The blind signatures over the change, in order.
-	Signatures []Bytes `json:"signatures"`
+	Signatures []Signature `json:"signatures"`
 }
 
 // Entries defines model for Entries.
@@ -483,8 +495,8 @@ type Op struct {
 	Receipt *string `json:"receipt,omitempty"`
 
 	// Signatures The blind signatures over the outputs, in order.
-	Signatures []Bytes `json:"signatures"`
-	State      OpState `json:"state"`
+	Signatures []Signature `json:"signatures"`
+	State      OpState     `json:"state"`
 }
 
 // OpKind defines model for Op.Kind.
@@ -509,8 +521,8 @@ type Output = coin.OutputJSON
 type Problem struct {
 	Code Code `json:"code"`
 
-	// Conflict With `double-spend`, and with the `conflict` of a payment and its
-	// void: the earlier spend of one of the coins, with its owners'
+	// Conflict With `double-spend`, and with the `conflict` of two requests that are
+	// one op, such as a payment and its void: the earlier spend of one of the coins, with its owners'
 	// authorisation. A bank can't make this up.
 	Conflict *json.RawMessage `json:"conflict,omitempty"`
 	Detail   *string          `json:"detail,omitempty"`
@@ -522,11 +534,24 @@ type Problem struct {
 	Type   string  `json:"type"`
 }
 
+// RecoupRequest defines model for RecoupRequest.
+type RecoupRequest struct {
+	Claims []Claim `json:"claims"`
+
+	// Spend A spend with its owners' authorisation, see docs/protocol.md.
+	Spend Spend `json:"spend"`
+}
+
+// Signature A blind signature. Empty where there will never be one, because the key
+// is revoked or lost and the bank has it no more: the coin is claimed
+// without it, see `POST /v1/recoups`.
+type Signature = api.Bytes
+
 // Signed defines model for Signed.
 type Signed struct {
 	// Op 32 bytes, the hash of a request, see docs/protocol.md.
-	Op         OpID    `json:"op"`
-	Signatures []Bytes `json:"signatures"`
+	Op         OpID        `json:"op"`
+	Signatures []Signature `json:"signatures"`
 }
 
 // SignedAmount Minor units of the bank's currency, of either sign.
@@ -574,6 +599,9 @@ type DepositJSONRequestBody = DepositRequest
 // ExchangeJSONRequestBody defines body for Exchange for application/json ContentType.
 type ExchangeJSONRequestBody = ExchangeRequest
 
+// RecoupJSONRequestBody defines body for Recoup for application/json ContentType.
+type RecoupJSONRequestBody = RecoupRequest
+
 // WithdrawJSONRequestBody defines body for Withdraw for application/json ContentType.
 type WithdrawJSONRequestBody = WithdrawalRequest
 
@@ -618,9 +646,12 @@ type ServerInterface interface {
 	// GetKeys The bank's keyset, signed at a ceremony by its master key
 	// (GET /v1/keys)
 	GetKeys(ctx echo.Context, params GetKeysParams) error
-	// GetOp What became of a withdrawal, deposit or exchange
+	// GetOp What became of a withdrawal, deposit, exchange or recoup
 	// (GET /v1/ops/{op})
 	GetOp(ctx echo.Context, op OpID) error
+	// Recoup Coins of revoked or lost keys, made good by proof of their issue
+	// (POST /v1/recoups)
+	Recoup(ctx echo.Context) error
 	// Withdraw Buy coins from a holder's account
 	// (POST /v1/withdrawals)
 	Withdraw(ctx echo.Context) error
@@ -823,6 +854,15 @@ func (w *ServerInterfaceWrapper) GetOp(ctx echo.Context) error {
 	return err
 }
 
+// Recoup converts echo context to params.
+func (w *ServerInterfaceWrapper) Recoup(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Recoup(ctx)
+	return err
+}
+
 // Withdraw converts echo context to params.
 func (w *ServerInterfaceWrapper) Withdraw(ctx echo.Context) error {
 	var err error
@@ -883,6 +923,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/keys", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
 	router.POST(options.BaseURL+"/v1/withdrawals", wrapper.Withdraw, options.OperationMiddlewares["withdraw"]...)
 	router.POST(options.BaseURL+"/v1/exchanges", wrapper.Exchange, options.OperationMiddlewares["exchange"]...)
+	router.POST(options.BaseURL+"/v1/recoups", wrapper.Recoup, options.OperationMiddlewares["recoup"]...)
 	router.POST(options.BaseURL+"/v1/deposits", wrapper.Deposit, options.OperationMiddlewares["deposit"]...)
 	router.GET(options.BaseURL+"/v1/ops/:op", wrapper.GetOp, options.OperationMiddlewares["getOp"]...)
 	router.GET(options.BaseURL+"/v1/account", wrapper.GetAccount, options.OperationMiddlewares["getAccount"]...)
@@ -1519,6 +1560,49 @@ func (response GetOpdefaultApplicationProblemPlusJSONResponse) VisitGetOpRespons
 	return err
 }
 
+type RecoupRequestObject struct {
+	Body *RecoupJSONRequestBody
+}
+
+type RecoupResponseObject interface {
+	VisitRecoupResponse(w http.ResponseWriter) error
+}
+
+type Recoup200JSONResponse Signed
+
+func (response Recoup200JSONResponse) VisitRecoupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecoupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RecoupdefaultApplicationProblemPlusJSONResponse) VisitRecoupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type WithdrawRequestObject struct {
 	Body *WithdrawJSONRequestBody
 }
@@ -1603,9 +1687,12 @@ type StrictServerInterface interface {
 	// GetKeys The bank's keyset, signed at a ceremony by its master key
 	// (GET /v1/keys)
 	GetKeys(ctx context.Context, request GetKeysRequestObject) (GetKeysResponseObject, error)
-	// GetOp What became of a withdrawal, deposit or exchange
+	// GetOp What became of a withdrawal, deposit, exchange or recoup
 	// (GET /v1/ops/{op})
 	GetOp(ctx context.Context, request GetOpRequestObject) (GetOpResponseObject, error)
+	// Recoup Coins of revoked or lost keys, made good by proof of their issue
+	// (POST /v1/recoups)
+	Recoup(ctx context.Context, request RecoupRequestObject) (RecoupResponseObject, error)
 	// Withdraw Buy coins from a holder's account
 	// (POST /v1/withdrawals)
 	Withdraw(ctx context.Context, request WithdrawRequestObject) (WithdrawResponseObject, error)
@@ -2041,6 +2128,52 @@ func (sh *strictHandler) GetOp(ctx echo.Context, op OpID) error {
 		return err
 	} else if validResponse, ok := response.(GetOpResponseObject); ok {
 		return validResponse.VisitGetOpResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Recoup operation middleware
+func (sh *strictHandler) Recoup(ctx echo.Context) error {
+	var request RecoupRequestObject
+
+	var body RecoupJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Recoup(ctx.Request().Context(), request.(RecoupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Recoup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RecoupResponseObject); ok {
+		return validResponse.VisitRecoupResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
