@@ -6,6 +6,7 @@ import "time"
 
 func (s *Server) SetSelf(uid uint32)              { s.self = uid }
 func (s *Server) SetWriteTimeout(d time.Duration) { s.limits.write = d }
+func (s *Server) SetGreetTimeout(d time.Duration) { s.limits.greet = d }
 func (s *Server) SetShare(n int)                  { s.limits.share = n }
 func (s *Server) SetWaiting(n int)                { s.limits.waiting = n }
 func (s *Server) SetConns(n int)                  { s.limits.conns = n }

@@ -235,6 +235,15 @@ func TestABrokenFrameEndsItsConnectionAndNoOther(t *testing.T) {
 	check(t, err)
 }
 
+func TestAPeerThatDoesNotGreetIsNotWaitedForLong(t *testing.T) {
+	h := openWith(t, func(s *signer.Server) { s.SetGreetTimeout(50 * time.Millisecond) }, newToken())
+	w := h.dial()
+	w.take(len(signer.Hello))
+	if !w.ended() {
+		t.Error("the connection stays open")
+	}
+}
+
 func TestConnectionsAreBounded(t *testing.T) {
 	h := openWith(t, func(s *signer.Server) { s.SetConns(2) }, newToken())
 	h.greeted()

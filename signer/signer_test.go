@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
+	"fmt"
 	"os/exec"
 	"slices"
 	"strings"
@@ -186,10 +187,38 @@ func TestAKeyThatFailsItsAuditIsNotTakenInAndTheOthersGoOn(t *testing.T) {
 	}
 }
 
+// A crowd is a token with keys of the test's making besides its own AES key.
+type crowd struct {
+	signer.Token
+	keys signer.TokenKeys
+}
+
+func (c crowd) Keys(context.Context) (*signer.TokenKeys, error) { return &c.keys, nil }
+
+// listed is a key with a public half of its own.
+type listed struct {
+	signer.DigestKey
+	public *ecdsa.PublicKey
+}
+
+func (l listed) Public() crypto.PublicKey { return l.public }
+
+func newCrowd(t testing.TB, n int, label string) crowd {
+	t.Helper()
+	c := crowd{Token: newToken(), keys: signer.TokenKeys{Digest: map[string]signer.DigestKey{}}}
+	for i := range n {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		check(t, err)
+		c.keys.Digest[fmt.Sprint(label, i)] = listed{public: &key.PublicKey}
+	}
+	return c
+}
+
 func TestAServerRefusesTokensThatDoNotGoTogether(t *testing.T) {
 	for name, tokens := range map[string][]signer.Token{
-		"no token":               nil,
-		"one key on two of them": {newToken(), newToken()},
+		"no token":                nil,
+		"one key on two of them":  {newToken(), newToken()},
+		"more keys than are told": {newCrowd(t, 1025, "")},
 	} {
 		_, err := signer.NewServer(context.Background(), signer.ServerConfig{Tokens: tokens})
 		if err == nil {
@@ -198,4 +227,35 @@ func TestAServerRefusesTokensThatDoNotGoTogether(t *testing.T) {
 		}
 		expect(t, err, signer.ErrInput)
 	}
+	if _, err := signer.NewServer(t.Context(), signer.ServerConfig{
+		Tokens: []signer.Token{newCrowd(t, 1, strings.Repeat("l", 64))},
+	}); err == nil {
+		t.Error("a label longer than the protocol has is taken")
+	}
 }
+
+func TestASealKeysLabelIsOnOneToken(t *testing.T) {
+	ctx := t.Context()
+	box, err := bench.seal.Seal(ctx, []byte("secret"), nil)
+	check(t, err)
+	other := newCrowd(t, 1, "key") // the same AES key, met twice
+	c := open(t, newToken(), other).client(nil)
+	_, err = c.Box("seal").Open(ctx, box, nil)
+	expect(t, err, signer.ErrFailed)
+	_, err = c.Box("not there").Open(ctx, box, nil)
+	expect(t, err, signer.ErrUnknownKey)
+}
+
+func TestACheckAsksEveryToken(t *testing.T) {
+	tok, other := newToken(), newCrowd(t, 1, "key")
+	check(t, open(t, tok).srv.Check(t.Context()))
+	other.keys.Digest["key0"] = broken{other.keys.Digest["key0"]}
+	if err := open(t, tok, other).srv.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "token bank") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// broken is a key whose token is away.
+type broken struct{ signer.DigestKey }
+
+func (broken) Check(context.Context) error { return signer.ErrUnavailable }

@@ -16,9 +16,9 @@ type devCmd struct {
 
 func (devCmd) Help() string {
 	return `Founds a bank on SoftHSM, starts issuer and group manager as processes of their
-own, each with a signer that holds its keys, and makes a TPM, a holder and a merchant. Everything is software: for
-playing, not for money. The other programs are looked for beside this one.
-Stop with Ctrl-C.
+own, each with a signer that holds its keys, and makes a TPM, a holder and a
+merchant. Everything is software: for playing, not for money. The other programs
+are looked for beside this one. Stop with Ctrl-C.
 
 Example:
   specied dev`
