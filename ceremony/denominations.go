@@ -70,9 +70,13 @@ func (p *mintPlan) validate() error {
 	if len(p.Series) == 0 {
 		return fmt.Errorf("%w: no series", ErrPlan)
 	}
+	keys := 0
 	for i := range p.Series {
 		if err := p.Series[i].validate(); err != nil {
 			return fmt.Errorf("series %d: %w", i+1, err)
+		}
+		if keys += len(p.Series[i].Values); keys > coin.MaxDenominations {
+			return fmt.Errorf("%w: more than %d keys", ErrPlan, coin.MaxDenominations)
 		}
 	}
 	// Currency and exponent are judged by the package that knows them.

@@ -7,8 +7,10 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/speciecash/specie/ceremony"
+	"github.com/speciecash/specie/ceremony/approval"
 	"github.com/speciecash/specie/ceremony/officer"
 	"github.com/speciecash/specie/ceremony/transcript"
 	"github.com/speciecash/specie/coin"
@@ -207,4 +209,21 @@ func TestProgress(t *testing.T) {
 	if got := strings.Join(seen, " "); got != "1/4 2/4 3/4 4/4" {
 		t.Errorf("got %s", got)
 	}
+}
+
+// With a clock that goes on, all that a ceremony leaves bears the time at
+// which its transcript begins, and verifies.
+func TestTheClockGoesOnDuringACeremony(t *testing.T) {
+	w := newBank(t)
+	w.tick = time.Second
+	r := w.mustRun(t, change(t, rotateText, "2026-03-01", "2026-01-01"))
+	log := w.log(t, "keyset-2.log")
+	if set := w.keyset(t, "keyset-2.jws"); !set.IssuedAt.Equal(log.Entries[0].At) || !r.At.Equal(set.IssuedAt) {
+		t.Errorf("issued %s, begun %s, reported %s", set.IssuedAt, log.Entries[0].At, r.At)
+	}
+	if last := log.Entries[len(log.Entries)-1].At; !last.After(r.At) {
+		t.Errorf("begun %s, over %s", r.At, last)
+	}
+	v := &ceremony.Verifier{Root: w.root(t), Roster: must(approval.ParseRoster(w.file(t, "officers.yaml")))(t), Dir: w.dir}
+	must(v.Verify(w.file(t, "keyset-2.log")))(t)
 }

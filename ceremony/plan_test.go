@@ -2,7 +2,9 @@ package ceremony_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -116,6 +118,8 @@ func seriesRefusals(t testing.TB) []planRefusal {
 		{"a value that is no power of two", edit(d, "[1, 2]", "[1, 5]"), ceremony.ErrPlan},
 		{"a value of nothing", edit(d, "[1, 2]", "[0]"), ceremony.ErrPlan},
 		{"a value beyond what amounts hold", edit(d, "[1, 2]", "[18014398509481984]"), ceremony.ErrPlan},
+		{"more keys than a keyset holds", d + manySeries(32), ceremony.ErrPlan},
+		{"as many as it holds", d + manySeries(31), nil},
 		{"a value twice", edit(d, "[1, 2]", "[1, 1]"), ceremony.ErrPlan},
 		{"one label for two keys", edit(d, "key: bound", "key: bearer", "[64]", "[2]"), ceremony.ErrPlan},
 		{"a series label with a blank", edit(d, "key: bound", "key: a b"), ceremony.ErrPlan},
@@ -130,6 +134,20 @@ func seriesRefusals(t testing.TB) []planRefusal {
 		{"2048 bits spent past 2030", edit(d, "spend_until: 2027-05-01T00:00:00Z", "spend_until: 2031-01-01T00:00:01Z"), ceremony.ErrWeak},
 		{"2048 bits spent until 2030 is over", edit(d, "spend_until: 2027-05-01T00:00:00Z", "spend_until: 2031-01-01T00:00:00Z"), nil},
 	}
+}
+
+// manySeries are n more rows of 32 keys.
+func manySeries(n int) string {
+	var values []string
+	for i := range 32 {
+		values = append(values, strconv.Itoa(1<<i))
+	}
+	out := ""
+	for i := range n {
+		out += fmt.Sprintf("  - {key: row%d, kind: bound, bits: 3072, values: [%s], issue_from: 2026-02-01T00:00:00Z, issue_until: 2028-02-01T00:00:00Z, spend_until: 2035-02-01T00:00:00Z, legal_until: 2040-01-01T00:00:00Z}\n",
+			i, strings.Join(values, ", "))
+	}
+	return out
 }
 
 func kindRefusals(t testing.TB) []planRefusal {

@@ -20,8 +20,8 @@ type Runner struct {
 	Now func() time.Time
 	// Logger gets one record per step; nil is silence.
 	Logger *slog.Logger
-	// Progress is called after each key, of the rehearsal first and then of
-	// the ceremony; total counts both. nil is silence.
+	// Progress is called after each key, of the rehearsal first (if there is
+	// one) and then of the ceremony; total counts both. nil is silence.
 	Progress func(done, total int)
 	// Approvals are the officers' files. A ceremony that is taken up again has
 	// them in its transcript already, and these are not looked at.
@@ -109,7 +109,7 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Result, error) {
 		b.at = r.clock()()
 		l.begins = b.at
 	}
-	b.progress = r.half(l.rehearsed != nil)
+	b.progress = r.progress(l.rehearsed != nil, l.rehearsed != nil)
 	return r.act(ctx, b, l, perform)
 }
 
@@ -157,7 +157,7 @@ func (r *Runner) rehearse(ctx context.Context, p *Plan, perform act, b bench) (_
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	b.stage, b.log, b.progress = s, slog.New(slog.DiscardHandler), r.half(false)
+	b.stage, b.log, b.progress = s, slog.New(slog.DiscardHandler), r.progress(true, false)
 	by, err := perform(ctx, &b)
 	if err != nil {
 		return nil, err
@@ -168,10 +168,11 @@ func (r *Runner) rehearse(ctx context.Context, p *Plan, perform act, b bench) (_
 	return &transcript.Rehearsed{Keys: len(b.keys), OK: true}, nil
 }
 
-// half is the progress of the rehearsal, or of what comes after it.
-func (r *Runner) half(second bool) func(done, total int) {
-	if r.Progress == nil {
-		return nil
+// progress counts keys: those of the rehearsal, if there is one, and then those
+// of the ceremony.
+func (r *Runner) progress(rehearsed, second bool) func(done, total int) {
+	if r.Progress == nil || !rehearsed {
+		return r.Progress
 	}
 	return func(done, total int) {
 		if second {
