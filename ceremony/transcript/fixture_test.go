@@ -5,6 +5,8 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"os"
 	"path/filepath"
 	"testing"
@@ -104,4 +106,16 @@ func closed(t testing.TB, by party) []byte {
 	w := begin(t)
 	ok(t, w.Close(by.name, by.chain, by.key))
 	return must(os.ReadFile(w.Path()))(t)
+}
+
+// large is a bank whose certificate is genuine and larger than any need be.
+func (h *house) large(t testing.TB) party {
+	t.Helper()
+	p := party{name: h.bank.name, key: h.bank.key}
+	template := *h.bank.chain[0]
+	template.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: make([]byte, 9<<10)}}
+	der := must(x509.CreateCertificate(rand.Reader, &template, h.root.Certificate(), p.key.Public(), h.self.key))(t)
+	p.chain = []*x509.Certificate{must(x509.ParseCertificate(der))(t)}
+	must(h.root.CheckChain(p.chain, now))(t)
+	return p
 }

@@ -73,9 +73,6 @@ func (w *Writer) open() error {
 		return ErrClosed
 	}
 	w.t, w.size = t, int64(len(data)-len(torn))
-	if len(torn) == 0 {
-		return nil
-	}
 	if err := w.f.Truncate(w.size); err != nil {
 		return err
 	}
@@ -117,9 +114,6 @@ func (w *Writer) append(event Event, data func(*Entry) (any, error)) error {
 	if w.err != nil {
 		return w.err
 	}
-	if w.t.Ended() {
-		return ErrClosed
-	}
 	e := &Entry{Seq: uint64(len(w.t.Entries)) + 1, Prev: w.t.Head(), At: w.now().UTC().Truncate(time.Second), Event: event}
 	v, err := data(e)
 	if err != nil {
@@ -128,10 +122,7 @@ func (w *Writer) append(event Event, data func(*Entry) (any, error)) error {
 	if e.Data, err = json.Marshal(v); err != nil {
 		return fmt.Errorf("transcript: %s: %w", event, err)
 	}
-	line, err := e.line()
-	if err != nil {
-		return err
-	}
+	line := e.line()
 	// Read back as a stranger would, so that nothing is written that nobody
 	// accepts.
 	next := &Transcript{Entries: w.t.Entries}

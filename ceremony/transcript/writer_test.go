@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/speciecash/specie/ceremony/paper"
 	"github.com/speciecash/specie/ceremony/transcript"
+	"github.com/speciecash/specie/frame"
 )
 
 func readAll(w *transcript.Writer) ([]byte, error) { return os.ReadFile(w.Path()) }
@@ -152,4 +154,36 @@ func TestAFailedSignatureLeavesItOpen(t *testing.T) {
 	}
 	ok(t, w.Close(h.bank.name, h.bank.chain, h.bank.key))
 	must(must(transcript.ReadFile(w.Path()))(t).VerifyClose(h.root))(t)
+}
+
+func TestATranscriptIsBounded(t *testing.T) {
+	w := must(transcript.Create(t.TempDir()+"/t", nil))(t)
+	defer w.Release()
+	ok(t, w.Append(transcript.EventOpened, opened()))
+	if err := w.Append(transcript.EventToken, transcript.Token{Label: strings.Repeat("x", transcript.MaxLine)}); !errors.Is(err, transcript.ErrBroken) {
+		t.Errorf("a line too long: %v", err)
+	}
+	token := transcript.Token{Label: strings.Repeat("x", transcript.MaxLine-1<<10)}
+	var err error
+	for n := 0; err == nil; n++ {
+		if err = w.Append(transcript.EventToken, token); n > transcript.MaxSize/transcript.MaxLine+1 {
+			t.Fatal("it grows on")
+		}
+	}
+	data := must(readAll(w))(t)
+	must(transcript.Read(data))(t)
+	// What was refused stays so: the file may have ended in a torn line.
+	if again := w.Append(transcript.EventToken, transcript.Token{}); again == nil {
+		t.Error("something was appended after a failure")
+	}
+	last := must(transcript.Read(data))(t).Entries
+	e := last[len(last)-1]
+	for range 2 {
+		line := fmt.Sprintf(`{"seq":%d,"prev":"%s","at":"2026-11-21T12:00:00Z","event":"token","data":%s}`, e.Seq+1, e.Hash, e.Data)
+		e.Seq, e.Hash = e.Seq+1, frame.Digest([]byte("specie/transcript/1"), []byte(line))
+		data = append(data, line+"\n"...)
+	}
+	if _, err := transcript.Read(data); !errors.Is(err, transcript.ErrBroken) {
+		t.Errorf("too large a file: %v", err)
+	}
 }
