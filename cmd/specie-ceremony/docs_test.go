@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,12 +21,19 @@ func TestDocs(t *testing.T) {
 	if len(blocks) < 10 {
 		t.Fatalf("%d blocks of commands in docs/ceremonies.md", len(blocks))
 	}
+	bin := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", bin, "../specied").CombinedOutput(); err != nil {
+		t.Fatalf("specied: %v\n%s", err, out)
+	}
 	script := filepath.Join(t.TempDir(), "docs.txtar")
-	text := "exec sh -eux docs.sh\n! stdout '^ +fails '\n-- docs.sh --\n" + strings.Join(blocks, "\n")
+	text := "exec sh -eux docs.sh\n! stdout '^ +fails '\n-- docs.sh --\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + strings.Join(blocks, "\n")
 	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	testscript.Run(t, testscript.Params{Files: []string{script}, RequireExplicitExec: true, Setup: examplePlans})
+	testscript.Run(t, testscript.Params{Files: []string{script}, RequireExplicitExec: true, Setup: func(env *testscript.Env) error {
+		env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
+		return examplePlans(env)
+	}})
 }
 
 // shellBlocks are the texts of the ```sh blocks of a Markdown page.
