@@ -134,7 +134,7 @@ func (o *outage) wait(ctx context.Context, done <-chan struct{}) error {
 // token has refused a login: that is never tried twice.
 func (t *Token) heal(o *outage) {
 	if pause := t.flap(); pause > 0 {
-		t.giveUp(o, o.cause)
+		o.giveUp(o.cause)
 		t.pause(pause)
 	}
 	for pause := healPause; !t.closed(); pause = min(2*pause, maxHealPause) {
@@ -147,22 +147,22 @@ func (t *Token) heal(o *outage) {
 			return
 		}
 		t.failedHeals.Add(1)
-		t.giveUp(o, err)
+		o.giveUp(err)
 		t.log.Error("token unavailable", "err", err)
 		if t.mod.isLatched(t.id) {
 			return
 		}
 		t.pause(pause)
 	}
-	t.giveUp(o, errClosed())
+	o.giveUp(errClosed())
 }
 
-func (t *Token) giveUp(o *outage, err error) {
+// giveUp is over for an attempt that failed.
+func (o *outage) giveUp(err error) {
 	if !errors.Is(err, ErrUnavailable) {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	o.over(err)
-	t.queue.fail(err)
 }
 
 // flap counts losses that follow each other closely and tells how long to

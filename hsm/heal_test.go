@@ -187,6 +187,9 @@ func TestAnOutageFailsFastAndHeals(t *testing.T) {
 				if err := someone.key.Audit(t.Context()); err != nil {
 					t.Error(err)
 				}
+				if n := someone.calls("C_Login"); n != 2 && c.calls[0] != "C_Login" {
+					t.Errorf("%d logins, one of them the first", n)
+				}
 			}
 		})
 	}
@@ -424,6 +427,77 @@ func TestATokenThatIsTakenAwayAndPutBack(t *testing.T) {
 	for _, someone := range []*patient{p, neighbour} {
 		if err := someone.key.Audit(t.Context()); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// A token without any of its keys is not well, although it opens sessions and
+// takes the PIN; it is when they are back.
+func TestATokenWithoutItsKeysIsNotHealed(t *testing.T) {
+	p := newPatient(t)
+	dir, away := tokenDirectory(t, p.cfg), t.TempDir()
+	keys, err := filepath.Glob(filepath.Join(dir, "*-*.object"))
+	if err != nil || len(keys) != 2 {
+		t.Fatalf("files of keys %v, %v", keys, err)
+	}
+	move := func(from, to string) {
+		for _, name := range keys {
+			data, err := os.ReadFile(filepath.Join(from, filepath.Base(name)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(to, filepath.Base(name)), data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(filepath.Join(from, filepath.Base(name))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	move(dir, away)
+	for range 3 {
+		if err := p.signs(t.Context()); !errors.Is(err, hsm.ErrUnavailable) || !errors.Is(err, hsm.ErrKeyNotFound) {
+			t.Fatalf("got %v, want ErrUnavailable and ErrKeyNotFound", err)
+		}
+	}
+	if s := p.tok.Stats(); s.Available || s.Heals != 0 || s.FailedHeals == 0 {
+		t.Errorf("%+v", s)
+	}
+	move(away, dir)
+	p.recovers(t, 10*time.Second)
+}
+
+// Two tokens are lost at the same time: one reload gives both back.
+func TestOneReloadServesAllTokensOfTheModule(t *testing.T) {
+	p, q := newPatient(t), newPatient(t)
+	before := module.Reloads()
+	var failed atomic.Int64
+	both := make(chan struct{})
+	fault.intercept(t, func(call string, _ []byte) error {
+		if call != "C_OpenSession" || module.Reloads() != before {
+			return nil
+		}
+		if failed.Add(1) == 2 {
+			close(both)
+		}
+		<-both
+		return pkcs11.Error(pkcs11.CKR_DEVICE_REMOVED)
+	})
+	var wg sync.WaitGroup
+	for _, someone := range []*patient{p, q} {
+		if err := someone.tok.LoseSessions(fault.raw); err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			if err := someone.signs(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, someone := range []*patient{p, q} {
+		if s := someone.tok.Stats(); s.Heals != 1 || s.FailedHeals != 0 || s.Reloads != before+1 || someone.calls("C_Login") != 2 {
+			t.Errorf("%d logins, %+v", someone.calls("C_Login"), s)
 		}
 	}
 }

@@ -89,21 +89,14 @@ func (q *queue) put(s *session) {
 	q.free = append(q.free, s)
 }
 
-// fail sends home all who wait.
-func (q *queue) fail(err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for e := q.waiting.Front(); e != nil; e = q.waiting.Front() {
-		q.waiting.Remove(e).(chan grant) <- grant{err: err}
-	}
-}
-
 // close sends home all who wait and all who come later.
 func (q *queue) close() {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.closed = true
-	q.mu.Unlock()
-	q.fail(errClosed())
+	for e := q.waiting.Front(); e != nil; e = q.waiting.Front() {
+		q.waiting.Remove(e).(chan grant) <- grant{err: errClosed()}
+	}
 }
 
 // counts tells how many sessions are lent out and how many calls wait.
