@@ -118,7 +118,7 @@ func TestForeignPackagesStayInTheirRooms(t *testing.T) {
 
 // TestAUsersToolNeedsNoC: one static file, on any machine.
 func TestAUsersToolNeedsNoC(t *testing.T) {
-	for _, room := range []string{"cmd/specie", "wallet", "merchant", "tpm", "attest", "opening", "ceremony/officer", "ceremony/approval", "ceremony/transcript"} {
+	for _, room := range []string{"cmd/specie", "wallet", "merchant", "tpm", "attest", "opening", "ceremony/officer", "ceremony/approval", "ceremony/transcript", "signer"} {
 		cmd := exec.Command("go", "list", "-deps", "-f", "{{if .CgoFiles}}{{if not .Standard}}{{.ImportPath}}{{end}}{{end}}", "./"+room)
 		out, err := cmd.Output()
 		if err != nil {

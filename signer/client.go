@@ -59,6 +59,7 @@ type Client struct {
 	next    uint64
 	pending map[uint64]*call
 	up      bool   // a connection takes what is in out
+	why     error  // there is none, if so
 	out     []byte // requests in frames
 
 	ids idTable
@@ -150,8 +151,18 @@ func (c *Client) call(ctx context.Context, r request) ([]byte, error) {
 	case <-ctx.Done():
 		return c.forget(k, given(ctx.Err()))
 	case <-k.timer.C:
-		return c.forget(k, fmt.Errorf("%w: no answer within %v", ErrUnavailable, c.cfg.Timeout))
+		return c.forget(k, c.late())
 	}
+}
+
+// late is the error of a call whose time is over.
+func (c *Client) late() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.why != nil {
+		return fmt.Errorf("%w: no connection within %v: %w", ErrUnavailable, c.cfg.Timeout, c.why)
+	}
+	return fmt.Errorf("%w: no answer within %v", ErrUnavailable, c.cfg.Timeout)
 }
 
 // given is the error of a call that its context ended.
@@ -244,6 +255,9 @@ func (c *Client) run() {
 		if c.ctx.Err() != nil {
 			return
 		}
+		c.mu.Lock()
+		c.why = err
+		c.mu.Unlock()
 		if !told {
 			c.log.Warn("no connection to the signer", "socket", c.cfg.Socket, "err", err)
 			told = true
@@ -265,7 +279,7 @@ func (c *Client) run() {
 func (c *Client) dial() (net.Conn, error) {
 	conn, err := (&net.Dialer{}).DialContext(c.ctx, "unix", c.cfg.Socket)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return nil, err
 	}
 	return conn, nil
 }

@@ -29,7 +29,7 @@ func (c *Client) connect() (net.Conn, error) {
 		_ = conn.Close()
 	}
 	if err != nil && !final(err) {
-		err = fmt.Errorf("%w: no greeting: %w", ErrUnavailable, err)
+		err = fmt.Errorf("no greeting: %w", err)
 	}
 	return conn, err
 }
@@ -90,7 +90,7 @@ func (c *Client) begin() {
 		}
 		c.frame(k, now)
 	}
-	c.up = true
+	c.up, c.why = true, nil
 	c.poke()
 }
 
@@ -123,7 +123,7 @@ func (c *Client) read(conn net.Conn) error {
 	for {
 		body, err := readFrame(in, maxResponse)
 		if err != nil {
-			return fmt.Errorf("%w: connection lost: %w", ErrUnavailable, err)
+			return fmt.Errorf("connection lost: %w", err)
 		}
 		r, err := parseResponse(body)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/hsm"
+	"github.com/speciecash/specie/signer"
 )
 
 // app is what every command gets.
@@ -81,6 +82,8 @@ func hint(err error) string {
 	switch {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
 		return "is the daemon running, and is this its --socket?"
+	case errors.Is(err, signer.ErrForbidden):
+		return "name this process's user under allow in the signer's configuration"
 	case errors.Is(err, syscall.EACCES):
 		return "the socket belongs to the daemon's user"
 	}
