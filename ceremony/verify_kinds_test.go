@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"os"
 	"slices"
@@ -75,6 +76,7 @@ func TestLiesAboutAGroup(t *testing.T) {
 		{"an empty box", edit("box", ""), ceremony.ErrSealed},
 		{"another version", edit("v", 2), ceremony.ErrSealed},
 		{"the sealed file public", func(_ *testing.T, s *story) { s.outputs[0].Secret = false }, ceremony.ErrInput},
+		{"the sealing key never made", func(_ *testing.T, s *story) { s.keys = s.keys[:1] }, ceremony.ErrKey},
 		{"the sealing key of another kind", func(t *testing.T, s *story) {
 			s.keys = s.keys[:1]
 			s.key(t, "manager", "seal", a.receipts.Public())
@@ -249,4 +251,12 @@ func TestWhatIsNotPinnedIsSaid(t *testing.T) {
 	}
 	v.Dir = flat
 	must(v.Verify(data))(t)
+	// Who chooses the officers still can't let others approve what they read.
+	s := a.mint(t)
+	s.approve = []string{"DAVIS"}
+	others := transcript.Text(a.roster(t, 1, "DAVIS"))
+	s.late = func(o *transcript.Opened) { o.Roster = others }
+	if _, err := v.Verify(s.write(t)); !errors.Is(err, approval.ErrRoster) {
+		t.Errorf("another roster than the plan's: %v", err)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -181,6 +182,13 @@ func TestLiesAboutOutputs(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, ceremony.ErrInput},
+		{"not a file", func(t *testing.T, s *story) {
+			s.outputs[0].data = nil
+			if err := errors.Join(os.RemoveAll(a.path("keyset-1.jws")), os.Mkdir(a.path("keyset-1.jws"), 0o700)); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = os.Remove(a.path("keyset-1.jws")) })
+		}, syscall.EISDIR},
 		{"no output in the transcript", func(_ *testing.T, s *story) { s.outputs = nil }, ceremony.ErrInput},
 		{"an output more than planned", func(_ *testing.T, s *story) { s.output("extra.pem", []byte("x")) }, ceremony.ErrInput},
 		{"the output twice", func(_ *testing.T, s *story) { s.outputs = append(s.outputs, s.outputs[0]) }, ceremony.ErrInput},
@@ -257,10 +265,13 @@ func TestLiesAboutACertificate(t *testing.T) {
 		return func(_ *testing.T, s *story) { s.replace("issuer.pem", text) }
 	}
 	name, pub := a.master.name, a.master.key.Public()
+	rsaKey := must(x509.MarshalPKIXPublicKey(&a.later.PublicKey))(t)
 	stranger := must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))(t)
 	elsewhere := newArchive(t)
 	a.expect(t, honest, []lie{
 		{"of another bank", with(a.issue(t, a.root, a.other.name, pub, from, until, true)), trust.ErrRole},
+		{"of a key that is none", func(_ *testing.T, s *story) { s.keys[0].SPKI = []byte{1} }, ceremony.ErrKey},
+		{"of a key of another kind", func(_ *testing.T, s *story) { s.keys[0].SPKI = rsaKey }, ceremony.ErrKey},
 		{"of another key", with(a.issue(t, a.root, name, stranger.Public(), from, until, true)), ceremony.ErrKey},
 		{"valid earlier", with(a.issue(t, a.root, name, pub, "2026-01-01T00:00:01Z", until, true)), trust.ErrExpired},
 		{"valid longer", with(a.issue(t, a.root, name, pub, from, "2037-01-01T00:00:00Z", true)), trust.ErrExpired},
