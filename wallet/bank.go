@@ -99,6 +99,18 @@ func (b *bank) exchange(ctx context.Context, body []byte) ([][]byte, error) {
 	return plain(r.JSON200.Signatures), nil
 }
 
+// recoup likewise.
+func (b *bank) recoup(ctx context.Context, body []byte) ([][]byte, error) {
+	r, err := b.c.RecoupWithBodyWithResponse(ctx, jsonType, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("bank: %w", err)
+	}
+	if r.JSON200 == nil {
+		return nil, client.ReadProblem(r.HTTPResponse, r.Body)
+	}
+	return plain(r.JSON200.Signatures), nil
+}
+
 // recorded is an operation that the bank has carried out.
 type recorded struct {
 	kind       string

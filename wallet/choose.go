@@ -21,7 +21,7 @@ type choice struct {
 // first (a thief can't use what is left of them), else of both. Coins and
 // change coins together are as few as can be (coin.SelectCoins).
 func (w *Wallet) choose(ctx context.Context, k *coin.Keyset, o *coin.Offer, want []coin.Kind) (*choice, error) {
-	usable, locked, err := w.usable(ctx, k, o, want)
+	usable, more, err := w.usable(ctx, k, o, want)
 	if err != nil {
 		return nil, err
 	}
@@ -39,9 +39,11 @@ func (w *Wallet) choose(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 		last = err
 	}
 	switch {
-	case locked:
+	case more.locked:
 		// There are more, and they would be looked at.
 		return nil, fmt.Errorf("%w: bound coins need their TPM: %w", ErrFunds, w.noTPM())
+	case more.claimable && (last == nil || errors.Is(last, coin.ErrInsufficient)):
+		return nil, fmt.Errorf("%w: some can't be spent: %w", ErrFunds, ErrRecoup)
 	case last == nil:
 		return nil, fmt.Errorf("%w: none that this merchant takes", ErrFunds)
 	case errors.Is(last, coin.ErrInsufficient):
@@ -71,17 +73,21 @@ func (w *Wallet) chooseFrom(k *coin.Keyset, amount coin.Amount, set []StoredCoin
 	return c, nil
 }
 
+// others are coins that can't be spent as things are: bound ones whose TPM is
+// not attached, and those that have to be made good first.
+type others struct{ locked, claimable bool }
+
 // usable lists the fresh coins that the merchant takes and that can be spent
-// now, those that expire first in front. locked says that there are bound
-// coins besides whose TPM is not attached.
-func (w *Wallet) usable(ctx context.Context, k *coin.Keyset, o *coin.Offer, want []coin.Kind) (out []StoredCoin, locked bool, err error) {
+// now, those that expire first in front, and what others there are.
+func (w *Wallet) usable(ctx context.Context, k *coin.Keyset, o *coin.Offer, want []coin.Kind) (out []StoredCoin, more others, err error) {
 	all, err := w.purse.coins(ctx, "WHERE state = ? ORDER BY value DESC, id", CoinFresh)
 	if err != nil {
-		return nil, false, err
+		return nil, more, err
 	}
 	for _, c := range all {
+		more.claimable = more.claimable || claimable(k, c)
 		d, err := k.Find(c.KeyID)
-		if err != nil || d.CheckSpend(w.now()) != nil || !slices.Contains(o.Kinds, c.Kind) {
+		if err != nil || d.CheckSpend(w.now()) != nil || claimable(k, c) || !slices.Contains(o.Kinds, c.Kind) {
 			continue
 		}
 		if len(want) > 0 && !slices.Contains(want, c.Kind) {
@@ -91,7 +97,7 @@ func (w *Wallet) usable(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 			continue
 		}
 		if c.Kind == coin.Bound && w.member == nil {
-			locked = true
+			more.locked = true
 			continue
 		}
 		out = append(out, c)
@@ -104,7 +110,7 @@ func (w *Wallet) usable(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 		return d.SpendUntil.Unix()
 	}
 	slices.SortStableFunc(out, func(a, b StoredCoin) int { return cmp.Compare(until(a), until(b)) })
-	return out, locked, nil
+	return out, more, nil
 }
 
 func only(coins []StoredCoin, kind coin.Kind) []StoredCoin {

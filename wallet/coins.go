@@ -27,6 +27,9 @@ type StoredCoin struct {
 	Index   uint64      `json:"index"`
 	State   string      `json:"state"`
 	Created time.Time   `json:"created"`
+	// Recoup says of a fresh coin that it can't be spent, and can be made good;
+	// see Wallet.Recoup. Coins read from the purse alone have it unset.
+	Recoup bool `json:"recoup,omitempty"`
 
 	raw []byte
 	op  []byte // see migrations

@@ -94,11 +94,11 @@ func closeDead(ctx context.Context, tx *sql.Tx, op ID, coins [][]byte, earlier *
 	return reopen(ctx, tx, func(s *coin.Spend) bool { return s.Digest() == earlier.Digest() })
 }
 
-// reopen takes up an exchange of this purse that the bank refused at one
+// reopen takes up an exchange or recoup of this purse that the bank refused at one
 // moment and carried out at another, when a request that was given up for lost
 // arrived late. Its coins are waiting at the bank.
 func reopen(ctx context.Context, tx *sql.Tx, is func(*coin.Spend) bool) error {
-	ops, err := queryOps(ctx, tx, "WHERE kind = ? AND state = ?", KindExchange, OpRefused)
+	ops, err := queryOps(ctx, tx, "WHERE kind IN (?, ?) AND state = ?", KindExchange, KindRecoup, OpRefused)
 	if err != nil {
 		return err
 	}

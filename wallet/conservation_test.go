@@ -47,6 +47,18 @@ func TestNothingIsLostOrDoubledOfBoundCoins(t *testing.T) {
 	town.CheckBooks(t)
 }
 
+// TestNothingIsLostWhenKeysAre is the same while the bank's keys are revoked and
+// lost, a town for each life.
+func TestNothingIsLostWhenKeysAre(t *testing.T) {
+	lives(t, 8)
+	rapid.Check(t, func(r *rapid.T) {
+		town := wallettest.New(t)
+		l := &life{t: t, r: r, town: town, shops: []*wallettest.Shop{town.NewShop(t)}, alice: town.NewHolder(t, 200), kinds: []coin.Kind{coin.Bearer}, ruin: true}
+		l.play()
+		town.CheckBooks(t)
+	})
+}
+
 // lives sets how many lives are played, if the command line does not say.
 func lives(t *testing.T, n int) {
 	t.Helper()
@@ -67,6 +79,7 @@ type life struct {
 	alice *wallettest.Holder
 	kinds []coin.Kind
 	links []string
+	ruin  bool // keys are revoked and lost
 
 	fortune coin.Amount // all that there is to begin with
 }
@@ -108,7 +121,7 @@ func (l *life) play() {
 	l.fortune = l.wealth()
 	l.storm(true)
 	kind := rapid.SampledFrom(l.kinds)
-	l.r.Repeat(map[string]func(*rapid.T){
+	actions := map[string]func(*rapid.T){
 		"withdraw": func(r *rapid.T) {
 			amount := coin.Amount(rapid.IntRange(1, 60).Draw(r, "amount"))
 			_, _ = l.alice.Withdraw(l.t.Context(), amount, kind.Draw(r, "kind"), wallet.Steps{})
@@ -146,9 +159,48 @@ func (l *life) play() {
 		"a till crashes": func(r *rapid.T) { rapid.SampledFrom(l.shops).Draw(r, "shop").Reopen(l.t) },
 		"a till resumes": func(r *rapid.T) { _ = rapid.SampledFrom(l.shops).Draw(r, "shop").Resume(l.t.Context()) },
 		"":               func(*rapid.T) { l.atMost() },
-	})
+	}
+	if l.ruin {
+		actions["a key is gone"] = l.loseKey
+		actions["recoup"] = func(r *rapid.T) { _, _ = l.recoup(rapid.Bool().Draw(r, "to the account")) }
+	}
+	l.r.Repeat(actions)
 	l.storm(false)
 	l.settle()
+}
+
+// loseKey revokes or loses a key; that of value 1 stays.
+func (l *life) loseKey(r *rapid.T) {
+	gone := l.town.Revoke
+	if rapid.Bool().Draw(r, "lost") {
+		gone = l.town.Lose
+	}
+	gone(l.t, coin.Bearer, rapid.SampledFrom(wallettest.Values()[1:]).Draw(r, "value"))
+}
+
+func (l *life) recoup(toAccount bool) (*wallet.Recouped, error) {
+	plan, err := l.alice.Recoupable(l.t.Context())
+	if err != nil {
+		return nil, err
+	}
+	return l.alice.Recoup(l.t.Context(), plan, toAccount)
+}
+
+// salvage does what a person would: has coins made good, and takes back
+// payments that the till refuses, as those with change under a revoked key.
+func (l *life) salvage() {
+	_, err := l.recoup(false)
+	if err != nil && !errorsIs(err, wallet.ErrSpent) {
+		l.r.Fatal(err)
+	}
+	ops, err := l.alice.History(l.t.Context())
+	must(l.t, err)
+	for _, op := range ops {
+		if op.Kind == wallet.KindPay && op.State == wallet.OpSubmitted {
+			_ = l.alice.Reclaim(l.t.Context(), op.ID)
+		}
+	}
+	_, _ = l.alice.Resume(l.t.Context())
 }
 
 // atMost: at no time can more be spent than there is.
@@ -165,6 +217,11 @@ func (l *life) settle() {
 	}
 	for range 2 { // a payment may be found dead by another's conflict
 		_, _ = l.alice.Resume(l.t.Context())
+	}
+	for range 2 { // a conflict may take up an exchange that was given up for lost
+		if l.ruin {
+			l.salvage()
+		}
 	}
 	ops, err := l.alice.History(l.t.Context())
 	must(l.t, err)

@@ -1,6 +1,6 @@
 // Package wallet owns the holder's side: the purse file, enrolling a TPM,
-// withdrawing, paying, and finishing whatever a crash or a lost answer left
-// open.
+// withdrawing, paying, having coins of dead keys made good, and finishing
+// whatever a crash or a lost answer left open.
 //
 // # State
 //
@@ -17,6 +17,10 @@
 // carried that one out. A merchant's refusal alone moves nothing: he could
 // still deposit.
 //
+// A fresh coin whose key the bank has revoked, or lost before it signed the
+// coin, is never chosen for anything; it can be made good ([Wallet.Recoup]). A
+// coin that was never signed is kept without its signature.
+//
 // Two copies of one purse are one owner, as the bank sees it. Whichever comes
 // second is told, and keeps its books right.
 //
@@ -31,9 +35,10 @@
 // # Privacy
 //
 // The account's token goes with questions about the account and withdrawals,
-// never with anything about coins that are spent. Keyset and group document
-// are kept for a while, so that a payment at a till need not be announced to
-// the bank or the group manager by a request.
+// never with anything about coins that are spent. A recoup shows the bank
+// where the coins in it come from, and is only begun when asked for. Keyset
+// and group document are kept for a while, so that a payment at a till need
+// not be announced to the bank or the group manager by a request.
 //
 // # Errors
 //

@@ -48,6 +48,9 @@ var (
 	// ErrPromised: the merchant refused, and could still deposit what he was
 	// given. [Wallet.Reclaim] takes the coins back.
 	ErrPromised = errors.New("the coins stay promised to the merchant")
+	// ErrRecoup: the bank has revoked the key of these coins, or lost it before it
+	// signed them. [Wallet.Recoup] has them made good.
+	ErrRecoup = errors.New("the bank has revoked the key of these coins")
 	// ErrSpent: another copy of this purse spent some of these coins; the bank
 	// has shown what it signed. The others are free again.
 	ErrSpent = errors.New("another copy of this purse has spent these coins")

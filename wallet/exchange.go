@@ -13,7 +13,7 @@ import (
 	"github.com/speciecash/specie/coin"
 )
 
-// exchange is the body of an "exchange" operation.
+// exchange is the body of an "exchange" or "recoup" operation.
 type exchange struct {
 	// Request is the exact body to send.
 	Request []byte   `json:"request"`
@@ -24,8 +24,10 @@ type exchange struct {
 	Reclaims []byte `json:"reclaims,omitempty"`
 }
 
+// exchangeRequest is what is sent; claims belong to a recoup.
 type exchangeRequest struct {
-	Spend json.RawMessage `json:"spend"`
+	Spend  json.RawMessage  `json:"spend"`
+	Claims []coin.ClaimJSON `json:"claims,omitempty"`
 }
 
 func (e *exchange) spend() (*coin.Spend, error) {
@@ -78,30 +80,52 @@ func (w *Wallet) exchangeAgain(ctx context.Context, k *coin.Keyset, kind coin.Ki
 	if kind != coin.Bound {
 		return 0, nil
 	}
-	ops, err := queryOps(ctx, w.purse.db, "WHERE kind = ? AND state = ?", KindExchange, OpRefused)
+	lots, err := w.refusedLots(ctx)
 	if err != nil {
 		return 0, err
 	}
+	for _, l := range lots {
+		if !allSpendable(k, l.coins, w.now()) {
+			continue
+		}
+		if err := w.exchange(ctx, k, l.coins, l.origin); err != nil {
+			return done, err
+		}
+		done += len(l.coins)
+	}
+	return done, nil
+}
+
+// lot is coins that are exchanged or recouped together.
+type lot struct {
+	coins  []StoredCoin
+	origin origin
+}
+
+// refusedLots are the bound coins that stay promised to an exchange or recoup
+// that the bank refused.
+func (w *Wallet) refusedLots(ctx context.Context) ([]lot, error) {
+	ops, err := queryOps(ctx, w.purse.db, "WHERE kind IN (?, ?) AND state = ?", KindExchange, KindRecoup, OpRefused)
+	if err != nil {
+		return nil, err
+	}
+	var out []lot
 	for _, op := range ops {
 		coins, err := w.purse.coins(ctx, "WHERE state = ? AND op = ?", CoinCommitted, []byte(op.ID))
 		if err != nil {
-			return done, err
+			return nil, err
 		}
-		if len(coins) == 0 || !allSpendable(k, coins, w.now()) {
-			continue
+		if len(coins) != 0 {
+			out = append(out, lot{coins: coins, origin: origin{refused: op.ID}})
 		}
-		if err := w.exchange(ctx, k, coins, origin{refused: op.ID}); err != nil {
-			return done, err
-		}
-		done += len(coins)
 	}
-	return done, nil
+	return out, nil
 }
 
 // allSpendable says whether the bank takes all of the coins at that time.
 func allSpendable(k *coin.Keyset, coins []StoredCoin, at time.Time) bool {
 	for _, c := range coins {
-		if d, err := k.Find(c.KeyID); err != nil || d.CheckSpend(at) != nil {
+		if d, err := k.Find(c.KeyID); err != nil || d.CheckSpend(at) != nil || claimable(k, c) {
 			return false
 		}
 	}
@@ -113,11 +137,26 @@ func allSpendable(k *coin.Keyset, coins []StoredCoin, at time.Time) bool {
 type origin struct {
 	payment, refused ID
 	offer            [32]byte // of the payment
+	// recoup says that some of the coins are claimed, toAccount that what they
+	// are worth goes to the account that withdrew them.
+	recoup, toAccount bool
+}
+
+// kind is the kind of operation.
+func (o origin) kind() string {
+	if o.recoup {
+		return KindRecoup
+	}
+	return KindExchange
 }
 
 // head is what the spend is for. A void has the payment's op: a bank can't
-// make a double spend of the two.
+// make a double spend of the two; and so has a recoup that names the payment's
+// offer.
 func (o origin) head() coin.Spend {
+	if o.recoup {
+		return coin.Spend{Purpose: coin.Recoup, OfferDigest: o.offer}
+	}
 	if o.payment != nil {
 		return coin.Spend{Purpose: coin.Void, OfferDigest: o.offer}
 	}
@@ -153,28 +192,16 @@ func (w *Wallet) replacements(k *coin.Keyset, coins []StoredCoin) ([]coin.Denomi
 	return out, nil
 }
 
-// exchange records and sends an exchange of coins that are fresh or come from
-// where o says.
+// exchange records and sends an exchange or recoup of coins that are fresh or
+// come from where o says.
 func (w *Wallet) exchange(ctx context.Context, k *coin.Keyset, coins []StoredCoin, o origin) error {
-	ds, err := w.replacements(k, coins)
+	op := Operation{ID: newID(), Kind: o.kind(), State: OpSubmitted, Created: w.now()}
+	body, err := w.newExchange(ctx, k, coins, o, &op)
 	if err != nil {
-		return fmt.Errorf("exchange: %w", err)
+		return fmt.Errorf("%s: %w", op.Kind, err)
 	}
-	body := exchange{Reclaims: o.payment}
-	if body.Items, err = w.newItems(ctx, k, ds, nil); err != nil {
-		return fmt.Errorf("exchange: %w", err)
-	}
-	spend, encoded, err := w.buildSpend(ctx, k, o.head(), coins, body.Items)
-	if err != nil {
-		return fmt.Errorf("exchange: %w", err)
-	}
-	if body.Request, err = json.Marshal(exchangeRequest{Spend: encoded}); err != nil {
-		return fmt.Errorf("exchange: %w", err)
-	}
-	body.Coins = idsOf(spend)
-	op := Operation{ID: newID(), Kind: KindExchange, State: OpSubmitted, Created: w.now()}
 	if op.body, err = json.Marshal(body); err != nil {
-		return fmt.Errorf("exchange: %w", err)
+		return fmt.Errorf("%s: %w", op.Kind, err)
 	}
 	err = w.purse.update(ctx, func(tx *sql.Tx) error {
 		if err := o.claim(ctx, tx, body.Coins, op.ID); err != nil {
@@ -188,19 +215,62 @@ func (w *Wallet) exchange(ctx context.Context, k *coin.Keyset, coins []StoredCoi
 	return w.sendExchange(ctx, k, op)
 }
 
+// newExchange makes the request, byte for byte, and everything that finishing
+// it takes.
+func (w *Wallet) newExchange(ctx context.Context, k *coin.Keyset, coins []StoredCoin, o origin, op *Operation) (*exchange, error) {
+	body, head := &exchange{Reclaims: o.payment}, o.head()
+	var ds []coin.Denomination
+	var err error
+	if o.toAccount {
+		head.Amount, err = sum(coins)
+		op.Amount = -int64(head.Amount)
+	} else {
+		ds, err = w.replacements(k, coins)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var src *sources
+	if o.recoup {
+		if src, err = w.findSources(ctx, k, coins); err != nil {
+			return nil, err
+		}
+	}
+	if body.Items, err = w.newItems(ctx, k, ds, nil); err != nil {
+		return nil, err
+	}
+	spend, encoded, err := w.buildSpend(ctx, k, head, coins, body.Items, src)
+	if err != nil {
+		return nil, err
+	}
+	request := exchangeRequest{Spend: encoded}
+	if src != nil {
+		request.Claims = coin.NewClaimsJSON(src.ordered(spend))
+	}
+	if body.Request, err = json.Marshal(request); err != nil {
+		return nil, err
+	}
+	body.Coins = idsOf(spend)
+	return body, nil
+}
+
 // sendExchange sends the recorded request, for the first time or again.
 func (w *Wallet) sendExchange(ctx context.Context, k *coin.Keyset, op Operation) error {
 	var body exchange
 	if err := decodeBody(op, &body); err != nil {
 		return err
 	}
-	sigs, err := w.bank.exchange(ctx, body.Request)
+	send := w.bank.exchange
+	if op.Kind == KindRecoup {
+		send = w.bank.recoup
+	}
+	sigs, err := send(ctx, body.Request)
 	if err != nil {
 		return w.exchangeRefused(ctx, op, body, err)
 	}
-	coins, err := w.finalize(k, body.Items, sigs, nil)
+	coins, err := w.finalize(ctx, k, body.Items, sigs, nil)
 	if err != nil {
-		return fmt.Errorf("exchange: %w", w.signedOthers(ctx, op, body, err))
+		return fmt.Errorf("%s: %w", op.Kind, w.signedOthers(ctx, op, body, err))
 	}
 	err = w.purse.update(ctx, func(tx *sql.Tx) error {
 		if err := spendCoins(ctx, tx, body.Coins, op.ID); err != nil {
@@ -274,8 +344,9 @@ func (w *Wallet) exchangedElsewhere(ctx context.Context, bankOp [32]byte, done *
 func (w *Wallet) exchangeRefused(ctx context.Context, op Operation, body exchange, err error) error {
 	var p *client.Problem
 	if !errors.As(err, &p) || !p.Final() {
-		return fmt.Errorf("exchange: %w", open(err))
+		return fmt.Errorf("%s: %w", op.Kind, open(err))
 	}
+	w.learnRevocation(ctx, err)
 	spend, serr := body.spend()
 	if serr != nil {
 		return serr
@@ -291,15 +362,15 @@ func (w *Wallet) exchangeRefused(ctx context.Context, op Operation, body exchang
 			}
 			return errors.Join(back, moveOp(ctx, tx, op.ID, OpRefused, p.Error(), nil))
 		})
-		return errors.Join(fmt.Errorf("exchange: %w", err), uerr)
+		return errors.Join(fmt.Errorf("%s: %w", op.Kind, err), uerr)
 	}
 	earlier, perr := w.earlier(ctx, p, spend)
 	if perr != nil {
-		return fmt.Errorf("exchange: %w", open(fmt.Errorf("%w (%w)", err, perr)))
+		return fmt.Errorf("%s: %w", op.Kind, open(fmt.Errorf("%w (%w)", err, perr)))
 	}
 	if body.Reclaims != nil {
 		return w.reclaimRefused(ctx, op, body, earlier, p)
 	}
 	uerr := w.purse.update(ctx, func(tx *sql.Tx) error { return closeDead(ctx, tx, op.ID, body.Coins, earlier, p.Error()) })
-	return errors.Join(fmt.Errorf("exchange: %w: %w", ErrSpent, err), uerr)
+	return errors.Join(fmt.Errorf("%s: %w: %w", op.Kind, ErrSpent, err), uerr)
 }

@@ -73,6 +73,28 @@ func (w *Wallet) Keyset(ctx context.Context) (*coin.Keyset, error) {
 	return w.takeKeyset(ctx, jws, known)
 }
 
+// newestKeyset is Keyset, but the bank is asked whatever the age of the one in
+// the purse, and it must answer.
+func (w *Wallet) newestKeyset(ctx context.Context) (*coin.Keyset, error) {
+	known, err := w.Keyset(ctx)
+	if err != nil {
+		return nil, err
+	}
+	jws, err := w.bank.keys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("keyset: %w", err)
+	}
+	return w.takeKeyset(ctx, jws, known)
+}
+
+// learnRevocation fetches a newer keyset after a refusal that says that there
+// is one. Without it, the coins would be shown as good until the old one ages.
+func (w *Wallet) learnRevocation(ctx context.Context, err error) {
+	if isCode(err, "key-revoked") {
+		_, _ = w.newestKeyset(ctx) // the refusal is what counts
+	}
+}
+
 // takeKeyset verifies a fetched keyset and stores it.
 func (w *Wallet) takeKeyset(ctx context.Context, jws []byte, known *coin.Keyset) (*coin.Keyset, error) {
 	k, err := coin.ParseKeyset(w.root, jws, w.now())

@@ -108,8 +108,10 @@ func (w *Wallet) planchets(k *coin.Keyset, items []item) ([]*coin.Planchet, []co
 }
 
 // finalize unblinds and verifies every signature. One bad signature refuses
-// the lot: the operation stays open and can be replayed.
-func (w *Wallet) finalize(k *coin.Keyset, items []item, sigs [][]byte, p Progress) ([]*coin.Coin, error) {
+// the lot: the operation stays open and can be replayed. An empty one is good
+// for a key that the keyset itself says is revoked or lost; its coin has no
+// signature then.
+func (w *Wallet) finalize(ctx context.Context, k *coin.Keyset, items []item, sigs [][]byte, p Progress) ([]*coin.Coin, error) {
 	if len(sigs) != len(items) {
 		return nil, fmt.Errorf("%w: %d signatures for %d coins", ErrAnswer, len(sigs), len(items))
 	}
@@ -119,12 +121,35 @@ func (w *Wallet) finalize(k *coin.Keyset, items []item, sigs [][]byte, p Progres
 	}
 	out := make([]*coin.Coin, len(items))
 	for i := range ps {
-		if out[i], err = ps[i].Finalize(sigs[i]); err != nil {
+		if len(sigs[i]) == 0 {
+			out[i], err = w.unsigned(ctx, items[i], ps[i])
+		} else {
+			out[i], err = ps[i].Finalize(sigs[i])
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%w: coin %d of %d: %w", ErrAnswer, i+1, len(items), err)
 		}
 		p.report(i+1, len(items))
 	}
 	return out, nil
+}
+
+// unsigned returns a coin that will never be signed, if that is so.
+func (w *Wallet) unsigned(ctx context.Context, it item, p *coin.Planchet) (*coin.Coin, error) {
+	for _, keyset := range []func(context.Context) (*coin.Keyset, error){w.Keyset, w.newestKeyset} {
+		k, err := keyset(ctx)
+		if err != nil {
+			return nil, err
+		}
+		d, err := k.Find(it.KeyID)
+		if err != nil {
+			return nil, err
+		}
+		if d.Revoked || d.Lost {
+			return p.Unsigned(), nil
+		}
+	}
+	return nil, fmt.Errorf("%w: no signature under a good key", coin.ErrBlindSignature)
 }
 
 // storeCoins puts verified coins into the purse.

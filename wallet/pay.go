@@ -91,7 +91,7 @@ func (w *Wallet) PreparePayment(ctx context.Context, link string, kinds ...coin.
 	}
 	spend, encoded, err := w.buildSpend(ctx, k, coin.Spend{
 		Purpose: coin.Pay, OfferDigest: offer.Digest, Amount: offer.Offer.Amount,
-	}, chosen.coins, body.Change)
+	}, chosen.coins, body.Change, nil)
 	if err != nil {
 		return nil, fmt.Errorf("pay: %w", err)
 	}
@@ -249,7 +249,7 @@ func (w *Wallet) closePayment(ctx context.Context, op Operation, body *payment, 
 	if err != nil {
 		return err
 	}
-	change, err := w.finalize(k, body.Change, sigs, nil)
+	change, err := w.finalize(ctx, k, body.Change, sigs, nil)
 	if err != nil {
 		return fmt.Errorf("change: %w", err)
 	}
@@ -271,6 +271,7 @@ func (w *Wallet) payRefused(ctx context.Context, op Operation, body payment, err
 	if !errors.As(err, &p) || !p.Final() {
 		return fmt.Errorf("pay: %w", open(err))
 	}
+	w.learnRevocation(ctx, err)
 	spend, _, serr := coin.DecodeSpend(body.Spend)
 	if serr != nil {
 		return serr

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
@@ -13,7 +14,8 @@ import (
 
 // Reclaim takes back the coins of an open payment, by a spend that voids it:
 // from then on the merchant can't deposit them. If he did so first, the bank
-// shows it, the payment is settled, and the error is [ErrPaid].
+// shows it, the payment is settled, and the error is [ErrPaid]. If the bank has
+// revoked a coin's key meanwhile, the error is [ErrRecoup]: see [Wallet.Recoup].
 func (w *Wallet) Reclaim(ctx context.Context, id ID) error {
 	k, err := w.Keyset(ctx)
 	if err != nil {
@@ -38,12 +40,15 @@ func (w *Wallet) Reclaim(ctx context.Context, id ID) error {
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(coins, func(c StoredCoin) bool { return claimable(k, c) }) {
+		return fmt.Errorf("reclaim: %w", ErrRecoup)
+	}
 	return w.exchange(ctx, k, coins, origin{payment: id, offer: paid.OfferDigest})
 }
 
-// takingBack finds an open exchange that takes back a payment.
+// takingBack finds an open exchange or recoup that takes back a payment.
 func (w *Wallet) takingBack(ctx context.Context, id ID) (*Operation, error) {
-	ops, err := queryOps(ctx, w.purse.db, "WHERE kind = ? AND state IN (?, ?)", KindExchange, OpPrepared, OpSubmitted)
+	ops, err := queryOps(ctx, w.purse.db, "WHERE kind IN (?, ?) AND state IN (?, ?)", KindExchange, KindRecoup, OpPrepared, OpSubmitted)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +87,7 @@ func (w *Wallet) reclaimRefused(ctx context.Context, op Operation, body exchange
 			}
 			return moveOp(ctx, tx, pay.ID, OpRefused, p.Error(), nil)
 		})
-		return errors.Join(fmt.Errorf("exchange: %w: %w", ErrSpent, p), err)
+		return errors.Join(fmt.Errorf("%s: %w: %w", op.Kind, ErrSpent, p), err)
 	}
 	err = w.purse.update(ctx, func(tx *sql.Tx) error {
 		if err := passCoins(ctx, tx, body.Coins, op.ID, pay.ID); err != nil {
@@ -96,5 +101,5 @@ func (w *Wallet) reclaimRefused(ctx context.Context, op Operation, body exchange
 	if _, err := w.settle(ctx, pay, &paid); err != nil {
 		return err
 	}
-	return fmt.Errorf("exchange: %w: the merchant deposited first", ErrPaid)
+	return fmt.Errorf("%s: %w: the merchant deposited first", op.Kind, ErrPaid)
 }

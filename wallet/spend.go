@@ -11,8 +11,9 @@ import (
 
 // buildSpend completes the head with coins and outputs, and has every owner
 // authorise it: Ed25519 for bearer coins, one presentation for all bound ones.
-// It returns the spend and its exact encoding.
-func (w *Wallet) buildSpend(ctx context.Context, k *coin.Keyset, head coin.Spend, coins []StoredCoin, outputs []item) (*coin.Spend, []byte, error) {
+// It returns the spend and its exact encoding. In a recoup, the coins that src
+// has claims for stand without their signatures; otherwise src is nil.
+func (w *Wallet) buildSpend(ctx context.Context, k *coin.Keyset, head coin.Spend, coins []StoredCoin, outputs []item, src *sources) (*coin.Spend, []byte, error) {
 	_, outs, err := w.planchets(k, outputs)
 	if err != nil {
 		return nil, nil, err
@@ -26,6 +27,9 @@ func (w *Wallet) buildSpend(ctx context.Context, k *coin.Keyset, head coin.Spend
 		c, err := coin.DecodeCoin(sc.raw)
 		if err != nil {
 			return nil, nil, fmt.Errorf("coin %s: %w", sc.ID, err)
+		}
+		if src.claims(c.ID()) {
+			c.Signature = nil
 		}
 		head.Coins = append(head.Coins, *c)
 		index[c.ID()] = sc.Index
@@ -45,7 +49,12 @@ func (w *Wallet) buildSpend(ctx context.Context, k *coin.Keyset, head coin.Spend
 		return nil, nil, err
 	}
 	// The last look before anything leaves: what the merchant will check.
-	if err := coin.Verify(spend, auth, k, w.ownVerifier(ctx), w.now()); err != nil {
+	if src == nil {
+		err = coin.Verify(spend, auth, k, w.ownVerifier(ctx), w.now())
+	} else {
+		err = coin.VerifyRecoup(spend, auth, src.ordered(spend), k, w.ownVerifier(ctx), w.now(), src.outputs)
+	}
+	if err != nil {
 		return nil, nil, fmt.Errorf("own check: %w", err)
 	}
 	encoded, err := coin.EncodeSpend(spend, auth)

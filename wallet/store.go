@@ -57,6 +57,7 @@ const (
 	KindWithdraw = "withdraw"
 	KindPay      = "pay"
 	KindExchange = "exchange"
+	KindRecoup   = "recoup"
 )
 
 // ID names an operation (16 bytes) or a coin (32). It prints and marshals as

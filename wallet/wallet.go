@@ -196,6 +196,9 @@ type Balance struct {
 	ByKind   map[coin.Kind]coin.Amount `json:"by_kind"`
 	// Committed is promised in operations that aren't closed yet.
 	Committed coin.Amount `json:"committed"`
+	// Recoup is what can't be spent and can be made good: see Wallet.Recoup. It
+	// is in neither Total nor ByKind.
+	Recoup coin.Amount `json:"recoup,omitempty"`
 }
 
 // Balance adds up the purse.
@@ -212,13 +215,16 @@ func (w *Wallet) Balance(ctx context.Context) (Balance, error) {
 	}
 	for _, c := range coins {
 		into := &b.Total
-		if c.State == CoinCommitted {
+		switch {
+		case c.State == CoinCommitted:
 			into = &b.Committed
+		case claimable(k, c):
+			into = &b.Recoup
 		}
 		if *into, err = into.Add(c.Value); err != nil {
 			return b, err
 		}
-		if c.State == CoinFresh {
+		if into == &b.Total {
 			if b.ByKind[c.Kind], err = b.ByKind[c.Kind].Add(c.Value); err != nil {
 				return b, err
 			}
@@ -229,7 +235,18 @@ func (w *Wallet) Balance(ctx context.Context) (Balance, error) {
 
 // Coins lists the purse, all states, largest first.
 func (w *Wallet) Coins(ctx context.Context) ([]StoredCoin, error) {
-	return w.purse.coins(ctx, "ORDER BY state, value DESC, created, id")
+	coins, err := w.purse.coins(ctx, "ORDER BY state, value DESC, created, id")
+	if err != nil || len(coins) == 0 {
+		return nil, err
+	}
+	k, err := w.Keyset(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range coins {
+		coins[i].Recoup = coins[i].State == CoinFresh && claimable(k, coins[i])
+	}
+	return coins, nil
 }
 
 // History lists the operations, newest first.

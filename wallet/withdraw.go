@@ -75,10 +75,11 @@ func (w *Wallet) sendWithdrawal(ctx context.Context, k *coin.Keyset, op Operatio
 		if !errors.As(err, &refusal) || !refusal.Final() {
 			return nil, fmt.Errorf("withdraw: %w", open(err))
 		}
+		w.learnRevocation(ctx, err)
 		uerr := w.purse.update(ctx, func(tx *sql.Tx) error { return moveOp(ctx, tx, op.ID, OpRefused, refusal.Error(), nil) })
 		return nil, fmt.Errorf("withdraw: %w", errors.Join(err, uerr))
 	}
-	coins, err := w.finalize(k, body.Items, sigs, s.Verify)
+	coins, err := w.finalize(ctx, k, body.Items, sigs, s.Verify)
 	if err != nil {
 		return nil, fmt.Errorf("withdraw: %w", open(err))
 	}
@@ -94,6 +95,9 @@ func (w *Wallet) sendWithdrawal(ctx context.Context, k *coin.Keyset, op Operatio
 		}
 		if out, err = coinsOf(ctx, tx, ids); err != nil {
 			return err
+		}
+		for i, c := range coins {
+			out[i].Recoup = !c.Signed()
 		}
 		return moveOp(ctx, tx, op.ID, OpDone, "", nil)
 	})

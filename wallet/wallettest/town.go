@@ -88,6 +88,7 @@ type Town struct {
 	// Keyset is the keyset as it stands, before it was signed.
 	Keyset coin.Keyset
 
+	lost     map[coin.KeyID]bool // see Lose
 	lab      *registrationtest.Lab
 	house    *issuertest.House
 	master   groupdoctest.Party
@@ -196,7 +197,7 @@ func (w *Town) openBank(t testing.TB) {
 	must(t, err)
 	w.Keyset.Digest = parsed.Digest
 	w.Bank, err = issuer.New(t.Context(), issuer.Config{
-		Root: w.Group.Group.Root, Keyset: w.signed, Signer: issuer.NewKeyring(w.house.Token.RSAKeys), Receipts: w.receipts,
+		Root: w.Group.Group.Root, Keyset: w.signed, Signer: issuer.NewKeyring(w.keys), Receipts: w.receipts,
 		Groups: groups{w}, Ledger: w.ledger, Clock: w.Now,
 	})
 	must(t, err)

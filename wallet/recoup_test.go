@@ -1,0 +1,586 @@
+package wallet_test
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/speciecash/specie/client"
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/registration/registrationtest"
+	"github.com/speciecash/specie/wallet"
+	"github.com/speciecash/specie/wallet/wallettest"
+)
+
+// recoup has everything made good that can be.
+func recoup(t testing.TB, h *wallettest.Holder, toAccount bool) (*wallet.Recouped, error) {
+	t.Helper()
+	plan, err := h.Recoupable(t.Context())
+	must(t, err)
+	return h.Recoup(t.Context(), plan, toAccount)
+}
+
+// stuck fails unless so much is shown as what can be made good.
+func stuck(t testing.TB, h *wallettest.Holder, amount coin.Amount) {
+	t.Helper()
+	b, err := h.Balance(t.Context())
+	must(t, err)
+	if b.Recoup != amount {
+		t.Fatalf("%d can be made good, want %d", b.Recoup, amount)
+	}
+	coins, err := h.Coins(t.Context())
+	must(t, err)
+	for _, c := range coins {
+		if c.Recoup {
+			amount -= c.Value
+		}
+	}
+	if amount != 0 {
+		t.Fatalf("the list of coins shows %d less", amount)
+	}
+}
+
+func TestCoinsOfARevokedKeyAreShownAndNotSpent(t *testing.T) {
+	town := wallettest.New(t)
+	shop, alice := town.NewShop(t), town.NewHolder(t, 100)
+	alice.Draw(t, 28, coin.Bearer) // 16 8 4
+	town.Revoke(t, coin.Bearer, 16)
+	town.Group.Clock.Forward(2 * time.Hour) // the wallet asks for a newer keyset
+	alice.Reopen(t)
+	worth(t, alice, 12, 0)
+	stuck(t, alice, 16)
+	_, err := alice.Pay(t.Context(), shop.Ask(t, 12))
+	must(t, err)
+	_, err = alice.Pay(t.Context(), shop.Ask(t, 1))
+	want(t, err, wallet.ErrFunds)
+	want(t, err, wallet.ErrRecoup)
+	_, err = alice.Exchange(t.Context(), coin.Bearer)
+	want(t, err, wallet.ErrFunds)
+
+	plan, err := alice.Recoupable(t.Context())
+	must(t, err)
+	if len(plan.Coins) != 1 || plan.Worth != 16 || plan.Payments != 0 || plan.NeedTPM || !plan.Coins[0].Recoup {
+		t.Errorf("what can be made good: %+v", plan)
+	}
+	alice.Wire.Sent()
+	got, err := alice.Recoup(t.Context(), plan, false)
+	must(t, err)
+	if got.Coins != 1 || got.Worth != 16 || got.Credited != 0 || got.Paid != 0 {
+		t.Errorf("made good: %+v", got)
+	}
+	for _, s := range alice.Wire.Sent() {
+		if s.Authorized {
+			t.Errorf("the account's token went with %s", s.Path)
+		}
+	}
+	worth(t, alice, 16, 0)
+	stuck(t, alice, 0)
+	state(t, alice, wallet.KindRecoup, wallet.OpDone)
+	_, err = alice.Pay(t.Context(), shop.Ask(t, 16))
+	must(t, err)
+	town.CheckBooks(t)
+
+	t.Run("nothing is left to do", func(t *testing.T) {
+		plan, err := alice.Recoupable(t.Context())
+		must(t, err)
+		got, err := alice.Recoup(t.Context(), plan, false)
+		must(t, err)
+		if len(plan.Coins) != 0 || *got != (wallet.Recouped{}) {
+			t.Errorf("%+v, %+v", plan, got)
+		}
+	})
+}
+
+// TestARecoupSurvivesEveryLoss: each request of it is lost once, and each
+// answer, and the wallet crashes.
+func TestARecoupSurvivesEveryLoss(t *testing.T) {
+	town := wallettest.New(t)
+	var holders []*wallettest.Holder
+	for range 12 {
+		h := town.NewHolder(t, 100)
+		h.Draw(t, 16, coin.Bearer)
+		h.Draw(t, 16, coin.Bearer)
+		h.Draw(t, 1, coin.Bearer)
+		holders = append(holders, h)
+	}
+	town.Revoke(t, coin.Bearer, 16)
+	lost := 0
+	for _, toAccount := range []bool{false, true} {
+		for _, fate := range []wallettest.Fate{wallettest.LoseRequest, wallettest.LoseAnswer} {
+			for n := 1; ; n++ {
+				alice := holders[0]
+				holders = holders[1:]
+				seen := 0
+				alice.Wire.Decree(func(*http.Request) wallettest.Fate {
+					if seen++; seen == n {
+						return fate
+					}
+					return wallettest.Deliver
+				})
+				plan, err := alice.Recoupable(t.Context())
+				if err == nil {
+					_, err = alice.Recoup(t.Context(), plan, toAccount)
+				}
+				alice.Wire.Decree(nil)
+				if seen < n {
+					must(t, err)
+					break // there are no more
+				}
+				if err == nil {
+					t.Fatalf("request %d was lost and nobody noticed", n)
+				}
+				lost++
+				alice.Reopen(t)
+				resume(t, alice)
+				_, err = recoup(t, alice, toAccount)
+				must(t, err)
+				if toAccount {
+					worth(t, alice, 1, 0)
+					holds(t, town, alice.Account, 99)
+				} else {
+					worth(t, alice, 33, 0)
+					holds(t, town, alice.Account, 67)
+				}
+				stuck(t, alice, 0)
+				state(t, alice, wallet.KindRecoup, wallet.OpDone)
+				_, err = alice.Exchange(t.Context(), coin.Bearer) // they are real
+				must(t, err)
+			}
+		}
+	}
+	if lost != 8 {
+		t.Errorf("%d losses, and not those of two requests", lost)
+	}
+	town.CheckBooks(t)
+}
+
+// TestMoneyGoesBackToTheAccount: but change was withdrawn by nobody.
+func TestMoneyGoesBackToTheAccount(t *testing.T) {
+	town := wallettest.New(t)
+	shop, alice := town.NewShop(t), town.NewHolder(t, 100)
+	alice.Draw(t, 16, coin.Bearer)
+	_, err := alice.Pay(t.Context(), shop.Ask(t, 8)) // change of 8
+	must(t, err)
+	alice.Draw(t, 8, coin.Bearer)
+	alice.Draw(t, 8, coin.Bearer)
+	first := alice.Account
+	second, token := town.Account(t, "holder", "", 50)
+	must(t, alice.SetToken(t.Context(), token))
+	alice.Draw(t, 8, coin.Bearer)
+	town.Revoke(t, coin.Bearer, 8)
+	alice.Wire.Sent()
+	got, err := recoup(t, alice, true)
+	must(t, err)
+	if got.Coins != 4 || got.Worth != 32 || got.Credited != 24 {
+		t.Errorf("made good: %+v", got)
+	}
+	// No token is sent with anything that shows a coin, another's least of all.
+	for _, s := range alice.Wire.Sent() {
+		if s.Authorized {
+			t.Errorf("the token of an account went with %s", s.Path)
+		}
+	}
+	worth(t, alice, 8, 0)
+	holds(t, town, first, 84)
+	holds(t, town, second, 50)
+	ops, err := alice.History(t.Context())
+	must(t, err)
+	var moved int64
+	for _, op := range ops {
+		if op.Kind == wallet.KindRecoup {
+			moved += op.Amount
+		}
+	}
+	if moved != -24 {
+		t.Errorf("the history says %d", moved)
+	}
+	town.CheckBooks(t)
+}
+
+// TestCoinsOfEveryOriginInAPurse: withdrawn, change, exchanged, and made good
+// before.
+func TestCoinsOfEveryOriginInAPurse(t *testing.T) {
+	town := wallettest.New(t)
+	shop, alice := town.NewShop(t), town.NewHolder(t, 100)
+	alice.Draw(t, 16, coin.Bearer)
+	_, err := alice.Exchange(t.Context(), coin.Bearer) // an exchanged 16
+	must(t, err)
+	alice.Draw(t, 4, coin.Bearer)
+	town.Revoke(t, coin.Bearer, 4)
+	_, err = recoup(t, alice, false) // 2 2, made good
+	must(t, err)
+	alice.Draw(t, 8, coin.Bearer)
+	_, err = alice.Pay(t.Context(), shop.Ask(t, 6)) // 8, with change of 2
+	must(t, err)
+	alice.Draw(t, 2, coin.Bearer)
+	worth(t, alice, 24, 0)
+	town.Revoke(t, coin.Bearer, 2, 8, 16)
+	got, err := recoup(t, alice, false)
+	must(t, err)
+	if got.Worth != 24 {
+		t.Errorf("made good: %+v", got)
+	}
+	worth(t, alice, 24, 0)
+	stuck(t, alice, 0)
+	_, err = alice.Pay(t.Context(), shop.Ask(t, 24))
+	must(t, err)
+	town.CheckBooks(t)
+}
+
+// TestARefusalTellsTheWalletOfTheRevocation: it does not go by its old keyset
+// for an hour, showing money that it can't spend.
+func TestARefusalTellsTheWalletOfTheRevocation(t *testing.T) {
+	town := wallettest.New(t)
+	shop := town.NewShop(t)
+	var holders []*wallettest.Holder
+	for range 3 {
+		h := town.NewHolder(t, 100)
+		h.Draw(t, 16, coin.Bearer)
+		holders = append(holders, h)
+	}
+	link := shop.Ask(t, 16)
+	town.Revoke(t, coin.Bearer, 16)
+	t.Run("by an exchange", func(t *testing.T) {
+		alice := holders[0]
+		if _, err := alice.Exchange(t.Context(), coin.Bearer); err == nil || errorsIs(err, wallet.ErrOpen) {
+			t.Fatalf("got %v", err)
+		}
+		stuck(t, alice, 16)
+		worth(t, alice, 0, 0)
+	})
+	t.Run("by a withdrawal", func(t *testing.T) {
+		alice := holders[1]
+		if _, err := alice.Withdraw(t.Context(), 16, coin.Bearer, wallet.Steps{}); err == nil {
+			t.Fatal("drawn")
+		}
+		stuck(t, alice, 16)
+		alice.Draw(t, 16, coin.Bearer) // under the others
+	})
+	t.Run("by a till, whose payment is taken back", func(t *testing.T) {
+		alice := holders[2]
+		p, err := alice.Pay(t.Context(), link)
+		want(t, err, wallet.ErrPromised)
+		worth(t, alice, 0, 16)
+		want(t, alice.Reclaim(t.Context(), p.ID), wallet.ErrRecoup)
+		if _, err := alice.Resume(t.Context()); !errorsIs(err, wallet.ErrPromised) {
+			t.Fatalf("got %v", err)
+		}
+		plan, err := alice.Recoupable(t.Context())
+		must(t, err)
+		if plan.Payments != 1 || plan.Worth != 16 {
+			t.Errorf("%+v", plan)
+		}
+		_, err = alice.Recoup(t.Context(), plan, true) // promised coins come back as coins
+		must(t, err)
+		worth(t, alice, 16, 0)
+		state(t, alice, wallet.KindPay, wallet.OpRefused)
+		_, err = client.Pay(t.Context(), http.DefaultClient, shop.URL, p.Spend)
+		if err == nil {
+			t.Error("the till took coins that were taken back")
+		}
+	})
+	town.CheckBooks(t)
+}
+
+// TestAPaymentThatWasMadeIsNotMadeGood: the merchant deposited just before the
+// key was revoked, and the payer does not know.
+func TestAPaymentThatWasMadeIsNotMadeGood(t *testing.T) {
+	town := wallettest.New(t)
+	shop, alice := town.NewShop(t), town.NewHolder(t, 100)
+	alice.Draw(t, 16, coin.Bearer)
+	alice.Wire.Once("/pay", wallettest.LoseAnswer)
+	_, err := alice.Pay(t.Context(), shop.Ask(t, 5))
+	want(t, err, wallet.ErrOpen)
+	town.Revoke(t, coin.Bearer, 16)
+	got, err := recoup(t, alice, false)
+	must(t, err)
+	if *got != (wallet.Recouped{Paid: 1}) {
+		t.Errorf("made good: %+v", got)
+	}
+	worth(t, alice, 11, 0)
+	state(t, alice, wallet.KindPay, wallet.OpDone)
+	holds(t, town, shop.Account, 5)
+	town.CheckBooks(t)
+}
+
+// TestBoundCoinsAreMadeGood: whatever their owner has authorised before, the
+// bank can't make a case of it.
+func TestBoundCoinsAreMadeGood(t *testing.T) {
+	town := wallettest.New(t)
+	shop, alice := town.NewShop(t), town.NewHolder(t, 100)
+	alice.Enrol(t, registrationtest.TPMA)
+	alice.Draw(t, 16, coin.Bound)
+	alice.Draw(t, 16, coin.Bearer)
+	alice.Wire.Once("/pay", wallettest.LoseRequest)
+	_, err := alice.Pay(t.Context(), shop.Ask(t, 16), coin.Bound)
+	want(t, err, wallet.ErrOpen) // a payment of the 16 that nobody got
+	alice.Draw(t, 8, coin.Bound)
+	alice.Draw(t, 4, coin.Bound)
+	town.Revoke(t, coin.Bound, 8, 16)
+	town.Revoke(t, coin.Bearer, 16)
+	if _, err := alice.Exchange(t.Context(), coin.Bound); err == nil || errorsIs(err, wallet.ErrOpen) {
+		t.Fatalf("got %v", err) // 8 and 4, authorised together
+	}
+	worth(t, alice, 0, 28)
+	stuck(t, alice, 16)
+	alice.Draw(t, 1, coin.Bound)
+
+	alice.Reopen(t) // without its TPM
+	got, err := recoup(t, alice, false)
+	want(t, err, wallet.ErrNoTPM)
+	if got.Coins != 1 || got.Worth != 16 {
+		t.Errorf("without the TPM, made good: %+v", got)
+	}
+	worth(t, alice, 17, 28)
+	attach(t, town, alice)
+	plan, err := alice.Recoupable(t.Context())
+	must(t, err)
+	if !plan.NeedTPM || len(plan.Coins) != 3 || plan.Worth != 28 {
+		t.Errorf("%+v", plan)
+	}
+	got, err = alice.Recoup(t.Context(), plan, false)
+	must(t, err)
+	if got.Coins != 3 || got.Worth != 28 {
+		t.Errorf("made good: %+v", got)
+	}
+	b, err := alice.Balance(t.Context())
+	must(t, err)
+	if b.ByKind[coin.Bound] != 29 || b.ByKind[coin.Bearer] != 16 || b.Committed != 0 || b.Recoup != 0 {
+		t.Errorf("balance %+v", b)
+	}
+	if town.Cases(t) != 0 {
+		t.Error("an honest holder has a case against him")
+	}
+	_, err = alice.Pay(t.Context(), shop.Ask(t, 45))
+	must(t, err)
+	town.CheckBooks(t)
+}
+
+// TestARefusedRecoupOfBoundCoinsIsRepeatedAsItWas: the bank has their owner's
+// authorisation by then.
+func TestARefusedRecoupOfBoundCoinsIsRepeatedAsItWas(t *testing.T) {
+	town := wallettest.New(t)
+	alice := town.NewHolder(t, 100)
+	alice.Enrol(t, registrationtest.TPMA)
+	alice.Draw(t, 16, coin.Bound)
+	alice.Draw(t, 8, coin.Bound)
+	town.Revoke(t, coin.Bound, 16)
+	town.BankGate.Instead("/v1/recoups", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		_, _ = w.Write([]byte(`{"code":"claim"}`))
+	})
+	if _, err := recoup(t, alice, false); err == nil || errorsIs(err, wallet.ErrOpen) {
+		t.Fatalf("got %v", err)
+	}
+	state(t, alice, wallet.KindRecoup, wallet.OpRefused)
+	worth(t, alice, 8, 16)
+	town.BankGate.Instead("/v1/recoups", nil)
+	town.Revoke(t, coin.Bound, 8) // the other one is claimed by itself
+	alice.Wire.Sent()
+	_, err := recoup(t, alice, true)
+	must(t, err)
+	worth(t, alice, 16, 0)
+	holds(t, town, alice.Account, 84)
+	sent := 0
+	for _, s := range alice.Wire.Sent() {
+		if s.Path == "/v1/recoups" {
+			sent++
+			if n := bytes.Count(s.Body, []byte("specie1")); n != 1 {
+				t.Errorf("%d coins were sent together", n)
+			}
+		}
+	}
+	if sent != 2 {
+		t.Errorf("%d recoups", sent)
+	}
+	if town.Cases(t) != 0 {
+		t.Error("an honest holder has a case against him")
+	}
+}
+
+// TestASignatureThatNeverCameIsMadeGood: the key went between the debit and the
+// signature; whatever the others signed is there at once.
+func TestASignatureThatNeverCameIsMadeGood(t *testing.T) {
+	type open = func(t *testing.T, shop *wallettest.Shop, alice *wallettest.Holder)
+	for name, c := range map[string]struct {
+		open open
+		kind string
+		// what is there when it is resumed, with a 16 that can be made good
+		fresh coin.Amount
+	}{
+		"of a withdrawal": {func(t *testing.T, _ *wallettest.Shop, alice *wallettest.Holder) {
+			alice.Wire.Once("/withdrawals", wallettest.LoseAnswer)
+			_, err := alice.Withdraw(t.Context(), 19, coin.Bearer, wallet.Steps{})
+			want(t, err, wallet.ErrOpen)
+		}, wallet.KindWithdraw, 3},
+		"of an exchange": {func(t *testing.T, _ *wallettest.Shop, alice *wallettest.Holder) {
+			alice.Draw(t, 19, coin.Bearer)
+			alice.Wire.Once("/exchanges", wallettest.LoseAnswer)
+			_, err := alice.Exchange(t.Context(), coin.Bearer)
+			want(t, err, wallet.ErrOpen)
+		}, wallet.KindExchange, 3},
+		"of a payment's change": {func(t *testing.T, shop *wallettest.Shop, alice *wallettest.Holder) {
+			alice.Draw(t, 16, coin.Bearer)
+			alice.Draw(t, 16, coin.Bearer)
+			alice.Wire.Once("/pay", wallettest.LoseAnswer)
+			_, err := alice.Pay(t.Context(), shop.Ask(t, 13)) // 16, change of 3
+			want(t, err, wallet.ErrOpen)
+		}, wallet.KindPay, 18},
+	} {
+		t.Run(name, func(t *testing.T) {
+			town := wallettest.New(t)
+			shop, alice := town.NewShop(t), town.NewHolder(t, 100)
+			c.open(t, shop, alice)
+			gone := coin.Amount(16)
+			if c.kind == wallet.KindPay {
+				gone = 1 // of the change of 2 and 1
+			}
+			town.Lose(t, coin.Bearer, gone)
+			resume(t, alice)
+			state(t, alice, c.kind, wallet.OpDone)
+			worth(t, alice, c.fresh, 0)
+			stuck(t, alice, gone)
+			must(t, spendAll(t, town, alice, c.fresh))
+			alice.Draw(t, 2, coin.Bearer)
+			got, err := recoup(t, alice, false)
+			if gone == 1 {
+				// Nothing smaller is left to make it up with.
+				want(t, err, wallet.ErrAmount)
+				got, err = recoup(t, alice, true)
+				want(t, err, wallet.ErrAmount) // it is change: nobody withdrew it
+				return
+			}
+			must(t, err)
+			if got.Worth != gone {
+				t.Errorf("made good: %+v", got)
+			}
+			worth(t, alice, gone+2, 0)
+			must(t, spendAll(t, town, alice, gone+2))
+			town.CheckBooks(t)
+		})
+	}
+}
+
+func spendAll(t *testing.T, town *wallettest.Town, h *wallettest.Holder, amount coin.Amount) error {
+	t.Helper()
+	_, err := h.Pay(t.Context(), town.NewShop(t).Ask(t, amount))
+	return err
+}
+
+// TestAMissingSignatureIsBelievedOfDeadKeysOnly: a bank, or a till, could make
+// money worthless by leaving signatures out.
+func TestAMissingSignatureIsBelievedOfDeadKeysOnly(t *testing.T) {
+	town := wallettest.New(t)
+	alice := town.NewHolder(t, 100)
+	town.BankGate.Spoil("/v1/withdrawals", func(a map[string]any) { a["signatures"].([]any)[0] = "" })
+	_, err := alice.Withdraw(t.Context(), 19, coin.Bearer, wallet.Steps{})
+	want(t, err, wallet.ErrOpen)
+	want(t, err, wallet.ErrAnswer)
+	town.BankGate.Instead("/v1/withdrawals", nil)
+	resume(t, alice)
+	worth(t, alice, 19, 0)
+}
+
+// TestTwoCopiesOfAPurseAreMadeGoodOnce: the second is told.
+func TestTwoCopiesOfAPurseAreMadeGoodOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		spend func(t *testing.T, town *wallettest.Town, copied *wallettest.Holder)
+		left  coin.Amount
+	}{
+		"the copy had them made good": {func(t *testing.T, _ *wallettest.Town, copied *wallettest.Holder) {
+			_, err := copied.Withdraw(t.Context(), 100, coin.Bearer, wallet.Steps{}) // refused: other numbers
+			if err == nil {
+				t.Fatal("drawn")
+			}
+			_, err = recoup(t, copied, false)
+			must(t, err)
+		}, 0},
+		"the copy put them on the account": {func(t *testing.T, _ *wallettest.Town, copied *wallettest.Holder) {
+			_, err := recoup(t, copied, true)
+			must(t, err)
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			town := wallettest.New(t)
+			alice := town.NewHolder(t, 100)
+			alice.Draw(t, 24, coin.Bearer)
+			copied := alice.Copy(t)
+			town.Revoke(t, coin.Bearer, 16, 8)
+			c.spend(t, town, copied)
+			_, err := recoup(t, alice, false)
+			want(t, err, wallet.ErrSpent)
+			worth(t, alice, c.left, 0)
+			stuck(t, alice, 0)
+			state(t, alice, wallet.KindRecoup, wallet.OpRefused)
+			town.CheckBooks(t)
+		})
+	}
+	t.Run("the copy paid with one of them in time", func(t *testing.T) {
+		town := wallettest.New(t)
+		alice := town.NewHolder(t, 100)
+		alice.Draw(t, 24, coin.Bearer)
+		copied := alice.Copy(t)
+		must(t, spendAll(t, town, copied, 16))
+		town.Revoke(t, coin.Bearer, 16, 8)
+		_, err := recoup(t, alice, false)
+		want(t, err, wallet.ErrSpent)
+		stuck(t, alice, 8)
+		_, err = recoup(t, alice, false)
+		must(t, err)
+		worth(t, alice, 8, 0)
+		town.CheckBooks(t)
+	})
+}
+
+// TestWhatIsOwedNoMoreIsLeftAlone: after the legal end, and does not hold up
+// the rest.
+func TestWhatIsOwedNoMoreIsLeftAlone(t *testing.T) {
+	town := wallettest.New(t)
+	town.Mint(t, coin.Bearer, 32, func(d *coin.Denomination) {
+		d.IssueUntil = town.Now().AddDate(0, 0, 1).Truncate(time.Second)
+		d.SpendUntil, d.LegalUntil = d.IssueUntil, d.IssueUntil.AddDate(0, 0, 1)
+	})
+	alice := town.NewHolder(t, 100)
+	alice.Draw(t, 48, coin.Bearer)
+	town.Revoke(t, coin.Bearer, 16, 32)
+	town.Group.Clock.Forward(48 * time.Hour)
+	plan, err := alice.Recoupable(t.Context())
+	must(t, err)
+	if len(plan.Coins) != 1 || plan.Worth != 16 {
+		t.Errorf("%+v", plan)
+	}
+	_, err = alice.Recoup(t.Context(), plan, false)
+	must(t, err)
+	worth(t, alice, 16, 0)
+	stuck(t, alice, 32)
+}
+
+// TestARecoupIsRepeatedByteForByte: it is on disk before it is sent.
+func TestARecoupIsRepeatedByteForByte(t *testing.T) {
+	town := wallettest.New(t)
+	alice := town.NewHolder(t, 100)
+	alice.Draw(t, 16, coin.Bearer)
+	town.Revoke(t, coin.Bearer, 16)
+	alice.Wire.Once("/recoups", wallettest.LoseRequest)
+	_, err := recoup(t, alice, false)
+	want(t, err, wallet.ErrOpen)
+	if !strings.HasPrefix(err.Error(), "recoup: ") {
+		t.Errorf("the error says %q", err)
+	}
+	alice.Reopen(t)
+	worth(t, alice, 0, 16)
+	resume(t, alice)
+	worth(t, alice, 16, 0)
+	var bodies [][]byte
+	for _, s := range alice.Wire.Sent() {
+		if s.Path == "/v1/recoups" {
+			bodies = append(bodies, s.Body)
+		}
+	}
+	if len(bodies) != 2 || !bytes.Equal(bodies[0], bodies[1]) {
+		t.Errorf("%d requests, or other bytes", len(bodies))
+	}
+}
