@@ -32,6 +32,7 @@ func advices() []advice {
 		{merchant.ErrOpen, `nothing is lost: run "specie merchant resume"`, cli.ExitOpen},
 		{wallet.ErrPromised, `find the payment in "specie history" and take its coins back with "specie reclaim ID"`, cli.ExitFailed},
 		{wallet.ErrSpent, "whoever has a copy of your purse can do that again: \"specie exchange\" what is left", cli.ExitFailed},
+		{wallet.ErrRecoup, `have them made good with "specie recoup"`, cli.ExitFailed},
 		{wallet.ErrNotEnrolled, `register this machine's TPM with "specie enroll"`, cli.ExitFailed},
 		{wallet.ErrWrongTPM, "pay on the machine that withdrew these coins", cli.ExitFailed},
 		{wallet.ErrNoTPM, "name the TPM with --tpm", cli.ExitFailed},

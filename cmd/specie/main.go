@@ -38,6 +38,7 @@ type flags struct {
 	History  historyCmd  `cmd:"" help:"List the purse's operations."`
 	Exchange exchangeCmd `cmd:"" help:"Turn coins into new ones of equal value."`
 	Resume   resumeCmd   `cmd:"" help:"Finish whatever a crash or a lost answer left open."`
+	Recoup   recoupCmd   `cmd:"" help:"Have coins made good whose key the bank has revoked or lost."`
 	Reclaim  reclaimCmd  `cmd:"" help:"Take back the coins of a payment that the merchant never deposited."`
 
 	Merchant merchantCmd `cmd:"" help:"Take payments."`

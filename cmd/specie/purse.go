@@ -131,6 +131,7 @@ func (c withdrawCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		a.noteRecoup(w)
 		return a.out.Result(coins, func(o io.Writer) {
 			fmt.Fprintf(o, "withdrew %s %s in %d %s coins, each verified: %s\n",
 				amount.Format(k.Exponent), k.Currency, len(coins), kind, values(coins, k.Exponent))
@@ -160,6 +161,9 @@ func (balanceCmd) Run(a *app) error {
 				rows = append(rows, []string{"in open payments", b.Committed.Format(b.Exponent)})
 			}
 			rows = append(rows, []string{"to spend", b.Total.Format(b.Exponent)})
+			if b.Recoup > 0 {
+				rows = append(rows, []string{"revoked: recoup", b.Recoup.Format(b.Exponent)})
+			}
 			cli.Table(o, []string{"KIND", ">" + b.Currency}, rows)
 		})
 	})
@@ -180,7 +184,11 @@ func (coinsCmd) Run(a *app) error {
 		return a.out.Result(coins, func(o io.Writer) {
 			rows := make([][]string, len(coins))
 			for i, c := range coins {
-				rows[i] = []string{c.ID[:6].String(), c.Value.Format(k.Exponent), string(c.Kind), c.State, c.Created.Format(time.DateTime)}
+				state := c.State
+				if c.Recoup {
+					state = "revoked: recoup"
+				}
+				rows[i] = []string{c.ID[:6].String(), c.Value.Format(k.Exponent), string(c.Kind), state, c.Created.Format(time.DateTime)}
 			}
 			cli.Table(o, []string{"COIN", ">" + k.Currency, "KIND", "STATE", "SINCE"}, rows)
 		})
@@ -254,6 +262,7 @@ Example:
 func (resumeCmd) Run(a *app) error {
 	return a.withWallet(func(w *wallet.Wallet) error {
 		ops, err := w.Resume(a.ctx)
+		a.noteRecoup(w)
 		if len(ops) == 0 && err == nil && !a.out.JSON {
 			fmt.Fprintln(a.out.Stdout, "nothing is open")
 			return nil

@@ -41,6 +41,8 @@ func TestMain(m *testing.M) { testscript.Main(tests{m}, map[string]func(){"speci
 //	holds FILE AMOUNT           the account of that token must hold so much
 //	shut SERVER, open SERVER    bank or group: looks dead, or lives again
 //	lose WHAT SERVER PATH       request or answer: lost once on the wire
+//	revoke KIND AMOUNT          the bank revokes the key of that worth
+//	losekey KIND AMOUNT         the bank's token loses it, and the bank says so
 //	address FILE VAR            waits for a till, its address into $VAR
 //	flip FILE FILE              copies a payment with one byte of a coin changed
 func TestScripts(t *testing.T) {
@@ -51,7 +53,8 @@ func TestScripts(t *testing.T) {
 		Setup:               func(env *testscript.Env) error { return setup(t, env) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "account": account, "merchant": merchantAccount, "holds": holds,
-			"shut": gate(true), "open": gate(false), "lose": lose, "address": address, "flip": flip,
+			"shut": gate(true), "open": gate(false), "lose": lose,
+			"revoke": mark((*wallettest.Town).Revoke), "losekey": mark((*wallettest.Town).Lose), "address": address, "flip": flip,
 		},
 	})
 }
@@ -166,6 +169,14 @@ func lose(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("lose what?")
 	}
 	sceneOf(ts).gate(ts, args[1]).LoseNext(args[2], fate)
+}
+
+func mark(how func(*wallettest.Town, testing.TB, coin.Kind, ...coin.Amount)) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		need(ts, neg, args, 2)
+		s := sceneOf(ts)
+		how(s.Town, s.t, coin.Kind(args[0]), parseAmount(ts, args[1]))
+	}
 }
 
 func address(ts *testscript.TestScript, neg bool, args []string) {
