@@ -280,6 +280,17 @@ func TestAKeyThatWasExchangedMeanwhileIsRefused(t *testing.T) {
 	}
 }
 
+// What lies under the label is adopted only if it is what was planned.
+func TestAKeyOfAnotherKindIsNotAdopted(t *testing.T) {
+	w := interrupted(t, "generating")
+	w.withToken(t, "root", func(tok *hsm.Token) {
+		must(tok.GenerateECDSA(t.Context(), "root", elliptic.P256()))(t)
+	})
+	if _, err := w.run(t.Context(), rootText); !errors.Is(err, ceremony.ErrKey) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A process that died while it made the key, before the token had done so.
 func TestAKeyThatWasNotMadeAfterAllIsMade(t *testing.T) {
 	w := interrupted(t, "generating")
@@ -316,6 +327,18 @@ func TestOutputsThatWereTamperedWithMeanwhile(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a stranger's file is seen before a token is opened, and is not abandoned with the ceremony", func(t *testing.T) {
+		w := interrupted(t, "staged certificate")
+		w.write(t, "root.pem", "forged")
+		p := must(w.parse(rootText))(t)
+		if err := p.Check(w.at); !errors.Is(err, paper.ErrExists) {
+			t.Errorf("Check: %v", err)
+		}
+		must(w.abandon(t, p))(t)
+		if string(w.file(t, "root.pem")) != "forged" || w.exists("root.pem.part") {
+			t.Error("not the ceremony's own file was taken away")
+		}
+	})
 	t.Run("an unnoted part is made anew", func(t *testing.T) {
 		w := interrupted(t, "staged certificate")
 		w.write(t, "root.pem.part", "forged")
@@ -329,6 +352,28 @@ func TestOutputsThatWereTamperedWithMeanwhile(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// The transcript is looked at again once nobody else can write it.
+func TestATranscriptThatWasExchangedDuringTheRehearsal(t *testing.T) {
+	other := newTown(t, "root")
+	other.runner.Interrupt(func(step string) error {
+		if step == "opened" {
+			return errCrash
+		}
+		return nil
+	})
+	if _, err := other.run(t.Context(), change(t, rootText, "2046", "2045")); !errors.Is(err, errCrash) {
+		t.Fatal(err)
+	}
+	w := interrupted(t, "opened")
+	w.runner.Progress = func(int, int) { w.write(t, "root.log", string(other.file(t, "root.log"))) }
+	if _, err := w.run(t.Context(), rootText); !errors.Is(err, ceremony.ErrInterrupted) {
+		t.Errorf("got %v", err)
+	}
+	if len(w.labels(t, "root")) != 0 {
+		t.Error("a key was made")
+	}
 }
 
 // Two runs of one plan at a time: the second waits for nobody, and does

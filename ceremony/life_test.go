@@ -224,10 +224,15 @@ func TestARestoredTokenIsInspected(t *testing.T) {
 		{"one transcript twice", change(t, restoreText, "[signing.log, keyset-1.log]", "[keyset-1.log, keyset-1.log]"), ceremony.ErrInput},
 		{"a file that is no transcript", change(t, restoreText, "[signing.log, keyset-1.log]", "[root.pem]"), transcript.ErrBroken},
 	})
+	log := string(w.file(t, "keyset-1.log"))
+	w.write(t, "open.log", log[:strings.LastIndex(strings.TrimSpace(log), "\n")+1])
+	w.refuse(t, []edited{{"a transcript that nobody closed", change(t, restoreText, "keyset-1.log", "open.log"), transcript.ErrOpen}})
 	r := w.mustRun(t, restoreText)
 	if len(r.Keys) != 0 {
 		t.Errorf("keys were made: %v", r.Keys)
 	}
+	// An inspection made no keys, whatever it found.
+	w.mustRun(t, change(t, restoreText, "keyset-1.log]", "keyset-1.log, restore.log]", "restore.log}", "again.log}"))
 	found := must(transcript.All[transcript.Key](w.log(t, "restore.log"), transcript.EventKey))(t)
 	if len(found) != 3 || found[0].Label != "bearer-1" || found[0].Made || !found[0].Audited || !found[0].SelfTest {
 		t.Errorf("found: %+v", found)
