@@ -50,6 +50,11 @@ func (w *Wallet) Exchange(ctx context.Context, kind coin.Kind) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	// The bank is called anyway. Coins of a key that it has revoked would have all
+	// of them refused, and it would know them for one purse's.
+	if newest, err := w.newestKeyset(ctx); err == nil {
+		k = newest
+	}
 	if kind == coin.Bound && w.member == nil {
 		return 0, fmt.Errorf("exchange: %w", w.noTPM())
 	}
@@ -137,14 +142,16 @@ func allSpendable(k *coin.Keyset, coins []StoredCoin, at time.Time) bool {
 type origin struct {
 	payment, refused ID
 	offer            [32]byte // of the payment
-	// recoup says that some of the coins are claimed, toAccount that what they
-	// are worth goes to the account that withdrew them.
-	recoup, toAccount bool
+	// recoup is where coins that are claimed come from; nil if none is.
+	recoup *sources
+	// toAccount says that what they are worth goes to the account that withdrew
+	// them.
+	toAccount bool
 }
 
 // kind is the kind of operation.
 func (o origin) kind() string {
-	if o.recoup {
+	if o.recoup != nil {
 		return KindRecoup
 	}
 	return KindExchange
@@ -154,7 +161,7 @@ func (o origin) kind() string {
 // make a double spend of the two; and so has a recoup that names the payment's
 // offer.
 func (o origin) head() coin.Spend {
-	if o.recoup {
+	if o.recoup != nil {
 		return coin.Spend{Purpose: coin.Recoup, OfferDigest: o.offer}
 	}
 	if o.payment != nil {
@@ -230,22 +237,16 @@ func (w *Wallet) newExchange(ctx context.Context, k *coin.Keyset, coins []Stored
 	if err != nil {
 		return nil, err
 	}
-	var src *sources
-	if o.recoup {
-		if src, err = w.findSources(ctx, k, coins); err != nil {
-			return nil, err
-		}
-	}
 	if body.Items, err = w.newItems(ctx, k, ds, nil); err != nil {
 		return nil, err
 	}
-	spend, encoded, err := w.buildSpend(ctx, k, head, coins, body.Items, src)
+	spend, encoded, err := w.buildSpend(ctx, k, head, coins, body.Items, o.recoup)
 	if err != nil {
 		return nil, err
 	}
 	request := exchangeRequest{Spend: encoded}
-	if src != nil {
-		request.Claims = coin.NewClaimsJSON(src.ordered(spend))
+	if o.recoup != nil {
+		request.Claims = coin.NewClaimsJSON(o.recoup.ordered(spend))
 	}
 	if body.Request, err = json.Marshal(request); err != nil {
 		return nil, err

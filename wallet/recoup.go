@@ -69,7 +69,9 @@ func (w *Wallet) Recoupable(ctx context.Context) (*Recoupable, error) {
 
 // recoupLots are the coins to recoup, by what they have to be sent with. Coins
 // whose owner has authorised something keep to the coins that he authorised
-// with them, so that both are one op at the bank.
+// with them, so that both are one op at the bank. Others are sent with those of
+// the same operation alone: a withdrawal's coins beside a payment's change would
+// tell the bank who paid.
 func (w *Wallet) recoupLots(ctx context.Context, k *coin.Keyset) ([]lot, error) {
 	lots, err := w.refusedLots(ctx)
 	if err != nil {
@@ -85,15 +87,37 @@ func (w *Wallet) recoupLots(ctx context.Context, k *coin.Keyset) ([]lot, error) 
 		return nil, err
 	}
 	fresh = slices.DeleteFunc(fresh, func(c StoredCoin) bool { return !w.recoups(k, []StoredCoin{c}) })
-	for _, kind := range []coin.Kind{coin.Bearer, coin.Bound} {
-		for coins := range slices.Chunk(only(fresh, kind), coin.MaxCoins) {
-			lots = append(lots, lot{coins: coins})
-		}
+	all := slices.Clone(fresh)
+	for _, l := range lots {
+		all = append(all, l.coins...)
 	}
+	src, err := w.findSources(ctx, k, all)
+	if err != nil {
+		return nil, err
+	}
+	lots = append(lots, src.lots(fresh)...)
 	for i := range lots {
-		lots[i].origin.recoup = true
+		lots[i].origin.recoup = src
 	}
 	return lots, nil
+}
+
+// lots parts coins by operation and kind, in the order of the coins.
+func (s *sources) lots(coins []StoredCoin) (out []lot) {
+	for _, kind := range []coin.Kind{coin.Bearer, coin.Bound} {
+		at := map[[32]byte]int{} // by operation, which has no more outputs than a spend has coins
+		for _, c := range only(coins, kind) {
+			op := s.claim[[32]byte(c.ID)].Op
+			i, ok := at[op]
+			if !ok {
+				i = len(out)
+				at[op] = i
+				out = append(out, lot{})
+			}
+			out[i].coins = append(out[i].coins, c)
+		}
+	}
+	return out
 }
 
 // recoups says whether some of the coins can be claimed, and the others go
@@ -162,8 +186,10 @@ type Recouped struct {
 // promised to anybody, money on the account that they were withdrawn from.
 //
 // It shows the bank which of its operations each coin came from. Nothing else
-// could prove that the coin was issued, once somebody else can sign. What comes
-// back is as unlinkable as ever, and coins that are not sent stay so.
+// could prove that the coin was issued, once somebody else can sign. Coins of
+// different operations are sent apart, but those of a payment that is taken
+// back. What comes back is as unlinkable as ever, and coins that are not sent
+// stay so.
 //
 // Payments that are open because their merchant has not deposited are taken
 // back; he can't deposit them any more. Bound coins need their TPM: [ErrNoTPM]
@@ -171,15 +197,9 @@ type Recouped struct {
 // after [ErrOpen], [Wallet.Resume] finishes what was interrupted.
 func (w *Wallet) Recoup(ctx context.Context, r *Recoupable, toAccount bool) (*Recouped, error) {
 	out := &Recouped{}
-	lots := r.lots
-	if toAccount {
-		var err error
-		if lots, err = w.byAccount(ctx, r.keyset, lots); err != nil {
-			return out, fmt.Errorf("recoup: %w", err)
-		}
-	}
 	var missing error
-	for _, l := range lots {
+	for _, l := range r.lots {
+		l.origin.toAccount = toAccount && l.account() != ""
 		worth, err := sum(l.coins)
 		if err != nil {
 			return out, fmt.Errorf("recoup: %w", err)
@@ -204,31 +224,13 @@ func (w *Wallet) Recoup(ctx context.Context, r *Recoupable, toAccount bool) (*Re
 	return out, missing
 }
 
-// byAccount parts coins that nobody was promised by the account that withdrew
-// them, if one did.
-func (w *Wallet) byAccount(ctx context.Context, k *coin.Keyset, lots []lot) ([]lot, error) {
-	var out []lot
-	for _, l := range lots {
-		if l.origin.payment != nil || l.origin.refused != nil {
-			out = append(out, l)
-			continue
-		}
-		src, err := w.findSources(ctx, k, l.coins)
-		if err != nil {
-			return nil, err
-		}
-		parts := map[string][]StoredCoin{}
-		for _, c := range l.coins {
-			account := src.accounts[src.claim[[32]byte(c.ID)].Op]
-			parts[account] = append(parts[account], c)
-		}
-		for account, coins := range parts {
-			o := l.origin
-			o.toAccount = account != ""
-			out = append(out, lot{coins: coins, origin: o})
-		}
+// account is the account that withdrew all of the coins, if one did and they
+// were never promised to anybody.
+func (l *lot) account() string {
+	if l.origin.payment != nil || l.origin.refused != nil {
+		return ""
 	}
-	return out, nil
+	return l.origin.recoup.accounts[l.origin.recoup.claim[[32]byte(l.coins[0].ID)].Op]
 }
 
 // sources are the bank's operations that coins to be claimed came from.

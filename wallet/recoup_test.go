@@ -2,6 +2,7 @@ package wallet_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -98,7 +99,7 @@ func TestCoinsOfARevokedKeyAreShownAndNotSpent(t *testing.T) {
 func TestARecoupSurvivesEveryLoss(t *testing.T) {
 	town := wallettest.New(t)
 	var holders []*wallettest.Holder
-	for range 12 {
+	for range 16 {
 		h := town.NewHolder(t, 100)
 		h.Draw(t, 16, coin.Bearer)
 		h.Draw(t, 16, coin.Bearer)
@@ -150,8 +151,8 @@ func TestARecoupSurvivesEveryLoss(t *testing.T) {
 			}
 		}
 	}
-	if lost != 8 {
-		t.Errorf("%d losses, and not those of two requests", lost)
+	if lost != 12 {
+		t.Errorf("%d losses, and not those of three requests", lost)
 	}
 	town.CheckBooks(t)
 }
@@ -217,10 +218,31 @@ func TestCoinsOfEveryOriginInAPurse(t *testing.T) {
 	alice.Draw(t, 2, coin.Bearer)
 	worth(t, alice, 24, 0)
 	town.Revoke(t, coin.Bearer, 2, 8, 16)
+	alice.Wire.Sent()
 	got, err := recoup(t, alice, false)
 	must(t, err)
 	if got.Worth != 24 {
 		t.Errorf("made good: %+v", got)
+	}
+	// The bank is not shown that they are in one purse.
+	sent := 0
+	for _, s := range alice.Wire.Sent() {
+		if s.Path != "/v1/recoups" {
+			continue
+		}
+		sent++
+		var request struct {
+			Claims []coin.ClaimJSON `json:"claims"`
+		}
+		must(t, json.Unmarshal(s.Body, &request))
+		for _, c := range request.Claims {
+			if c.Op != request.Claims[0].Op {
+				t.Error("coins of two operations were shown together")
+			}
+		}
+	}
+	if sent != 4 {
+		t.Errorf("%d recoups", sent)
 	}
 	worth(t, alice, 24, 0)
 	stuck(t, alice, 0)
@@ -235,7 +257,7 @@ func TestARefusalTellsTheWalletOfTheRevocation(t *testing.T) {
 	town := wallettest.New(t)
 	shop := town.NewShop(t)
 	var holders []*wallettest.Holder
-	for range 3 {
+	for range 4 {
 		h := town.NewHolder(t, 100)
 		h.Draw(t, 16, coin.Bearer)
 		holders = append(holders, h)
@@ -244,11 +266,25 @@ func TestARefusalTellsTheWalletOfTheRevocation(t *testing.T) {
 	town.Revoke(t, coin.Bearer, 16)
 	t.Run("by an exchange", func(t *testing.T) {
 		alice := holders[0]
+		alice.Wire.Once("/v1/keys", wallettest.LoseRequest)
 		if _, err := alice.Exchange(t.Context(), coin.Bearer); err == nil || errorsIs(err, wallet.ErrOpen) {
 			t.Fatalf("got %v", err)
 		}
 		stuck(t, alice, 16)
 		worth(t, alice, 0, 0)
+	})
+	t.Run("before an exchange, which shows none of its coins then", func(t *testing.T) {
+		alice := holders[3]
+		alice.Draw(t, 1, coin.Bearer)
+		alice.Wire.Sent()
+		_, err := alice.Exchange(t.Context(), coin.Bearer)
+		must(t, err)
+		for _, s := range alice.Wire.Sent() {
+			if n := bytes.Count(s.Body, []byte("specie1")); s.Path == "/v1/exchanges" && n != 1 {
+				t.Errorf("%d coins were sent", n)
+			}
+		}
+		stuck(t, alice, 16)
 	})
 	t.Run("by a withdrawal", func(t *testing.T) {
 		alice := holders[1]
@@ -320,6 +356,7 @@ func TestBoundCoinsAreMadeGood(t *testing.T) {
 	alice.Draw(t, 4, coin.Bound)
 	town.Revoke(t, coin.Bound, 8, 16)
 	town.Revoke(t, coin.Bearer, 16)
+	alice.Wire.Once("/v1/keys", wallettest.LoseRequest)
 	if _, err := alice.Exchange(t.Context(), coin.Bound); err == nil || errorsIs(err, wallet.ErrOpen) {
 		t.Fatalf("got %v", err) // 8 and 4, authorised together
 	}
