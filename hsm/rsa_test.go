@@ -210,6 +210,9 @@ func TestRawSignRate(t *testing.T) {
 	if err != nil || rate <= 0 {
 		t.Fatalf("%v signatures a second, %v", rate, err)
 	}
+	if rate, err = key.RawSignRate(t.Context(), 1, time.Nanosecond); err != nil || rate <= 0 {
+		t.Fatalf("in less time than a signature takes: %v a second, %v", rate, err)
+	}
 	for _, workers := range []int{0, 257} {
 		if _, err := key.RawSignRate(t.Context(), workers, time.Second); !errors.Is(err, hsm.ErrInput) {
 			t.Fatalf("%d workers: got %v, want ErrInput", workers, err)
