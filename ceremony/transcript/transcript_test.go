@@ -122,12 +122,10 @@ func TestEveryByteCounts(t *testing.T) {
 	h := newHouse(t)
 	data := closed(t, h.bank)
 	for i := range data {
-		for _, bit := range []byte{1, 4, 0x20} {
-			changed := bytes.Clone(data)
-			changed[i] ^= bit
-			if check(h, changed) == nil {
-				t.Fatalf("byte %d (%q in %q) can be changed", i, data[i], data[max(0, i-20):min(len(data), i+20)])
-			}
+		changed := bytes.Clone(data)
+		changed[i] ^= []byte{1, 4, 0x20}[i%3]
+		if check(h, changed) == nil {
+			t.Fatalf("byte %d (%q in %q) can be changed", i, data[i], data[max(0, i-20):min(len(data), i+20)])
 		}
 	}
 }
