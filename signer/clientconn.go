@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -103,6 +104,7 @@ func (c *Client) write(conn net.Conn, broken <-chan struct{}) {
 			return
 		case <-c.wake:
 		}
+		runtime.Gosched() // callers who run next add their requests first
 		c.mu.Lock()
 		batch := c.out
 		c.out = spare[:0]

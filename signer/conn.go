@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -19,6 +21,7 @@ import (
 type conn struct {
 	srv    *Server
 	net    *net.UnixConn
+	raw    syscall.RawConn // of net
 	peer   peer
 	ctx    context.Context // ends with the connection: then nobody waits
 	cancel context.CancelFunc
@@ -28,23 +31,34 @@ type conn struct {
 	stopped sync.Once
 	stop    chan struct{} // closed by stopReading
 
-	wake chan struct{} // tells the writer, holds one value
+	wake    chan struct{} // tells the writer, holds one value
+	waiting atomic.Int64  // requests that wait for a token
 
-	mu     sync.Mutex
-	out    []byte // answers in frames
-	ready  int    // how many answers are in out
-	ending bool   // the writer ends when out is empty
+	mu      sync.Mutex
+	out     []byte      // answers in frames
+	ready   int         // how many answers are in out
+	spare   []byte      // what out becomes next
+	late    *time.Timer // makes it due
+	due     bool
+	writing bool   // somebody writes, and looks for more before he ends
+	rest    []byte // what the peer had no room for; the writer's, while writing
+	owed    int    // slots to give back when rest is written
+	ending  bool   // the writer ends when nothing is left
 }
 
 func newConn(ctx context.Context, s *Server, c *net.UnixConn, p peer) *conn {
 	ctx, cancel := context.WithCancel(ctx)
-	return &conn{
+	conn := &conn{
 		srv: s, net: c, peer: p, ctx: ctx, cancel: cancel,
 		queues: make([]queue, len(s.lanes)),
 		slots:  make(chan struct{}, s.limits.share),
 		stop:   make(chan struct{}),
 		wake:   make(chan struct{}, 1),
 	}
+	conn.raw, _ = c.SyscallConn() // fails for no connection that was accepted
+	conn.late = time.AfterFunc(time.Hour, conn.overdue)
+	conn.late.Stop()
+	return conn
 }
 
 // serve returns when the connection is over and its last answer written.
@@ -65,6 +79,7 @@ func (c *conn) serve() {
 	c.mu.Unlock()
 	c.poke()
 	writer.Wait()
+	c.late.Stop()
 	c.abort()
 	log := c.srv.log.With("pid", c.peer.pid, "uid", c.peer.uid)
 	if orderly || errors.Is(err, io.EOF) {
@@ -178,41 +193,9 @@ func (c *conn) answer(r *request, payload []byte, err error) {
 	}
 	c.mu.Lock()
 	c.out = appendResponse(c.out, response{id: r.id, status: s, payload: payload})
-	c.ready++
+	if c.ready++; c.ready == 1 {
+		c.late.Reset(gatherTime)
+	}
 	c.mu.Unlock()
-	c.poke()
-}
-
-func (c *conn) poke() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
-// write writes all that is ready at once, again and again. After a failure it
-// goes on giving slots back, so that the connection comes to its end.
-func (c *conn) write() {
-	var spare []byte
-	for range c.wake {
-		c.mu.Lock()
-		batch, n, ending := c.out, c.ready, c.ending
-		c.out, c.ready = spare[:0], 0
-		c.mu.Unlock()
-		if n > 0 && c.ctx.Err() == nil {
-			_ = c.net.SetWriteDeadline(time.Now().Add(c.srv.limits.write))
-			if _, err := c.net.Write(batch); err != nil {
-				c.abort()
-			}
-		}
-		for range n {
-			<-c.slots
-		}
-		if spare = batch; cap(spare) > 1<<20 {
-			spare = nil
-		}
-		if ending {
-			return
-		}
-	}
+	c.flush()
 }

@@ -202,6 +202,7 @@ func (s *Server) work(l *lane) {
 			return
 		}
 		s.waiting.Add(-1)
+		j.conn.waiting.Add(-1)
 		now := time.Now()
 		s.stats.waited(now.Sub(j.since))
 		if j.conn.ctx.Err() != nil || now.After(j.deadline) {
@@ -232,6 +233,7 @@ func (s *Server) dispatch(c *conn, r *request) {
 		c.answer(r, nil, ErrBusy)
 		return
 	}
+	c.waiting.Add(1)
 	now := time.Now()
 	s.lanes[lane].push(&c.queues[lane], job{conn: c, req: r, do: do, deadline: now.Add(r.wait), since: now})
 }

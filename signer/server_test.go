@@ -203,6 +203,44 @@ func TestAClientThatDoesNotReadStopsNobodyElse(t *testing.T) {
 	})
 }
 
+// TestAnAnswerDoesNotWaitForATokenThatStalls: answers are gathered while many
+// requests wait, but not for long.
+func TestAnAnswerDoesNotWaitForATokenThatStalls(t *testing.T) {
+	tok := newToken()
+	tok.sessions = 1
+	g := newGate()
+	var first atomic.Bool
+	tok.before = func(ctx context.Context, m []byte) error {
+		if first.CompareAndSwap(false, true) {
+			time.Sleep(100 * time.Millisecond) // until the others wait
+			return nil
+		}
+		return g.hold(ctx, m)
+	}
+	h := open(t, tok)
+	c := h.client(nil)
+	kid, m := message(t, bench.coins[0])
+	check(t, c.Has(t.Context(), kid))
+	answered := make(chan error, 50)
+	for range cap(answered) {
+		go func() {
+			_, err := c.BlindSign(t.Context(), kid, m)
+			answered <- err
+		}()
+	}
+	<-g.arrived // the second stalls, 48 wait
+	select {
+	case err := <-answered:
+		check(t, err)
+	case <-time.After(5 * time.Second):
+		t.Error("the first answer waits for the second")
+	}
+	g.open()
+	for range cap(answered) - 1 {
+		check(t, <-answered)
+	}
+}
+
 func TestABrokenFrameEndsItsConnectionAndNoOther(t *testing.T) {
 	h := open(t, newToken())
 	c := h.client(nil)

@@ -34,6 +34,19 @@ func peerOf(c *net.UnixConn) (peer, error) {
 	return peer{pid: cred.Pid, uid: cred.Uid}, nil
 }
 
+// tryWrite writes what the peer has room for, and does not wait.
+func tryWrite(c syscall.RawConn, b []byte) (n int, err error) {
+	var werr error
+	err = c.Write(func(fd uintptr) bool {
+		n, werr = syscall.Write(int(fd), b)
+		return true
+	})
+	if errors.Is(werr, syscall.EAGAIN) || errors.Is(werr, syscall.EINTR) {
+		return 0, err
+	}
+	return max(n, 0), errors.Join(err, werr)
+}
+
 // Listen makes the signer's socket at path, for this process's user alone
 // (mode 0600), or for a group too (0660) if gid is not negative. The
 // directory must exist, belong to this user or root, and not be writable by
