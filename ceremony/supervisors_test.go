@@ -78,6 +78,9 @@ func TestAStepThatIsDoneIsDone(t *testing.T) {
 	if !turn.Done || len(turn.Written) != 3 || !bytes.Equal(p.on(t, "BORIS", "supervisors-BORIS.log"), log) {
 		t.Errorf("again: %+v", turn)
 	}
+	if _, err := p.step(&ceremony.Runner{}, "BORIS", supervisorsText+"# another\n", "ADAMS", "CLARK"); !errors.Is(err, paper.ErrExists) {
+		t.Errorf("another plan over this one: %v", err)
+	}
 	p.at = p.at.AddDate(0, 0, 1)
 	if again := p.mustStep(t, "BORIS"); !again.Done || len(again.Written) != 0 || again.Keys != turn.Keys {
 		t.Errorf("and again: %+v", again)
@@ -282,6 +285,9 @@ func TestASupervisorGivesUp(t *testing.T) {
 	}
 	if _, err := whole.As("DAVID"); !errors.Is(err, ceremony.ErrPlan) {
 		t.Errorf("somebody else's part: %v", err)
+	}
+	if err := must(p.planFor(supervisorsText, "BORIS"))(t).Check(p.at.AddDate(30, 0, 0)); !errors.Is(err, trust.ErrExpired) {
+		t.Errorf("under an expired root: %v", err)
 	}
 	if _, err := r.Run(t.Context(), whole); !errors.Is(err, ceremony.ErrPlan) {
 		t.Errorf("all at once: %v", err)

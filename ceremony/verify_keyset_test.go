@@ -131,6 +131,7 @@ func TestLiesAboutARevocation(t *testing.T) {
 	a.expect(t, honest, append(lies, []lie{
 		{"one more revoked", onSet(func(k *coin.Keyset) { k.Denominations[1].Revoked = true }), coin.ErrKeyset},
 		{"one more signing key revoked", onSet(func(k *coin.Keyset) { k.RevokedSigners = append(k.RevokedSigners, [32]byte{8}) }), coin.ErrKeyset},
+		{"no keyset at all", func(_ *testing.T, s *story) { s.replace("keyset-2.jws", []byte("x")) }, trust.ErrMalformed},
 		{"a key made on the side", func(t *testing.T, s *story) { s.key(t, "offline", "spare", a.receipts.Public()) }, ceremony.ErrKey},
 	}...))
 	// Each of these shows without the keyset before, too.

@@ -129,7 +129,12 @@ func TestLiesAboutASupervisorsCertificate(t *testing.T) {
 			s.replace("alice.pem", cert(trust.Name{Role: trust.RoleSupervisor, ID: "BORIS"}, key.Public()))
 		}, trust.ErrRole},
 		{"a key that nobody planned", func(t *testing.T, s *story) { s.key(t, "root", "spare", a.receipts.Public()) }, ceremony.ErrKey},
+		{"a request that is none", func(t *testing.T, _ *story) { a.write(t, "alice/request.csr", "hello") }, ceremony.ErrInput},
+		{"a request that says nothing", func(t *testing.T, _ *story) {
+			a.write(t, "alice/request.csr", string(pemOf("CERTIFICATE REQUEST", []byte{1})))
+		}, ceremony.ErrInput},
 	})
+	a.write(t, "alice/request.csr", string(pemOf("CERTIFICATE REQUEST", request)))
 	data := honest(t).write(t)
 	a.write(t, "alice/request.csr", "another file by now")
 	if r := must(a.verifier(t).Verify(data))(t); unchecked(r) != 1 {

@@ -99,6 +99,13 @@ func TestLiesOfASupervisor(t *testing.T) {
 	if r := must(p.verifier(t).Verify(data))(t); unchecked(r) != 1 {
 		t.Errorf("BORIS's document is missing: %+v", r.Claims)
 	}
+	// Alone, she can't have signed what the dealings don't come to.
+	lying := honest(t)
+	lying.replace("supervision-ALICE.jws", sign(other, alice))
+	if _, err := p.verifier(t).Verify(lying.write(t)); !errors.Is(err, groupdoc.ErrSupervision) {
+		t.Errorf("ALICE signed other keys: %v", err)
+	}
+	p.write(t, "supervision-ALICE.jws", string(doc))
 	p.write(t, "supervision-BORIS.jws", string(boris))
 	p.write(t, "dealing-BORIS.jws", string(again[1]))
 	if _, err := p.verifier(t).Verify(data); !errors.Is(err, ceremony.ErrInput) {

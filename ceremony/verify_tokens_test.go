@@ -1,6 +1,7 @@
 package ceremony_test
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"fmt"
 	"os"
@@ -45,7 +46,11 @@ func TestLiesAboutARestoredToken(t *testing.T) {
 		}, ceremony.ErrKey},
 		{"a key that was made now", func(_ *testing.T, s *story) { s.keys[1].Made = true }, ceremony.ErrKey},
 	}
-	a.expect(t, honest, lies)
+	a.expect(t, honest, append(lies, lie{"after a ceremony that was never closed", func(t *testing.T, s *story) {
+		log := a.file(t, "keyset-1.log")
+		t.Cleanup(func() { a.write(t, "keyset-1.log", string(log)) })
+		a.write(t, "keyset-1.log", string(log[:bytes.LastIndexByte(log[:len(log)-1], '\n')+1]))
+	}, transcript.ErrOpen}))
 	t.Run("with one that is missing", func(t *testing.T) {
 		a.expect(t, func(t *testing.T) *story {
 			s := honest(t)
