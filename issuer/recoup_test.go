@@ -27,6 +27,12 @@ func TestARevokedCoinComesBackAsNewOnes(t *testing.T) {
 
 	again, err := s.send(r)
 	expect(t, err, nil)
+	malformed := *r
+	malformed.spend = &coin.Spend{}
+	*malformed.spend = *r.spend
+	malformed.spend.IssuedAt = 0
+	_, err = s.send(&malformed)
+	expect(t, err, coin.ErrMalformed)
 	// Later, when all is over, and with other outputs: the recorded answer.
 	s.Clock.Set(s.keyset.Denominations[0].LegalUntil.AddDate(1, 0, 0))
 	other, err := s.send(s.claim(t, s.draft(t, coins[:1], s.purse.Prepare(t, 4, 4, 8).Outputs...)))
@@ -62,6 +68,13 @@ func TestMoneyGoesBackToTheAccountThatWithdrewTheCoins(t *testing.T) {
 	expect(t, err, nil)
 	s.learn(signed.Op, change)
 	changed := change.Finalize(t, signed.Signatures)
+	offer := s.till.Offer(t, 1, nil)
+	change = s.purse.Prepare(t, 16)
+	spend, authorisation = s.purse.Pay(t, offer, s.draw(t, 16, 1), change.Outputs)
+	done, err := s.Deposit(t.Context(), s.till.Account, s.till.Deposit(offer, spend, authorisation))
+	expect(t, err, nil)
+	s.learn(done.Op, change)
+	paid := change.Finalize(t, done.Signatures)
 	s.revoke(t, s.kid(t, 16))
 
 	repay := func(amount coin.Amount, outputs []coin.Output, coins ...coin.Coin) *request {
@@ -71,7 +84,8 @@ func TestMoneyGoesBackToTheAccountThatWithdrewTheCoins(t *testing.T) {
 	}
 	for name, r := range map[string]*request{
 		"coins of two accounts":           repay(32, nil, mine[0], theirs[0]),
-		"change, that nobody withdrew":    repay(16, nil, changed...),
+		"exchanged, that nobody withdrew": repay(16, nil, changed...),
+		"a payment's change":              repay(16, nil, paid...),
 		"change with what was withdrawn":  repay(32, nil, mine[0], changed[0]),
 		"a good coin that may be another": repay(17, nil, mine[0], mine[2]),
 	} {
@@ -80,7 +94,7 @@ func TestMoneyGoesBackToTheAccountThatWithdrewTheCoins(t *testing.T) {
 			expect(t, err, coin.ErrClaim)
 		})
 	}
-	s.CheckBooks(t, 119, 0, 81)
+	s.CheckBooks(t, 102, 1, 97)
 
 	// Two withdrawals of one account, partly for coins.
 	fresh := s.purse.Prepare(t, 8, 8)
@@ -88,7 +102,7 @@ func TestMoneyGoesBackToTheAccountThatWithdrewTheCoins(t *testing.T) {
 	signed, err = s.send(r)
 	expect(t, err, nil)
 	fresh.Finalize(t, signed.Signatures)
-	s.CheckBooks(t, 151, 0, 49)
+	s.CheckBooks(t, 134, 1, 65)
 	// Somebody else's money goes to him, whoever asks.
 	_, err = s.send(repay(16, nil, theirs...))
 	expect(t, err, nil)
@@ -306,6 +320,9 @@ func TestARevokedKeyStillSignsWhatWasRecorded(t *testing.T) {
 	first, err := s.Withdraw(t.Context(), s.holder, batch.Outputs)
 	expect(t, err, nil)
 	s.revoke(t, s.kid(t, 16))
+	s.Signer.FailNext.Store(1)
+	_, err = s.Withdraw(t.Context(), s.holder, batch.Outputs)
+	expect(t, err, issuer.ErrUnavailable) // a token that fails is not a key that is gone
 	again, err := s.Withdraw(t.Context(), s.holder, batch.Outputs)
 	expect(t, err, nil)
 	if !bytes.Equal(first.Signatures[0], again.Signatures[0]) {
