@@ -105,6 +105,7 @@ func translate(err error) error {
 		{hsm.ErrFaulty, signer.ErrFailed},
 		{hsm.ErrInput, signer.ErrInput},
 		{hsm.ErrSealed, signer.ErrSealed},
+		{hsm.ErrBusy, signer.ErrBusy},
 		{hsm.ErrUnavailable, signer.ErrUnavailable},
 		{hsm.ErrKeyNotFound, signer.ErrUnknownKey},
 	} {

@@ -16,7 +16,7 @@ func TestErrorsOfTheTokenAreTheSignersAndStillTheirOwn(t *testing.T) {
 		"a box that does not open":      {hsm.ErrSealed, signer.ErrSealed},
 		"a key that is not there":       {hsm.ErrKeyNotFound, signer.ErrUnknownKey},
 		"a token that is away":          {hsm.ErrUnavailable, signer.ErrUnavailable},
-		"too many calls":                {hsm.ErrBusy, signer.ErrUnavailable},
+		"too many calls":                {hsm.ErrBusy, signer.ErrBusy},
 		"a key that fails its audit":    {hsm.ErrAudit, signer.ErrFailed},
 		"a wrong signature":             {hsm.ErrFaulty, signer.ErrFailed},
 		"a refused login":               {hsm.ErrPIN, signer.ErrFailed},
