@@ -1,8 +1,6 @@
 package ceremony
 
 import (
-	"fmt"
-
 	"github.com/speciecash/specie/ceremony/approval"
 	"github.com/speciecash/specie/ceremony/transcript"
 )
@@ -12,8 +10,8 @@ func (p *Plan) prepare(d *desk) (act, error) {
 	if err := p.load(); err != nil {
 		return nil, err
 	}
-	if _, err := p.Roster(); err != nil {
-		return nil, fmt.Errorf("%w: officers: %w", ErrInput, err)
+	if _, err := p.Rosters(); err != nil {
+		return nil, err
 	}
 	if _, err := d.before(); err != nil {
 		return nil, err
@@ -31,12 +29,11 @@ type agreement struct {
 // agree verifies that enough officers approved this plan: of its own roster,
 // and of the one before if officers change.
 func (r *Runner) agree(d *desk, earlier *transcript.Transcript) (*agreement, error) {
-	a := &agreement{rosters: [][]byte{d.plan.files[0].data}, approvals: r.Approvals}
-	own, err := d.plan.Roster()
+	rosters, texts, err := d.plan.rosters()
 	if err != nil {
 		return nil, err
 	}
-	rosters := []*approval.Roster{own}
+	a := &agreement{rosters: texts, approvals: r.Approvals}
 	before, err := d.before()
 	if err != nil {
 		return nil, err
@@ -44,17 +41,6 @@ func (r *Runner) agree(d *desk, earlier *transcript.Transcript) (*agreement, err
 	if before != nil {
 		head := before.Head()
 		a.follows = &head
-		opened, err := before.Opened()
-		if err != nil {
-			return nil, err
-		}
-		old, err := approval.ParseRoster([]byte(opened.Roster))
-		if err != nil {
-			return nil, fmt.Errorf("%w: follows: %w", ErrInput, err)
-		}
-		if old.Digest() != own.Digest() {
-			rosters, a.rosters = append(rosters, old), append(a.rosters, []byte(opened.Roster))
-		}
 	}
 	if earlier != nil && len(earlier.Entries) > 0 {
 		opened, err := earlier.Opened()

@@ -296,6 +296,49 @@ func (p *Plan) Roster() (*approval.Roster, error) {
 	return approval.ParseRoster(p.files[0].data)
 }
 
+// Rosters are those of whom each must reach its own threshold: the plan's own
+// first, and that of the ceremony before if the officers change. Officers of
+// any of them approve. That the transcript before is a good one, Check and Run
+// find out. Errors: approval.ErrRoster, transcript.ErrBroken.
+func (p *Plan) Rosters() ([]*approval.Roster, error) {
+	all, _, err := p.rosters()
+	return all, err
+}
+
+// rosters are Rosters, and the files that they were read from.
+func (p *Plan) rosters() (all []*approval.Roster, texts [][]byte, err error) {
+	own, err := p.Roster()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: officers: %w", ErrInput, err)
+	}
+	all, texts = []*approval.Roster{own}, [][]byte{p.files[0].data}
+	if p.body.base().Follows == "" {
+		return all, texts, nil
+	}
+	old, text, err := rosterBefore(p.files[1].data)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: follows: %w", ErrInput, err)
+	}
+	if old.Digest() != own.Digest() {
+		all, texts = append(all, old), append(texts, text)
+	}
+	return all, texts, nil
+}
+
+// rosterBefore is the roster in a transcript.
+func rosterBefore(data []byte) (*approval.Roster, []byte, error) {
+	before, err := transcript.Read(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	opened, err := before.Opened()
+	if err != nil {
+		return nil, nil, err
+	}
+	roster, err := approval.ParseRoster([]byte(opened.Roster))
+	return roster, []byte(opened.Roster), err
+}
+
 // checkFiles demands that every file is named, and that no output is another
 // output or an input.
 func checkFiles(b body) error {

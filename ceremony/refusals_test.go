@@ -278,18 +278,34 @@ func TestOfficersChangeWithTheConsentOfThoseBefore(t *testing.T) {
 	w.write(t, "officers-2.yaml", w.roster(t, 1, "CLARK", "DAVIS"))
 	text := "officers: officers-2.yaml" + issuerText + "follows: root.log\n"
 	p := must(w.parse(text))(t)
+	if all := must(p.Rosters())(t); len(all) != 2 || all[0].Threshold != 1 || all[1].Threshold != 2 || len(all[1].Officers) != 3 {
+		t.Errorf("rosters: %+v", all)
+	}
+	table := p.Table(w.at)
+	find(t, table, "officers", "officers-2.yaml")
+	if row := find(t, table, "officers", "root.log"); row.Value != "ADAMS, BAKER, CLARK" || row.Effect != "also 2 of 3 of the officers before must approve" {
+		t.Errorf("officers before: %+v", row)
+	}
+	same := must(w.parse(issuerText + "follows: root.log\n"))(t)
+	if all := must(same.Rosters())(t); len(all) != 1 {
+		t.Errorf("officers who stay: %+v", all)
+	}
 	for _, tt := range []struct {
 		names []string
 		want  error
+		says  string
 	}{
-		{[]string{"DAVIS"}, approval.ErrQuorum},
-		{[]string{"ADAMS", "BAKER"}, approval.ErrQuorum},
-		{[]string{"DAVIS", "ADAMS"}, approval.ErrQuorum},
-		{[]string{"CLARK", "ADAMS"}, nil},
+		{[]string{"DAVIS"}, approval.ErrQuorum, "0 of the 2 needed of the officers before; not yet: ADAMS, BAKER, CLARK"},
+		{[]string{"ADAMS", "BAKER"}, approval.ErrQuorum, "0 of the 1 needed; not yet: CLARK, DAVIS"},
+		{[]string{"DAVIS", "ADAMS"}, approval.ErrQuorum, "1 of the 2 needed of the officers before; not yet: BAKER, CLARK"},
+		{[]string{"CLARK", "ADAMS"}, nil, ""},
 	} {
 		r, err := w.runWith(t.Context(), p, must(w.approve(p, tt.names...))(t))
 		if !errors.Is(err, tt.want) {
 			t.Errorf("%v: got %v, want %v", tt.names, err, tt.want)
+		}
+		if err != nil && !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%v: it says %v", tt.names, err)
 		}
 		if err == nil && r.Transcript == "" {
 			t.Error("no transcript")

@@ -64,18 +64,22 @@ func (p *Plan) Table(at time.Time) *Table {
 }
 
 func (p *Plan) describeOfficers(t *Table) {
-	roster, err := p.Roster()
+	rosters, err := p.Rosters()
 	if err != nil {
 		t.row("officers", p.body.base().Officers, "", "")
-		t.warn("officers: %v", err)
+		t.warn("%v", err)
 		return
 	}
-	var names []string
-	for _, o := range roster.Officers {
-		names = append(names, o.Name)
+	name, form := p.body.base().Officers, "%d of %d must approve"
+	for _, roster := range rosters {
+		var names []string
+		for _, o := range roster.Officers {
+			names = append(names, o.Name)
+		}
+		t.row("officers", name, strings.Join(names, ", "), fmt.Sprintf(form, roster.Threshold, len(names)))
+		name, form = p.body.base().Follows, "also %d of %d of the officers before must approve"
 	}
-	t.row("officers", p.body.base().Officers, strings.Join(names, ", "), fmt.Sprintf("%d of %d must approve", roster.Threshold, len(names)))
-	if roster.Threshold == 1 {
+	if rosters[0].Threshold == 1 {
 		t.warn("a single officer is enough")
 	}
 }

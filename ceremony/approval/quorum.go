@@ -25,7 +25,8 @@ func (r *Roster) Verify(approvals [][]byte, kind string, digest [32]byte) ([]App
 // Verify is [Roster.Verify] for several rosters, where the officers change:
 // each roster must reach its own threshold, and every approval be of an
 // officer of at least one of them. Who is on two rosters with one key counts
-// in both.
+// in both. The first roster is that of the plan itself, and any other that of
+// the officers before: ErrQuorum says whose is short.
 func Verify(rosters []*Roster, approvals [][]byte, kind string, digest [32]byte) ([]Approved, error) {
 	var out []Approved
 	counted := make([]map[string]bool, len(rosters))
@@ -50,7 +51,11 @@ func Verify(rosters []*Roster, approvals [][]byte, kind string, digest [32]byte)
 	}
 	for i, r := range rosters {
 		if len(counted[i]) < r.Threshold {
-			return nil, fmt.Errorf("%w: %d of the %d needed; not yet: %s", ErrQuorum, len(counted[i]), r.Threshold, r.missing(counted[i]))
+			whose := ""
+			if i > 0 {
+				whose = " of the officers before"
+			}
+			return nil, fmt.Errorf("%w: %d of the %d needed%s; not yet: %s", ErrQuorum, len(counted[i]), r.Threshold, whose, r.missing(counted[i]))
 		}
 	}
 	return out, nil
