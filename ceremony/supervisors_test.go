@@ -241,6 +241,7 @@ func TestDealingsThatAreRefused(t *testing.T) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 			p.put(t, "ALICE", "exchange/dealing-ALICE.jws", good)
+			_ = os.Remove(filepath.Join(p.machines["ALICE"], "exchange/dealing-BORIS.jws"))
 		})
 	}
 }
