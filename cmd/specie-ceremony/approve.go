@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -76,21 +77,28 @@ func (c *approveCmd) Run(a *app) error {
 }
 
 // try refuses an approval that run would refuse: of another plan, not by this
-// officer's key, or by somebody who is on no roster.
+// officer's key, or by somebody who is on no roster, not even on the one before.
 func (c *approveCmd) try(plan *ceremony.Plan, signed []byte, digest [32]byte) error {
-	roster, err := plan.Roster()
+	rosters, err := plan.Rosters()
 	if err != nil {
 		return err
 	}
-	one := &approval.Roster{Threshold: 1, Officers: roster.Officers}
-	approved, err := one.Verify([][]byte{signed}, string(plan.Kind), digest)
-	if err != nil {
-		return err
+	var refused error
+	for _, roster := range rosters {
+		one := &approval.Roster{Threshold: 1, Officers: roster.Officers}
+		approved, err := one.Verify([][]byte{signed}, string(plan.Kind), digest)
+		if err == nil && approved[0].Officer != c.As {
+			return fmt.Errorf("%w: the message was signed for %s, not for %s", approval.ErrApproval, approved[0].Officer, c.As)
+		}
+		if err == nil {
+			return nil
+		}
+		// Of two refusals, the one by a roster that knows the officer counts.
+		if refused == nil || errors.Is(refused, approval.ErrUnknownOfficer) {
+			refused = err
+		}
 	}
-	if approved[0].Officer != c.As {
-		return fmt.Errorf("%w: the message was signed for %s, not for %s", approval.ErrApproval, approved[0].Officer, c.As)
-	}
-	return nil
+	return refused
 }
 
 func (c *approveCmd) writeMessage(a *app, message []byte, digest [32]byte) error {

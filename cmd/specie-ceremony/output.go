@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -76,21 +77,24 @@ func hint(err error) string {
 		is   error
 		text string
 	}{
-		{paper.ErrExists, "move the file away, or name another output"},
+		{paper.ErrExists, "a ceremony is held once: look at what is there with show; a new one names other files"},
 		{transcript.ErrOpen, "give the same run again to go on, or: specie-ceremony abandon"},
 		{ceremony.ErrInterrupted, "run that plan to its end, or give it up: specie-ceremony abandon"},
 		{approval.ErrQuorum, "each officer approves with: specie-ceremony approve"},
 		{approval.ErrDigest, "compare the digest: the plan or a file that it reads has changed; move old approvals away"},
 		{approval.ErrUnknownOfficer, "move the file away; only those on the plan's roster approve"},
+		{errUnchecked, "bring the file, or say --allow-unchecked"},
+		{ceremony.ErrNeeded, "revoke the key, or wait until nothing is spent under it any more"},
 		{ceremony.ErrClock, "set the machine's clock"},
 		{softhsm.ErrNotInstalled, "every plan is rehearsed on SoftHSM: apt-get install softhsm2"},
 		{hsm.ErrDuplicateLabel, "a label is used once and for ever; choose another in the plan"},
 		{hsm.ErrPIN, "do not try again with the same PIN file: tokens lock themselves"},
 		{hsm.ErrAudit, "do not use this key; make a new one in a ceremony"},
-		{hsm.ErrTokenNotFound, "look with: softhsm2-util --show-slots, or the tool of the token's maker"},
+		{hsm.ErrTokenNotFound, "look with the tool of the token's maker; for SoftHSM, is SOFTHSM2_CONF set?"},
 		{ceremony.ErrWeak, "2048 bits are for keys that issue at most 90 days and whose coins are spent before 2031"},
 		{group.ErrQuorum, "collect the parts of more supervisors"},
 		{officer.ErrNotCertified, "run: specie-ceremony supervisor accept"},
+		{fs.ErrNotExist, "a file that is named is not there; paths in a plan are relative to the plan"},
 		{trust.ErrExpired, "for documents of the past, give the time with --at where the command has it"},
 	} {
 		if errors.Is(err, h.is) {

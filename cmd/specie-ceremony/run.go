@@ -142,6 +142,7 @@ func (r *ceremonyResult) text(w io.Writer) {
 type abandonCmd struct {
 	Plan   string `arg:"" help:"Plan file (YAML) of the ceremony that was interrupted." type:"existingfile"`
 	Reason string `required:"" placeholder:"TEXT" help:"Why; it goes into the transcript."`
+	As     string `placeholder:"ID" help:"In a ceremony of supervisors: which of them gives up."`
 }
 
 // Help is shown below the flags.
@@ -158,6 +159,11 @@ func (c *abandonCmd) Run(a *app) error {
 	plan, err := ceremony.ReadPlan(c.Plan)
 	if err != nil {
 		return err
+	}
+	if c.As != "" {
+		if plan, err = plan.As(c.As); err != nil {
+			return err
+		}
 	}
 	left, err := (&ceremony.Runner{}).Abandon(a.ctx, plan, c.Reason)
 	if err != nil {

@@ -88,6 +88,9 @@ func (c *supervisorInit) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if p == nil {
+		a.out.Note("the keys are not encrypted; for real ones, give --passphrase-file")
+	}
 	return a.print(&files{
 		Done:    "keys of supervisor " + o.ID + " are made",
 		Written: []string{filepath.Join(c.Dir, officer.KeyFile), filepath.Join(c.Dir, officer.RequestFile)},

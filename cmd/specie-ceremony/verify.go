@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -12,10 +14,12 @@ import (
 )
 
 type verifyCmd struct {
-	Transcript string `arg:"" type:"existingfile" help:"Transcript of the ceremony."`
+	Transcripts []string `arg:"" name:"transcript" type:"existingfile" help:"Transcript of a ceremony; several are also checked against each other."`
 	rootFlag
 	Officers string `placeholder:"FILE" type:"existingfile" help:"The roster as it was published; without it, the transcript's own is believed."`
 	Dir      string `placeholder:"DIR" type:"existingdir" help:"Where the outputs are; the transcript's directory by default."`
+
+	AllowUnchecked bool `help:"Be content with claims that could not be checked."`
 }
 
 // Help is shown below the flags.
@@ -23,11 +27,16 @@ func (verifyCmd) Help() string {
 	return `Needs what the ceremony left and nothing else: no token, no PKCS#11 library, no
 network. It checks the chain of the transcript and its closing signature, the
 approvals, every output, and that each certificate and key set says what the
-plan said. A claim that needs a file which is not here is "unchecked". Exit
-status 1 if any claim fails.
+plan said. A claim is "unchecked" where it needs a file that is not here, such as
+sealed secrets that stayed at home, or a roster that was not given. Exit status 1
+if any claim fails or, without --allow-unchecked, is unchecked.
 
-Example:
-  specie-ceremony verify 04-keyset-1.transcript --root root.pem --officers officers.yaml`
+Of several transcripts it also says whether one is missing between them, and
+whether two ceremonies follow the same one.
+
+Examples:
+  specie-ceremony verify 04-keyset-1.transcript --root root.pem --officers officers.yaml
+  specie-ceremony verify *.transcript --root root.pem --officers officers.yaml`
 }
 
 // Run implements the command.
@@ -36,10 +45,7 @@ func (c *verifyCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	v := &ceremony.Verifier{Root: root, Dir: c.Dir}
-	if v.Dir == "" {
-		v.Dir = filepath.Dir(c.Transcript)
-	}
+	v := &ceremony.Verifier{Root: root}
 	if c.Officers != "" {
 		b, err := paper.Read(c.Officers, approval.MaxRoster)
 		if err != nil {
@@ -49,25 +55,138 @@ func (c *verifyCmd) Run(a *app) error {
 			return err
 		}
 	}
-	data, err := paper.Read(c.Transcript, transcript.MaxSize)
+	var all verified
+	var failed []error
+	for _, path := range c.Transcripts {
+		one, err := c.verify(v, path)
+		if err == nil && !c.AllowUnchecked {
+			err = one.unchecked()
+		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", path, err))
+		}
+		if one != nil {
+			all.Ceremonies = append(all.Ceremonies, one)
+		}
+	}
+	if len(c.Transcripts) > 1 && len(failed) == 0 {
+		var err error
+		if all.Row, err = sequence(c.Transcripts); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	if len(all.Ceremonies) > 0 {
+		if err := a.print(&all); err != nil {
+			return err
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (c *verifyCmd) verify(v *ceremony.Verifier, path string) (*reportView, error) {
+	v.Dir = c.Dir
+	if v.Dir == "" {
+		v.Dir = filepath.Dir(path)
+	}
+	data, err := paper.Read(path, transcript.MaxSize)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	report, err := v.Verify(data)
 	if report == nil {
-		return fmt.Errorf("%s: %w", c.Transcript, err)
+		return nil, err
 	}
-	if perr := a.print((*reportView)(report)); perr != nil {
-		return perr
-	}
-	return err
+	return &reportView{File: path, Report: report}, err
 }
 
-// reportView shows what a verification found.
-type reportView ceremony.Report
+// errUnchecked: nothing failed, and something could not be looked at.
+var errUnchecked = errors.New("a claim is unchecked")
+
+func (v *reportView) unchecked() error {
+	for _, claim := range v.Claims {
+		if claim.Standing == ceremony.Unchecked {
+			return fmt.Errorf("%w: %s: %s", errUnchecked, claim.Claim, claim.Detail)
+		}
+	}
+	return nil
+}
+
+// errSequence: the transcripts at hand are not one unbroken row.
+var errSequence = errors.New("the transcripts do not follow each other")
+
+// sequence says what is wrong with the transcripts as a row: each but the
+// first follows another, and no two the same, or somebody held a ceremony
+// beside the others. Supervisors' parts end where they are: each has his own.
+func sequence(paths []string) (notes []string, err error) {
+	heads := make(map[transcript.Hash]string, len(paths))
+	for _, path := range paths {
+		t, err := transcript.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		heads[t.Head()] = path
+	}
+	followed := make(map[transcript.Hash]string)
+	for _, path := range paths {
+		t, err := transcript.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		opened, err := t.Opened()
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case opened.Follows == nil:
+			notes = append(notes, path+" follows none: it begins the row")
+		case heads[*opened.Follows] == "":
+			return notes, fmt.Errorf("%w: the one that %s follows is not here (its end is %s)", errSequence, path, opened.Follows)
+		case opened.Ceremony == string(ceremony.KindSupervisors):
+		case followed[*opened.Follows] != "":
+			return notes, fmt.Errorf("%w: %s and %s both follow %s", errSequence, followed[*opened.Follows], path, heads[*opened.Follows])
+		default:
+			followed[*opened.Follows] = path
+		}
+	}
+	return notes, nil
+}
+
+// verified shows what a verification found, of one ceremony or several.
+type verified struct {
+	Ceremonies []*reportView `json:"ceremonies"`
+	Row        []string      `json:"row,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler: one ceremony is shown by itself.
+func (v *verified) MarshalJSON() ([]byte, error) {
+	if len(v.Ceremonies) == 1 {
+		return json.Marshal(v.Ceremonies[0])
+	}
+	type plain verified
+	return json.Marshal((*plain)(v))
+}
+
+func (v *verified) text(w io.Writer) {
+	for _, one := range v.Ceremonies {
+		one.text(w)
+	}
+	for _, note := range v.Row {
+		fmt.Fprintln(w, note)
+	}
+}
+
+// reportView is one ceremony's report.
+type reportView struct {
+	File string `json:"transcript"`
+	*ceremony.Report
+}
 
 func (v *reportView) text(w io.Writer) {
-	fmt.Fprintf(w, "ceremony %s, %s to %s, closed by %s\n", v.Ceremony, when(v.Began), when(v.Closed), v.By)
+	fmt.Fprintf(w, "%s: ceremony %s, %s to %s", v.File, v.Ceremony, when(v.Began), when(v.Closed))
+	if v.By != "" {
+		fmt.Fprintf(w, ", closed by %s", v.By)
+	}
+	fmt.Fprintln(w)
 	for _, claim := range v.Claims {
 		fmt.Fprintf(w, "  %s\t%s\t%s\n", claim.Standing, clean(claim.Claim), clean(claim.Detail))
 	}

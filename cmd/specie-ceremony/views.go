@@ -72,9 +72,10 @@ func (v *keysetView) text(w io.Writer) {
 		fmt.Fprintf(w, "  revoked\tsigning key %s\n", s)
 	}
 	fmt.Fprintf(w, "  compare\t%s\n\n", groups(hexDigest(v.Digest)))
-	fmt.Fprintf(w, "value\tkind\tbits\tissued until\tspent until\tstate\tkid\n")
+	fmt.Fprintf(w, "value\tkind\tbits\tissued from\tuntil\tspent until\towed until\tstate\tkid\n")
 	for _, d := range v.rows() {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", d.Value, d.Kind, d.Bits, day(d.IssueUntil), day(d.SpendUntil), d.State, d.KeyID)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			d.Value, d.Kind, d.Bits, day(d.IssueFrom), day(d.IssueUntil), day(d.SpendUntil), day(d.LegalUntil), d.State, d.KeyID)
 	}
 }
 

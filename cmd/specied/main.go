@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"syscall"
 
 	"github.com/speciecash/specie/cli"
@@ -78,10 +79,18 @@ func explain(err error) (string, int) {
 	return hint(err), cli.ExitFailed
 }
 
+// dialled says whether the error is one of reaching a daemon.
+func dialled(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
 func hint(err error) string {
 	switch {
-	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
+	case dialled(err) && (errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)):
 		return "is the daemon running, and is this its --socket?"
+	case errors.Is(err, hsm.ErrTokenNotFound):
+		return "is it there, and for SoftHSM, is SOFTHSM2_CONF set?"
 	case errors.Is(err, signer.ErrForbidden):
 		return "name this process's user under allow in the signer's configuration"
 	case errors.Is(err, syscall.EACCES):
