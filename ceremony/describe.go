@@ -72,10 +72,33 @@ func (p *revokePlan) describe(t *Table) {
 	for _, kid := range p.Lost {
 		t.row("loss", kid, "denomination key", "nothing is issued under it any more; its coins stay good")
 	}
-	for _, id := range p.RevokeSigners {
-		t.row("revocation", id, "online signing key", "no receipt under it is believed any more, whatever its date")
+	for i, path := range p.RevokeSigners {
+		t.row("revocation", path, p.describeSigner(t, i), "no receipt under it is believed any more, whatever its date")
 	}
 	t.warn("what is revoked or lost stays so: no later keyset takes it back")
+}
+
+// describeSigner says whose certificate is to be revoked.
+func (p *revokePlan) describeSigner(t *Table, i int) string {
+	const unknown = "online signing key"
+	if t.desk == nil {
+		return unknown
+	}
+	root, err := t.desk.root("root")
+	if err != nil {
+		return unknown // which is said where the root is looked at
+	}
+	data, err := t.desk.read(revokedSigner(i))
+	if err != nil {
+		return unknown
+	}
+	cert, err := readSigner(root, p.Bank, data)
+	if err != nil {
+		t.warn("%s: %v", revokedSigner(i), err)
+		return unknown
+	}
+	return fmt.Sprintf("%s, key %x, valid from %s to %s", trust.Name{Role: trust.RoleSigning, ID: p.Bank}, coin.SignerKey(cert),
+		cert.NotBefore.Format(instantLayout), cert.NotAfter.Format(instantLayout))
 }
 
 func (p *restorePlan) describe(t *Table) {

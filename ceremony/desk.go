@@ -95,8 +95,8 @@ func (d *desk) certificate(field string, root *trust.Root, name trust.Name) (*x5
 	return cert, nil
 }
 
-// record reads the transcript of an earlier ceremony. One that was closed is
-// so under the root; one that was abandoned is nobody's word, and says so.
+// record reads the transcript of an earlier ceremony, which must be its word
+// under the root. One that was abandoned is read too: transcript.ErrAbandoned.
 func (d *desk) record(field string, root *trust.Root) (*transcript.Transcript, error) {
 	b, err := d.read(field)
 	if err != nil {
@@ -106,7 +106,7 @@ func (d *desk) record(field string, root *trust.Root) (*transcript.Transcript, e
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrInput, field, err)
 	}
-	if _, err := t.VerifyClose(root); err != nil {
+	if err := word(root, t); err != nil {
 		return t, fmt.Errorf("%w: %s: %w", ErrInput, field, err)
 	}
 	return t, d.began(field, t.Entries[len(t.Entries)-1].At)

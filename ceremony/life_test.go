@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -82,9 +83,8 @@ func TestKeysAreRevoked(t *testing.T) {
 	w := newBank(t)
 	first := w.keyset(t, "keyset-1.jws")
 	a, b := first.Denominations[0].KeyID, first.Denominations[1].KeyID
-	signer := w.signer(t, "signing.pem")
 	edit := func(pairs ...string) string { return change(t, revokeText, pairs...) }
-	all := fmt.Sprintf("revoke: [%s]\nlost: [%s]\nrevoke_signers: [%s]", a, b, signer)
+	all := fmt.Sprintf("revoke: [%s]\nlost: [%s]\nrevoke_signers: [signing.pem]", a, b)
 
 	unknown := strings.Repeat("B", 42) + "A"
 	w.refuse(t, []edited{
@@ -111,7 +111,7 @@ func TestKeysAreRevoked(t *testing.T) {
 	w.refuse(t, []edited{
 		{"a key that is revoked already", again("revoke: [" + a.String() + "]"), ceremony.ErrInput},
 		{"a key that is lost already", again("lost: [" + b.String() + "]"), ceremony.ErrInput},
-		{"a signer that is revoked already", again("revoke_signers: [" + signer + "]"), ceremony.ErrInput},
+		{"a signer that is revoked already", again("revoke_signers: [signing.pem]"), ceremony.ErrInput},
 	})
 	w.mustRun(t, again("revoke: ["+b.String()+"]"))
 	third := w.keyset(t, "keyset-3.jws")
@@ -120,10 +120,68 @@ func TestKeysAreRevoked(t *testing.T) {
 	}
 }
 
+func TestSigningKeysAreRevokedByTheirCertificates(t *testing.T) {
+	w := newBank(t)
+	w.mustRun(t, change(t, issuerText, "TESTBANK", "OTHERBANK", "offline/master", "offline/other", "issuer.pem", "issuer-b.pem", "issuer.log", "issuer-b.log"))
+	w.mustRun(t, change(t, signingText, "TESTBANK", "OTHERBANK", "online/receipts", "online/other", "offline/master", "offline/other",
+		"issuer.pem", "issuer-b.pem", "signing.pem", "signing-b.pem", "signing.log", "signing-b.log"))
+	signing := w.chain(t, "signing.pem")
+	w.write(t, "leaf.pem", string(pemOf("CERTIFICATE", signing[0].Raw)))
+	w.write(t, "copy.pem", string(w.file(t, "signing.pem")))
+	w.at = instant("2027-06-01T00:00:00Z") // its certificate has run out
+	text := func(files string) string {
+		return change(t, revokeText, "revoke: [REVOKED]", "revoke_signers: ["+files+"]")
+	}
+	w.refuse(t, []edited{
+		{"a key instead of a certificate", text("officers.yaml"), trust.ErrMalformed},
+		{"a file that is not there", text("none.pem"), fs.ErrNotExist},
+		{"the certificate of the master key", text("issuer.pem"), trust.ErrRole},
+		{"a signing key without what is above it", text("leaf.pem"), trust.ErrRole},
+		{"a signing key of another bank", text("signing-b.pem"), trust.ErrRole},
+		{"one key in two files", text("signing.pem, copy.pem"), ceremony.ErrInput},
+	})
+	p := must(w.parse(text("signing.pem")))(t)
+	row := find(t, p.Table(w.at), "revocation", "signing.pem")
+	for _, want := range []string{"urn:specie:signing:TESTBANK", w.signer(t, "signing.pem"), "from 2026-01-01T00:00:00Z to 2027-01-01T00:00:00Z"} {
+		if !strings.Contains(row.Value, want) {
+			t.Errorf("the table does not say %s: %q", want, row.Value)
+		}
+	}
+	if table := must(w.parse(text("signing-b.pem")))(t).Table(w.at); !warned(table, "it is the certificate of urn:specie:signing:OTHERBANK") {
+		t.Errorf("no warning: %q", table.Warnings)
+	}
+	w.mustRun(t, text("signing.pem"))
+	if set := w.keyset(t, "keyset-2.jws"); len(set.RevokedSigners) != 1 || set.RevokedSigners[0] != coin.SignerKey(signing[0]) {
+		t.Errorf("revoked: %x", set.RevokedSigners)
+	}
+	// Somebody else finds the same from the files.
+	v := &ceremony.Verifier{Root: w.root(t), Dir: w.dir}
+	const claim = "the signing keys that were to be revoked are this bank's, and are revoked"
+	if c := claimed(t, must(v.Verify(w.file(t, "revoke.log")))(t), claim); c.Standing != ceremony.Holds || !strings.Contains(c.Detail, w.signer(t, "signing.pem")) {
+		t.Errorf("%+v", c)
+	}
+	if err := os.Rename(w.path("signing.pem"), w.path("away.pem")); err != nil {
+		t.Fatal(err)
+	}
+	if c := claimed(t, must(v.Verify(w.file(t, "revoke.log")))(t), claim); c.Standing != ceremony.Unchecked {
+		t.Errorf("without the certificate: %+v", c)
+	}
+}
+
+// claimed returns the claim of that text.
+func claimed(t *testing.T, r *ceremony.Report, text string) ceremony.Claim {
+	t.Helper()
+	i := slices.IndexFunc(r.Claims, func(c ceremony.Claim) bool { return c.Claim == text })
+	if i < 0 {
+		t.Fatalf("no claim %q in %+v", text, r.Claims)
+	}
+	return r.Claims[i]
+}
+
 func TestARotationKeepsWhatWasRevoked(t *testing.T) {
 	w := newBank(t)
 	first := w.keyset(t, "keyset-1.jws")
-	w.mustRun(t, change(t, revokeText, "revoke: [REVOKED]", fmt.Sprintf("revoke: [%s]\nrevoke_signers: [%s]", first.Denominations[0].KeyID, w.signer(t, "signing.pem"))))
+	w.mustRun(t, change(t, revokeText, "revoke: [REVOKED]", fmt.Sprintf("revoke: [%s]\nrevoke_signers: [signing.pem]", first.Denominations[0].KeyID)))
 	rotate := change(t, rotateText, "sequence: 2", "sequence: 3", "keyset-1", "keyset-2", "keyset: keyset-2.jws, transcript: keyset-2.log", "keyset: keyset-3.jws, transcript: keyset-3.log")
 	w.refuse(t, []edited{
 		{"another currency than before", change(t, rotate, "EUR", "CHF"), ceremony.ErrInput},

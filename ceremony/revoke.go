@@ -2,8 +2,9 @@ package ceremony
 
 import (
 	"context"
-	"encoding/hex"
+	"crypto/x509"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/speciecash/specie/coin"
@@ -20,7 +21,9 @@ type revokePlan struct {
 	Sequence uint64 `yaml:"sequence,omitempty"`
 	Previous string `yaml:"previous,omitempty"`
 	// Revoke and Lost are denomination keys by their key ids, RevokeSigners
-	// online signing keys by the hex SHA-256 of their SubjectPublicKeyInfo.
+	// online signing keys by the files of their certificates, with the chain
+	// as the ceremony left it: a key is revoked by what it is, not by a number
+	// that somebody typed.
 	Revoke        []string   `yaml:"revoke,omitempty"`
 	Lost          []string   `yaml:"lost,omitempty"`
 	RevokeSigners []string   `yaml:"revoke_signers,omitempty"`
@@ -67,8 +70,13 @@ func (p *revokePlan) validateKeys() error {
 			return err
 		}
 	}
-	_, err := signerIDs(p.RevokeSigners)
-	return err
+	for i, path := range p.RevokeSigners {
+		same := func(other string) bool { return filepath.Clean(other) == filepath.Clean(path) }
+		if slices.ContainsFunc(p.RevokeSigners[:i], same) {
+			return fmt.Errorf("%w: revoke_signers: %s stands twice", ErrPlan, path)
+		}
+	}
+	return nil
 }
 
 func (p *revokePlan) transcript() string { return p.Output.Transcript }
@@ -78,8 +86,14 @@ func (p *revokePlan) inputs() []input {
 	if p.Member != nil {
 		return []input{root, p.Manager.input("manager")}
 	}
-	return []input{root, p.Master.input("master"), {"previous", p.Previous, trust.MaxJWS}}
+	all := []input{root, p.Master.input("master"), {"previous", p.Previous, trust.MaxJWS}}
+	for i, path := range p.RevokeSigners {
+		all = append(all, input{revokedSigner(i), path, maxCertificate})
+	}
+	return all
 }
+
+func revokedSigner(i int) string { return fmt.Sprintf("revoke_signers.%d", i+1) }
 
 func (p *revokePlan) outputs() []product {
 	if p.Member != nil {
@@ -112,7 +126,11 @@ func (p *revokePlan) prepare(d *desk) (act, error) {
 	n.currency, n.exponent = n.previous.Currency, n.previous.Exponent
 	// What is planned is planned to change something: a key that is not there,
 	// or revoked already, is a slip of the pen.
-	if err := p.change(n.draft(d.at)); err != nil {
+	signers, err := p.signers(d, master.root)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.change(n.draft(d.at), signers); err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context, b *bench) (*signatory, error) {
@@ -121,23 +139,53 @@ func (p *revokePlan) prepare(d *desk) (act, error) {
 			return nil, err
 		}
 		set := n.draft(b.at)
-		if err := p.change(set); err != nil {
+		if err := p.change(set, signers); err != nil {
 			return nil, err
 		}
 		return s, n.publish(b, s, set)
 	}, nil
 }
 
+// signers are the keys of the certificates that are to be revoked.
+func (p *revokePlan) signers(d *desk, root *trust.Root) ([][32]byte, error) {
+	var out [][32]byte
+	for i := range p.RevokeSigners {
+		data, err := d.read(revokedSigner(i))
+		if err != nil {
+			return nil, err
+		}
+		cert, err := readSigner(root, p.Bank, data)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrInput, revokedSigner(i), err)
+		}
+		out = append(out, coin.SignerKey(cert))
+	}
+	return out, nil
+}
+
+// readSigner reads the certificate of a bank's signing key, leaf first. One
+// that has run out may be revoked too: receipts of its time are still shown.
+func readSigner(root *trust.Root, bank string, data []byte) (*x509.Certificate, error) {
+	chain, err := readChain(data)
+	if err != nil {
+		return nil, err
+	}
+	name, err := root.CheckChain(chain, chain[0].NotBefore)
+	if err != nil {
+		return nil, err
+	}
+	if want := (trust.Name{Role: trust.RoleSigning, ID: bank}); name != want {
+		return nil, fmt.Errorf("%w: it is the certificate of %s, not of %s", trust.ErrRole, name, want)
+	}
+	return chain[0], nil
+}
+
 // change makes the planned changes to the next keyset.
-func (p *revokePlan) change(set *coin.Keyset) error {
+func (p *revokePlan) change(set *coin.Keyset, signers [][32]byte) error {
 	if err := p.mark(set, "revoke", p.Revoke, func(d *coin.Denomination) *bool { return &d.Revoked }); err != nil {
 		return err
 	}
 	if err := p.mark(set, "lost", p.Lost, func(d *coin.Denomination) *bool { return &d.Lost }); err != nil {
-		return err
-	}
-	signers, err := signerIDs(p.RevokeSigners)
-	if err != nil {
 		return err
 	}
 	for i, id := range signers {
@@ -180,21 +228,6 @@ func keyIDs(field string, list []string) ([]coin.KeyID, error) {
 			return nil, fmt.Errorf("%w: %s: %s stands twice", ErrPlan, field, kid)
 		}
 		out = append(out, kid)
-	}
-	return out, nil
-}
-
-func signerIDs(list []string) ([][32]byte, error) {
-	var out [][32]byte
-	for _, text := range list {
-		raw, err := hex.DecodeString(text)
-		if err != nil || len(raw) != 32 || hex.EncodeToString(raw) != text {
-			return nil, fmt.Errorf("%w: revoke_signers: a signing key is named by 64 hex digits", ErrPlan)
-		}
-		if slices.Contains(out, [32]byte(raw)) {
-			return nil, fmt.Errorf("%w: revoke_signers: %s stands twice", ErrPlan, text)
-		}
-		out = append(out, [32]byte(raw))
 	}
 	return out, nil
 }

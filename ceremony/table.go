@@ -15,7 +15,8 @@ type Table struct {
 	Rows     []Row    `json:"rows"`
 	Warnings []string `json:"warnings"` // what a careful officer would ask about
 
-	at time.Time
+	at   time.Time
+	desk *desk // nil if an input can't be read
 }
 
 // Row is one thing that the plan does or uses.
@@ -41,6 +42,7 @@ func (p *Plan) Table(at time.Time) *Table {
 	if err := p.load(); err != nil {
 		t.warn("%v", err)
 	} else {
+		t.desk = &desk{plan: p, at: at}
 		p.describeOfficers(t)
 	}
 	p.describeInputs(t)

@@ -69,6 +69,16 @@ func (v *Verifier) Verify(data []byte) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	c, err := v.open(t)
+	if err != nil {
+		return nil, err
+	}
+	c.all()
+	return c.report, errors.Join(c.failed...)
+}
+
+// open begins a verification.
+func (v *Verifier) open(t *transcript.Transcript) (*check, error) {
 	opened, err := t.Opened()
 	if err != nil {
 		return nil, err
@@ -78,12 +88,10 @@ func (v *Verifier) Verify(data []byte) (*Report, error) {
 		return nil, fmt.Errorf("the plan in the transcript: %w", err)
 	}
 	first, last := &t.Entries[0], &t.Entries[len(t.Entries)-1]
-	c := &check{
+	return &check{
 		Verifier: v, t: t, opened: opened, plan: plan, began: first.At, outputs: make(map[string][]byte),
 		report: &Report{Ceremony: plan.Kind, Digest: opened.Digest, Began: first.At, Closed: last.At},
-	}
-	c.all()
-	return c.report, errors.Join(c.failed...)
+	}, nil
 }
 
 // check is one verification.

@@ -93,8 +93,7 @@ func (p *revokePlan) verifyKeys(c *check) {
 	c.claim("what was to be revoked is revoked, and what was lost is lost", func() (string, error) {
 		revoke, err1 := keyIDs("revoke", p.Revoke)
 		lost, err2 := keyIDs("lost", p.Lost)
-		signers, err3 := signerIDs(p.RevokeSigners)
-		if err := errors.Join(err1, err2, err3); err != nil {
+		if err := errors.Join(err1, err2); err != nil {
 			return "", err
 		}
 		for _, kid := range slices.Concat(revoke, lost) {
@@ -106,24 +105,54 @@ func (p *revokePlan) verifyKeys(c *check) {
 				return "", fmt.Errorf("%w: %s is not", coin.ErrKeyset, kid)
 			}
 		}
-		for _, id := range signers {
-			if !slices.Contains(set.RevokedSigners, id) {
-				return "", fmt.Errorf("%w: signing key %x is not revoked", coin.ErrKeyset, id)
-			}
-		}
-		return fmt.Sprintf("%d revoked, %d lost, %d signing keys revoked", len(revoke), len(lost), len(signers)), nil
+		return fmt.Sprintf("%d revoked, %d lost", len(revoke), len(lost)), nil
 	})
+	if len(p.RevokeSigners) > 0 {
+		c.claim("the signing keys that were to be revoked are this bank's, and are revoked", func() (string, error) {
+			signers, err := p.revokedSigners(c)
+			if err != nil {
+				return "", err
+			}
+			for _, id := range signers {
+				if !slices.Contains(set.RevokedSigners, id) {
+					return "", fmt.Errorf("%w: signing key %x is not revoked", coin.ErrKeyset, id)
+				}
+			}
+			return fmt.Sprintf("%x", signers), nil
+		})
+	}
 	c.claim("nothing else in the keyset changed", func() (string, error) {
 		n := &succession{bank: p.Bank, currency: set.Currency, exponent: set.Exponent, sequence: p.Sequence}
 		if err := c.previous(n, p.Previous); err != nil {
 			return "", err
 		}
+		signers, err := p.revokedSigners(c)
+		if err != nil {
+			return "", err
+		}
 		want := n.draft(set.IssuedAt)
-		if err := p.change(want); err != nil {
+		if err := p.change(want, signers); err != nil {
 			return "", err
 		}
 		return n.describe(), sameKeyset(set, want)
 	})
+}
+
+// revokedSigners are the keys of the certificates that the plan revokes.
+func (p *revokePlan) revokedSigners(c *check) ([][32]byte, error) {
+	var out [][32]byte
+	for i := range p.RevokeSigners {
+		data, err := c.input(revokedSigner(i))
+		if err != nil {
+			return nil, err
+		}
+		cert, err := readSigner(c.Root, p.Bank, data)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrInput, revokedSigner(i), err)
+		}
+		out = append(out, coin.SignerKey(cert))
+	}
+	return out, nil
 }
 
 // keyset claims that the output is a keyset of that bank and number, signed at

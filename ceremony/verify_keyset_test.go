@@ -4,9 +4,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
 	"errors"
-	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -102,8 +104,13 @@ func TestLiesAboutARevocation(t *testing.T) {
 	a := newArchive(t)
 	a.mint(t).write(t)
 	kids := []string{must(coin.NewKeyID(&a.bearer1.PublicKey))(t).String(), must(coin.NewKeyID(&a.bearer2.PublicKey))(t).String()}
-	signer := [32]byte{7}
-	text := change(t, revokeText, "REVOKED]", kids[0]+"]\nlost: ["+kids[1]+fmt.Sprintf("]\nrevoke_signers: [%x]", signer))
+	chain := func(by party, bank string) []byte {
+		leaf := a.issue(t, by, trust.Name{Role: trust.RoleSigning, ID: bank}, a.receipts.Public(), "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", false)
+		return append(pemOf("CERTIFICATE", leaf.Raw), pemOf("CERTIFICATE", by.cert.Raw)...)
+	}
+	certificate := chain(a.master, "TESTBANK")
+	signer := sha256.Sum256(must(x509.MarshalPKIXPublicKey(a.receipts.Public()))(t))
+	text := change(t, revokeText, "REVOKED]", kids[0]+"]\nlost: ["+kids[1]+"]\nrevoke_signers: [signing.pem]")
 	revoked := func() *coin.Keyset {
 		set := a.next(t)
 		set.Denominations[0].Revoked, set.Denominations[1].Lost = true, true
@@ -111,7 +118,8 @@ func TestLiesAboutARevocation(t *testing.T) {
 		return set
 	}
 	honest := func(t *testing.T) *story {
-		s := a.tell(text, a.master, "root", "root.pem", "master.certificate", "issuer.pem", "previous", "keyset-1.jws").output("keyset-2.jws", nil)
+		a.write(t, "signing.pem", string(certificate))
+		s := a.tell(text, a.master, "root", "root.pem", "master.certificate", "issuer.pem", "previous", "keyset-1.jws", "revoke_signers.1", "signing.pem").output("keyset-2.jws", nil)
 		s.resign(t, "keyset-2.jws", revoked(), a.master)
 		return s
 	}
@@ -131,6 +139,8 @@ func TestLiesAboutARevocation(t *testing.T) {
 	a.expect(t, honest, append(lies, []lie{
 		{"one more revoked", onSet(func(k *coin.Keyset) { k.Denominations[1].Revoked = true }), coin.ErrKeyset},
 		{"one more signing key revoked", onSet(func(k *coin.Keyset) { k.RevokedSigners = append(k.RevokedSigners, [32]byte{8}) }), coin.ErrKeyset},
+		{"the signing key of another bank", func(t *testing.T, _ *story) { a.write(t, "signing.pem", string(chain(a.other, "OTHERBANK"))) }, trust.ErrRole},
+		{"a file that is no certificate", func(t *testing.T, _ *story) { a.write(t, "signing.pem", "7") }, trust.ErrMalformed},
 		{"no keyset at all", func(_ *testing.T, s *story) { s.replace("keyset-2.jws", []byte("x")) }, trust.ErrMalformed},
 		{"a key made on the side", func(t *testing.T, s *story) { s.key(t, "offline", "spare", a.receipts.Public()) }, ceremony.ErrKey},
 	}...))
@@ -141,8 +151,10 @@ func TestLiesAboutARevocation(t *testing.T) {
 		data := s.write(t)
 		v := a.verifier(t)
 		v.Dir = t.TempDir()
-		if err := os.WriteFile(v.Dir+"/keyset-2.jws", a.file(t, "keyset-2.jws"), 0o600); err != nil {
-			t.Fatal(err)
+		for _, name := range []string{"keyset-2.jws", "signing.pem"} {
+			if err := os.WriteFile(filepath.Join(v.Dir, name), a.file(t, name), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if _, err := v.Verify(data); !errors.Is(err, l.want) {
 			t.Errorf("%s: %v", l.name, err)

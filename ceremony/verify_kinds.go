@@ -6,6 +6,7 @@ import (
 	"crypto/hpke"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -132,7 +133,7 @@ func (p *restorePlan) verify(c *check) {
 			if err != nil {
 				return "", err
 			}
-			if _, err := t.VerifyClose(c.Root); err != nil && !errors.Is(err, transcript.ErrAbandoned) {
+			if err := word(c.Root, t); err != nil && !errors.Is(err, transcript.ErrAbandoned) {
 				return "", err
 			}
 			if err := list.add(t, p.Token.Token); err != nil {
@@ -210,7 +211,8 @@ func (p *destroyPlan) verify(c *check) {
 func (p *destroyPlan) needed(c *check, set *coin.Keyset, gone []string) error {
 	listed := len(p.Also)
 	for _, id := range gone {
-		if signer, err := signerIDs([]string{id}); err == nil && slices.Contains(set.RevokedSigners, signer[0]) {
+		// Signing keys stand there by the hex SHA-256 of their public key.
+		if slices.ContainsFunc(set.RevokedSigners, func(signer [32]byte) bool { return hex.EncodeToString(signer[:]) == id }) {
 			continue
 		}
 		if kid, err := coin.ParseKeyID(id); err == nil {

@@ -128,7 +128,7 @@ func (c *check) follows() (string, error) {
 	if t.Head() != *c.opened.Follows {
 		return "", fmt.Errorf("%w: it names another transcript", ErrInput)
 	}
-	if _, err := t.VerifyClose(c.Root); err != nil {
+	if err := word(c.Root, t); err != nil {
 		return "", err
 	}
 	if ended := t.Entries[len(t.Entries)-1].At; ended.After(c.began) {
@@ -228,29 +228,36 @@ func (c *check) tokens() (string, error) {
 // made: every planned key was made once, audited and tried, and is the kind
 // of key that was planned; no other was made.
 func (c *check) made() (string, error) {
+	missing, err := c.planned()
+	if err == nil && len(missing) > 0 {
+		err = fmt.Errorf("%w: %s was not made", ErrKey, keyName(missing[0].uri.Token, missing[0].uri.Object))
+	}
+	return fmt.Sprintf("%d keys, each audited and tried", len(c.keys)), err
+}
+
+// planned takes in the keys that were made, each of which was planned, and
+// returns those that were planned and not made.
+func (c *check) planned() ([]newKey, error) {
 	all, err := transcript.All[transcript.Key](c.t, transcript.EventKey)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	planned := c.plan.body.made()
+	planned := slices.Clone(c.plan.body.made())
 	for _, k := range all {
 		if !k.Made {
 			continue
 		}
 		if err := checkKey(k); err != nil {
-			return "", fmt.Errorf("%s: %w", keyName(k.Token, k.Label), err)
+			return nil, fmt.Errorf("%s: %w", keyName(k.Token, k.Label), err)
 		}
 		i := slices.IndexFunc(planned, func(p newKey) bool { return p.uri.Token == k.Token && p.uri.Object == k.Label && p.kind == k.Kind })
 		if i < 0 {
-			return "", fmt.Errorf("%w: %s, %s, is not in the plan", ErrKey, keyName(k.Token, k.Label), k.Kind)
+			return nil, fmt.Errorf("%w: %s, %s, is not in the plan", ErrKey, keyName(k.Token, k.Label), k.Kind)
 		}
-		planned = slices.Delete(slices.Clone(planned), i, i+1)
+		planned = slices.Delete(planned, i, i+1)
 		c.keys = append(c.keys, k)
 	}
-	if len(planned) > 0 {
-		return "", fmt.Errorf("%w: %s was not made", ErrKey, keyName(planned[0].uri.Token, planned[0].uri.Object))
-	}
-	return fmt.Sprintf("%d keys, each audited and tried", len(c.keys)), nil
+	return planned, nil
 }
 
 // checkKey demands that an entry about a key agrees with itself.
