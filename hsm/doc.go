@@ -45,7 +45,9 @@
 // value, log line or error of this package. It is tried once: the token's
 // flags are read before every login, a token that is locked or has one try
 // left is not touched, and after a refused login, in whatever words, the
-// Module tries no further one.
+// Module tries no further one. An answer that says neither yes nor no
+// (CKR_DEVICE_ERROR, CKR_GENERAL_ERROR) counts as a try: it is repeated once,
+// and not if the token's flags say that it cost one.
 //
 // Keys are neither modifiable nor destroyable: they go with the token, when
 // the security officer initialises it (EraseToken).

@@ -191,10 +191,11 @@ func (t *Token) pause(d time.Duration) {
 
 // attempt replaces the sessions and, if that does not help, reloads the
 // module: a token that was away is seen again by some modules only then. A
-// refused PIN is nothing that a reload cures.
+// refused PIN is nothing that a reload cures, and a login without a clear
+// answer nothing to log in all other tokens for.
 func (t *Token) attempt(o *outage) error {
 	err := t.replace(o)
-	if err == nil || errors.Is(err, ErrPIN) {
+	if err == nil || errors.Is(err, ErrPIN) || errors.Is(err, errDoubt) {
 		return err
 	}
 	if rerr := t.mod.reload(t, o); rerr != nil {

@@ -26,8 +26,9 @@ type Module struct {
 
 	reloads atomic.Uint64
 
-	latchMu sync.Mutex // guards latched
+	latchMu sync.Mutex // guards latched and doubts
 	latched map[string]struct{}
+	doubts  map[string]doubt
 }
 
 // TokenInfo says which token this is, as the token itself says it.
@@ -71,7 +72,7 @@ func openModule(path string, wrap func(*pkcs11.Ctx) cryptoki) (*Module, error) {
 		}
 		return nil, fmt.Errorf("%w: %s: %w", ErrModule, path, err)
 	}
-	return &Module{path: path, ctx: ctx, tokens: make(map[string]*Token), latched: make(map[string]struct{})}, nil
+	return &Module{path: path, ctx: ctx, tokens: make(map[string]*Token), latched: make(map[string]struct{}), doubts: make(map[string]doubt)}, nil
 }
 
 // Path returns the path that the library was loaded from.
@@ -124,7 +125,7 @@ func (m *Module) Token(ctx context.Context, cfg Config) (*Token, error) {
 	if _, open := m.tokens[id]; open {
 		return nil, fmt.Errorf("%w: token %q is open already; share the Token", ErrInput, cfg.TokenLabel)
 	}
-	t, err := newToken(m, cfg, slot, info)
+	t, err := newToken(ctx, m, cfg, slot, info)
 	if err != nil {
 		return nil, err
 	}

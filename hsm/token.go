@@ -122,7 +122,7 @@ func Open(ctx context.Context, cfg Config) (*Token, error) {
 	return t, nil
 }
 
-func newToken(m *Module, cfg Config, slot uint, info pkcs11.TokenInfo) (*Token, error) {
+func newToken(ctx context.Context, m *Module, cfg Config, slot uint, info pkcs11.TokenInfo) (*Token, error) {
 	n := cmp.Or(cfg.Sessions, defaultSessions)
 	log := cfg.Logger
 	if log == nil {
@@ -150,7 +150,15 @@ func newToken(m *Module, cfg Config, slot uint, info pkcs11.TokenInfo) (*Token, 
 		t.sessions = append(t.sessions, new(session))
 	}
 	t.queue = newQueue(t.sessions, cmp.Or(cfg.Queue, defaultQueue))
-	if err := t.openSessions(slot); err != nil {
+	err = t.openSessions(slot)
+	if errors.Is(err, errDoubt) {
+		t.closeSessions()
+		t.log.Warn("a login had no clear answer; once more", "in", doubtPause, "err", err)
+		if err = sleep(ctx, doubtPause); err == nil {
+			err = t.openSessions(slot)
+		}
+	}
+	if err != nil {
 		t.closeSessions()
 		t.pin.Destroy()
 		return nil, err
@@ -217,52 +225,4 @@ func (t *Token) closeSessions() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// login tries the PIN, once in the life of the Module unless it was right.
-func (t *Token) login(slot uint, h pkcs11.SessionHandle) error {
-	if t.mod.isLatched(t.id) {
-		return fmt.Errorf("%w: a login to token %q failed before; it is not tried again until a restart", ErrPIN, t.info.Label)
-	}
-	info, err := t.mod.ctx.GetTokenInfo(slot)
-	if err != nil {
-		return called("C_GetTokenInfo", err)
-	}
-	if err := checkPINFlags(info.Flags); err != nil {
-		return fmt.Errorf("token %q: %w", t.info.Label, err)
-	}
-	if info.Flags&pkcs11.CKF_USER_PIN_COUNT_LOW != 0 {
-		t.log.Warn("a wrong PIN was tried on this token since the last login")
-	}
-	err = called("C_Login", t.api.Login(h, pkcs11.CKU_USER, string(t.pin.reveal())))
-	switch {
-	case err == nil:
-		return nil
-	case hasCode(err, ckrUserAlreadyLoggedIn):
-		// The module answers so whatever the PIN: it proves nothing.
-		return fmt.Errorf("%w: token %q was logged in by another part of this process, so the PIN can't be checked: %w", ErrPIN, t.info.Label, err)
-	case isClass(err, ClassRetry), isClass(err, ClassReopen):
-		return err // the token did not come to look at the PIN
-	default:
-		// Any other answer may have been a try: vendors have codes of their own.
-		t.mod.latch(t.id)
-		t.log.Error("login refused; not tried again until a restart", "err", err)
-		return fmt.Errorf("%w: token %q: %w", ErrPIN, t.info.Label, err)
-	}
-}
-
-// checkPINFlags reads what the token says about its user PIN before a try is
-// spent on it.
-func checkPINFlags(flags uint) error {
-	switch {
-	case flags&pkcs11.CKF_USER_PIN_LOCKED != 0:
-		return fmt.Errorf("%w: locked (CKF_USER_PIN_LOCKED); the security officer must set a new PIN", ErrPIN)
-	case flags&pkcs11.CKF_USER_PIN_FINAL_TRY != 0:
-		return fmt.Errorf("%w: one try left (CKF_USER_PIN_FINAL_TRY); log in once with the maker's tool", ErrPIN)
-	case flags&pkcs11.CKF_USER_PIN_TO_BE_CHANGED != 0:
-		return fmt.Errorf("%w: must be changed first (CKF_USER_PIN_TO_BE_CHANGED)", ErrPIN)
-	case flags&pkcs11.CKF_USER_PIN_INITIALIZED == 0:
-		return fmt.Errorf("%w: the token has no user PIN", ErrPIN)
-	}
-	return nil
 }
