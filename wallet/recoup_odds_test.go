@@ -151,6 +151,14 @@ func TestASignatureThatNeverCameIsMadeGood(t *testing.T) {
 			state(t, alice, c.kind, wallet.OpDone)
 			worth(t, alice, c.fresh, 0)
 			stuck(t, alice, gone)
+			if gone == 16 {
+				// A coin without a signature is neither chosen nor exchanged, however
+				// well it fits.
+				alice.Draw(t, 16, coin.Bearer)
+				_, err := alice.Exchange(t.Context(), coin.Bearer)
+				must(t, err)
+				must(t, spendAll(t, town, alice, 16))
+			}
 			must(t, spendAll(t, town, alice, c.fresh))
 			alice.Draw(t, 2, coin.Bearer)
 			got, err := recoup(t, alice, false)
@@ -190,6 +198,68 @@ func TestAMissingSignatureIsBelievedOfDeadKeysOnly(t *testing.T) {
 	town.BankGate.Instead("/v1/withdrawals", nil)
 	resume(t, alice)
 	worth(t, alice, 19, 0)
+}
+
+// TestARecoupThatCameLate: a request that was given up for lost arrives after
+// the bank had refused its repetition. The new coins are not lost.
+func TestARecoupThatCameLate(t *testing.T) {
+	town := wallettest.New(t)
+	alice := town.NewHolder(t, 100)
+	alice.Draw(t, 16, coin.Bearer)
+	town.Revoke(t, coin.Bearer, 16)
+	alice.Wire.Once("/v1/recoups", wallettest.LoseRequest)
+	_, err := recoup(t, alice, false)
+	want(t, err, wallet.ErrOpen)
+	town.BankGate.Instead("/v1/recoups", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		_, _ = w.Write([]byte(`{"code":"claim"}`))
+	})
+	if _, err := alice.Resume(t.Context()); err == nil {
+		t.Fatal("not refused")
+	}
+	town.BankGate.Instead("/v1/recoups", nil)
+	stuck(t, alice, 16)
+	for _, s := range alice.Wire.Sent() { // the first one arrives now
+		if s.Path == "/v1/recoups" {
+			resp, err := http.Post(s.URL, "application/json", bytes.NewReader(s.Body))
+			must(t, err)
+			_ = resp.Body.Close()
+			break
+		}
+	}
+	_, err = recoup(t, alice, false) // with other outputs
+	want(t, err, wallet.ErrSpent)
+	resume(t, alice)
+	worth(t, alice, 16, 0)
+	must(t, spendAll(t, town, alice, 16))
+	town.CheckBooks(t)
+}
+
+// TestWhatCantGoAlongHoldsUpNothing: a payment of a revoked coin and one that
+// has expired since can't be taken back as it was.
+func TestWhatCantGoAlongHoldsUpNothing(t *testing.T) {
+	town := wallettest.New(t)
+	shop := town.NewShop(t)
+	town.Mint(t, coin.Bearer, 32, func(d *coin.Denomination) {
+		d.IssueUntil = town.Now().Add(time.Hour).Truncate(time.Second)
+		d.SpendUntil = d.IssueUntil
+	})
+	alice := town.NewHolder(t, 100)
+	alice.Draw(t, 48, coin.Bearer) // 32 16
+	alice.Wire.Once("/pay", wallettest.LoseRequest)
+	_, err := alice.Pay(t.Context(), shop.Ask(t, 48))
+	want(t, err, wallet.ErrOpen)
+	alice.Draw(t, 16, coin.Bearer)
+	town.Revoke(t, coin.Bearer, 16)
+	town.Group.Clock.Forward(2 * time.Hour)
+	alice.Reopen(t)
+	got, err := recoup(t, alice, false)
+	must(t, err)
+	if got.Coins != 1 || got.Worth != 16 {
+		t.Errorf("made good: %+v", got)
+	}
+	worth(t, alice, 16, 48)
 }
 
 // TestTwoCopiesOfAPurseAreMadeGoodOnce: the second is told.

@@ -307,8 +307,13 @@ func TestARefusalTellsTheWalletOfTheRevocation(t *testing.T) {
 		if plan.Payments != 1 || plan.Worth != 16 {
 			t.Errorf("%+v", plan)
 		}
+		alice.Wire.Once("/recoups", wallettest.LoseAnswer)
 		_, err = alice.Recoup(t.Context(), plan, true) // promised coins come back as coins
-		must(t, err)
+		want(t, err, wallet.ErrOpen)
+		if plan, err = alice.Recoupable(t.Context()); err != nil || len(plan.Coins) != 0 {
+			t.Errorf("under way already, and yet %+v, %v", plan, err)
+		}
+		resume(t, alice)
 		worth(t, alice, 16, 0)
 		state(t, alice, wallet.KindPay, wallet.OpRefused)
 		_, err = client.Pay(t.Context(), http.DefaultClient, shop.URL, p.Spend)
