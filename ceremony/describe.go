@@ -66,30 +66,84 @@ func (p *revokePlan) describe(t *Table) {
 	}
 	t.authority("master", p.Master)
 	t.keyset(p.Bank, p.Sequence, p.Previous)
+	root, previous := p.consult(t)
 	for _, kid := range p.Revoke {
-		t.row("revocation", kid, "denomination key", "nothing is issued or accepted under it any more; holders are repaid by proof of withdrawal")
+		t.row("revocation", kid, describeDenomination(previous, kid), "nothing is issued or accepted under it any more; holders are repaid by proof of withdrawal")
 	}
 	for _, kid := range p.Lost {
-		t.row("loss", kid, "denomination key", "nothing is issued under it any more; its coins stay good")
+		t.row("loss", kid, describeDenomination(previous, kid), "nothing is issued under it any more; its coins stay good")
 	}
 	for i, path := range p.RevokeSigners {
-		t.row("revocation", path, p.describeSigner(t, i), "no receipt under it is believed any more, whatever its date")
+		t.row("revocation", path, p.describeSigner(t, root, i), "no receipt under it is believed any more, whatever its date")
 	}
 	t.warn("what is revoked or lost stays so: no later keyset takes it back")
+	if previous != nil {
+		p.foresee(t, previous)
+	}
 }
 
-// describeSigner says whose certificate is to be revoked.
-func (p *revokePlan) describeSigner(t *Table, i int) string {
-	const unknown = "online signing key"
+// consult reads root and previous keyset for the table; nil, and a warning,
+// for what can't be read. That an input is not there was said already.
+func (p *revokePlan) consult(t *Table) (*trust.Root, *coin.Keyset) {
 	if t.desk == nil {
-		return unknown
+		return nil, nil
 	}
 	root, err := t.desk.root("root")
 	if err != nil {
-		return unknown // which is said where the root is looked at
+		t.warn("%v", err)
+		return nil, nil
+	}
+	jws, err := t.desk.read("previous")
+	if err != nil {
+		t.warn("%v", err)
+		return root, nil
+	}
+	previous, err := parseKeyset(t.desk, "previous", jws, root)
+	if err != nil {
+		t.warn("%v", err)
+		return root, nil
+	}
+	return root, previous
+}
+
+// describeDenomination says what a key id stands for.
+func describeDenomination(set *coin.Keyset, text string) string {
+	const unknown = "denomination key"
+	kid, err := coin.ParseKeyID(text)
+	if err != nil || set == nil {
+		return unknown
+	}
+	d, err := set.Find(kid)
+	if err != nil {
+		return unknown // foresee says so
+	}
+	return fmt.Sprintf("%s key of %s %s, spent until %s", d.Kind, d.Value.Format(set.Exponent), set.Currency, d.SpendUntil.Format(instantLayout))
+}
+
+// foresee warns of what the keyset would be like.
+func (p *revokePlan) foresee(t *Table, previous *coin.Keyset) {
+	n := &succession{bank: p.Bank, currency: previous.Currency, exponent: previous.Exponent, sequence: p.Sequence, previous: previous}
+	after := n.draft(t.at)
+	if err := p.change(after, nil); err != nil {
+		t.warn("%v", err)
+		return
+	}
+	for _, kind := range []coin.Kind{coin.Bearer, coin.Bound} {
+		if len(previous.ForIssue(kind, t.at)) > 0 && len(after.ForIssue(kind, t.at)) == 0 {
+			t.warn("no %s key issues after this: nobody withdraws %s coins until a later keyset has keys that do", kind, kind)
+		}
+	}
+}
+
+// describeSigner says whose certificate is to be revoked.
+func (p *revokePlan) describeSigner(t *Table, root *trust.Root, i int) string {
+	const unknown = "online signing key"
+	if root == nil {
+		return unknown
 	}
 	data, err := t.desk.read(revokedSigner(i))
 	if err != nil {
+		t.warn("%v", err)
 		return unknown
 	}
 	cert, err := readSigner(root, p.Bank, data)
@@ -114,6 +168,7 @@ func (p *restorePlan) describe(t *Table) {
 func (p *destroyPlan) describe(t *Table) {
 	t.authority("master", &p.Master)
 	t.row("destruction", p.Token.Token, "all keys and objects in it", "erased for good; refused while a key of "+p.Keyset+" is still needed")
+	t.pin(p.Token.Token+": security officer", p.SOPIN)
 	for _, label := range p.Also {
 		t.row("destruction", keyName(p.Token.Token, label), "not in the keyset", "goes too")
 	}

@@ -1,7 +1,10 @@
 package ceremony
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,7 +19,8 @@ type Table struct {
 	Warnings []string `json:"warnings"` // what a careful officer would ask about
 
 	at   time.Time
-	desk *desk // nil if an input can't be read
+	dir  string // of the plan
+	desk *desk  // nil if an input can't be read
 }
 
 // Row is one thing that the plan does or uses.
@@ -38,12 +42,15 @@ func (t *Table) warn(format string, args ...any) {
 // Table describes the plan as of the given time. It needs no input: one that
 // can't be read is a warning, as is a roster that can't be understood.
 func (p *Plan) Table(at time.Time) *Table {
-	t := &Table{Ceremony: p.Kind, Rows: []Row{}, Warnings: []string{}, at: at}
+	t := &Table{Ceremony: p.Kind, Rows: []Row{}, Warnings: []string{}, at: at, dir: p.dir}
 	if err := p.load(); err != nil {
 		t.warn("%v", err)
 	} else {
 		t.desk = &desk{plan: p, at: at}
 		p.describeOfficers(t)
+	}
+	if p.Kind != KindRoot && p.body.base().Follows == "" {
+		t.warn("it follows no ceremony: only the officers that it names itself have to approve")
 	}
 	p.describeInputs(t)
 	p.describeTokens(t)
@@ -115,9 +122,22 @@ func (p *Plan) describeTokens(t *Table) {
 			pin = "asked for"
 		}
 		t.row("token", u.Token, value, "opened; PIN "+pin)
+		t.pin(u.Token, u.PINSource)
 		if strings.Contains(strings.ToLower(filepath.Base(u.ModulePath)), "softhsm") {
 			t.warn("token %s is in software: whoever copies its files has its keys", u.Token)
 		}
+	}
+}
+
+// pin warns of a PIN file that is not there: the run would stop at it, and it
+// is no input, so that nothing else says so before.
+func (t *Table) pin(whose, source string) {
+	path, ok := strings.CutPrefix(source, "file:")
+	if !ok {
+		return
+	}
+	if _, err := os.Stat(inDir(t.dir, path)); errors.Is(err, fs.ErrNotExist) {
+		t.warn("token %s: the PIN file %s is not there", whose, path)
 	}
 }
 

@@ -1,12 +1,14 @@
 package ceremony_test
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/speciecash/specie/ceremony"
+	"github.com/speciecash/specie/coin"
 )
 
 // find returns the row of that part and name.
@@ -47,13 +49,73 @@ func TestATableSaysWhatAPlanWouldDo(t *testing.T) {
 			t.Errorf("%s %s: %q, %q", tt.part, tt.name, r.Value, r.Effect)
 		}
 	}
-	if !warned(table, "token online is in software") || len(table.Warnings) != 2 {
+	if !warned(table, "token online is in software") || !warned(table, "it follows no ceremony") || len(table.Warnings) != 3 {
 		t.Errorf("warnings: %q", table.Warnings)
 	}
 	for _, text := range []string{rootText, issuerText, signingText, fullText, groupText, certifyText, revokeText, warrantText, restoreText, destroyText} {
 		p := must(w.parse(strings.Replace(text, "REVOKED", strings.Repeat("A", 43), 1)))(t)
 		if table := p.Table(now); len(table.Rows) < 5 || table.Ceremony != p.Kind {
 			t.Errorf("%s: %+v", p.Kind, table)
+		}
+	}
+}
+
+func TestATableSaysWhatIsRevoked(t *testing.T) {
+	w := newBank(t)
+	set := w.keyset(t, "keyset-1.jws")
+	one, two := set.Denominations[0].KeyID.String(), set.Denominations[1].KeyID.String()
+	const idle = "no bearer key issues after this"
+	plan := func(text string) *ceremony.Table {
+		return must(w.parse(change(t, revokeText, "revoke: [REVOKED]", text)))(t).Table(now)
+	}
+	for _, tt := range []struct{ part, text, kid, value string }{
+		{"revocation", "revoke: [" + one + "]", one, "bearer key of 0.01 EUR, spent until 2027-05-01T00:00:00Z"},
+		{"loss", "lost: [" + two + "]", two, "bearer key of 0.02 EUR, spent until 2027-05-01T00:00:00Z"},
+	} {
+		table := plan(tt.text)
+		if r := find(t, table, tt.part, tt.kid); r.Value != tt.value {
+			t.Errorf("%s: %q", tt.part, r.Value)
+		}
+		if warned(table, idle) {
+			t.Errorf("%s: a key is left that issues", tt.part)
+		}
+	}
+	if table := plan("revoke: [" + one + "]\nlost: [" + two + "]"); !warned(table, idle) || warned(table, "no bound key") {
+		t.Errorf("all are gone: %q", table.Warnings)
+	}
+	// What did not issue anyway is not missed.
+	late := must(w.parse(change(t, revokeText, "revoke: [REVOKED]", "revoke: ["+one+", "+two+"]")))(t).Table(now.AddDate(0, 6, 0))
+	if warned(late, idle) {
+		t.Errorf("none issued before: %q", late.Warnings)
+	}
+	if table := plan("revoke: [" + strings.Repeat("B", 42) + "A]"); !warned(table, coin.ErrUnknownKey.Error()) {
+		t.Errorf("a key that nobody knows: %q", table.Warnings)
+	}
+	w.write(t, "keyset-1.jws", "no keyset")
+	if table := plan("revoke: [" + one + "]"); !warned(table, "previous: ") || find(t, table, "revocation", one).Value != "denomination key" {
+		t.Errorf("no keyset: %q", table.Warnings)
+	}
+	w.write(t, "root.pem", "no root")
+	if table := plan("revoke_signers: [signing.pem]"); !warned(table, "root: ") || find(t, table, "revocation", "signing.pem").Value != "online signing key" {
+		t.Errorf("no root: %q", table.Warnings)
+	}
+}
+
+func TestATableMissesPINFiles(t *testing.T) {
+	w := newBank(t)
+	table := func(text string) *ceremony.Table { return must(w.parse(text))(t).Table(now) }
+	if got := table(destroyText); warned(got, "is not there") {
+		t.Errorf("all are there: %q", got.Warnings)
+	}
+	for _, tt := range []struct{ file, warning string }{
+		{"online.pin", "token online: the PIN file online.pin is not there"},
+		{"online.so-pin", "token online: security officer: the PIN file online.so-pin is not there"},
+	} {
+		if err := os.Remove(w.path(tt.file)); err != nil {
+			t.Fatal(err)
+		}
+		if got := table(destroyText); !warned(got, tt.warning) {
+			t.Errorf("%s: %q", tt.file, got.Warnings)
 		}
 	}
 }
@@ -75,6 +137,7 @@ func TestATableWarns(t *testing.T) {
 		{"of a lonely officer", "officers: alone.yaml" + rootText, "a single officer is enough", now},
 		{"of officers that nobody can read", "officers: issuer.pem" + rootText, "officers: ", now},
 		{"of an input that is not there", change(t, certifyText, "request.csr", "none.csr"), "none.csr", now},
+		{"of a ceremony that follows none", signingText, "it follows no ceremony: only the officers that it names itself have to approve", now},
 		{"of a tolerated lack", rootText + "absent: [CKA_COPYABLE]\n", "may lack CKA_COPYABLE", now},
 		{"of what a revocation does", change(t, revokeText, "REVOKED", strings.Repeat("A", 43)), "no later keyset takes it back", now},
 		{"of what a warrant does", warrantText, "every payment that this member ever made", now},
@@ -86,6 +149,15 @@ func TestATableWarns(t *testing.T) {
 				t.Errorf("warnings: %q", table.Warnings)
 			}
 		})
+	}
+}
+
+func TestTheFirstCeremonyFollowsNone(t *testing.T) {
+	w := newBank(t)
+	for _, text := range []string{rootText, signingText + "follows: root.log\n"} {
+		if table := must(w.parse(text))(t).Table(now); warned(table, "follows no ceremony") {
+			t.Errorf("warnings: %q", table.Warnings)
+		}
 	}
 }
 
