@@ -41,6 +41,8 @@ var (
 
 	// ErrKeyset: the keyset contradicts itself.
 	ErrKeyset = errors.New("coin: keyset refused")
+	// ErrFuture: the keyset was issued later than MaxAhead from now.
+	ErrFuture = errors.New("coin: keyset is from the future")
 	// ErrCritical: the keyset has a field that this version must understand
 	// and does not.
 	ErrCritical = errors.New("coin: keyset has an unknown critical field")

@@ -19,6 +19,11 @@ const (
 	maxCrit          = 32
 )
 
+// MaxAhead is how far the clock of whoever signs a keyset may run ahead of its
+// reader's. A keyset leaves out keys that are past legal_until when it is
+// signed: signed by a clock that is years ahead, it would take money away.
+const MaxAhead = 24 * time.Hour
+
 // Keyset is all keys of one bank and currency, as the bank's master key
 // signed it. It is not modified after ParseKeyset.
 type Keyset struct {
@@ -163,8 +168,9 @@ func (k *Keyset) Marshal() ([]byte, error) {
 
 // ParseKeyset reads and verifies a signed keyset: signed by a bank's master
 // key under the root, certificates valid at the given time, the signer's id
-// equal to Bank, every key id recomputed from its key. It returns the errors
-// of trust.Root.Verify, ErrBank, or those of Check.
+// equal to Bank, every key id recomputed from its key, issued no later than
+// MaxAhead after that time. It returns the errors of trust.Root.Verify,
+// ErrBank, ErrFuture, or those of Check.
 //
 // A reader that knows an earlier keyset calls CheckSuccessor next.
 func ParseKeyset(root *trust.Root, jws []byte, at time.Time) (*Keyset, error) {
@@ -178,6 +184,10 @@ func ParseKeyset(root *trust.Root, jws []byte, at time.Time) (*Keyset, error) {
 	}
 	if doc.Signer.ID != k.Bank {
 		return nil, fmt.Errorf("%w: keyset of %s signed by %s", ErrBank, k.Bank, doc.Signer)
+	}
+	if k.IssuedAt.After(at.Add(MaxAhead)) {
+		return nil, fmt.Errorf("%w: issued %s, and it is %s", ErrFuture,
+			k.IssuedAt.UTC().Format(time.RFC3339), at.UTC().Format(time.RFC3339))
 	}
 	return k, nil
 }

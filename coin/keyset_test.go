@@ -52,6 +52,8 @@ func TestKeysetMustBeSignedByItsOwnMaster(t *testing.T) {
 		{"another type of document", must(trust.Sign(trust.TypReceipt, payload, m.masterKey, m.master)), now, trust.ErrType},
 		{"a master whose certificate has ended", m.jws, now.AddDate(2, 0, 0), trust.ErrExpired},
 		{"no document", []byte("x"), now, trust.ErrMalformed},
+		{"one issued a day ahead of the reader's clock", m.jws, m.keyset.IssuedAt.Add(-coin.MaxAhead), nil},
+		{"one issued further ahead", m.jws, m.keyset.IssuedAt.Add(-coin.MaxAhead - time.Second), coin.ErrFuture},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package issuer_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -239,10 +240,14 @@ func TestAnAuditNeedsTheLedgersOwnKeyset(t *testing.T) {
 		_, err := issuer.Audit(ctx, l, k, issuertest.Now, nil)
 		return err
 	}
-	next := parse(h.Successor(t, h.Keyset, func(k *coin.Keyset) {
-		k.IssuedAt = k.Denominations[0].LegalUntil // long after: the first key is forgotten
-		k.Denominations = k.Denominations[1:]
-	}))
+	// Long after, when the first key is forgotten and today's certificates are over.
+	next := &coin.Keyset{
+		Bank: h.Keyset.Bank, Currency: h.Keyset.Currency, Exponent: h.Keyset.Exponent, Seq: h.Keyset.Seq + 1, Prev: h.Keyset.Digest,
+		IssuedAt: h.Keyset.Denominations[0].LegalUntil, Denominations: h.Keyset.Denominations[1:],
+	}
+	payload, err := next.Marshal()
+	expect(t, err, nil)
+	next.Digest = sha256.Sum256(payload)
 	foreign := h.Draft
 	foreign.IssuedAt = foreign.IssuedAt.AddDate(0, 0, -1)
 	expect(t, audit(s.Ledger, parse(h.SignKeyset(t, foreign))), coin.ErrFork)

@@ -156,6 +156,7 @@ func TestTheTillsKeysetIsNeverRolledBack(t *testing.T) {
 		"an older one":               {old, coin.ErrRollback},
 		"another of the same number": {town.SignKeyset(t, func(k *coin.Keyset) { k.IssuedAt = k.IssuedAt.Add(time.Second) }), coin.ErrFork},
 		"no keyset":                  {[]byte("a.b.c"), trust.ErrMalformed},
+		"one from years ahead":       {town.SignKeyset(t, func(k *coin.Keyset) { k.IssuedAt = k.IssuedAt.AddDate(4, 0, 0) }), coin.ErrFuture},
 	} {
 		t.Run(name, func(t *testing.T) {
 			keys(c.jws)

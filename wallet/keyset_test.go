@@ -48,6 +48,7 @@ func TestTheKeysetIsNeverRolledBack(t *testing.T) {
 		"an older one":               {old, coin.ErrRollback},
 		"another of the same number": {forked(t, town), coin.ErrFork},
 		"one that is no keyset":      {[]byte("a.b.c"), trust.ErrMalformed},
+		"one from years ahead":       {town.SignKeyset(t, func(k *coin.Keyset) { k.IssuedAt = k.IssuedAt.AddDate(4, 0, 0) }), coin.ErrFuture},
 	} {
 		t.Run(name, func(t *testing.T) {
 			serveKeys(t, town, c.jws)
