@@ -25,7 +25,9 @@ func TestAnEarlierCeremonyIsTheWordOfWhoAnswersForIt(t *testing.T) {
 		{"approved by nobody", func(_ *testing.T, s *story) { s.approve = nil }, approval.ErrQuorum},
 		{"approved by a stranger", func(_ *testing.T, s *story) { s.approve = []string{"ADAMS", "DAVIS"} }, approval.ErrUnknownOfficer},
 		{"of another plan than was approved", func(t *testing.T, s *story) {
-			s.late = func(o *transcript.Opened) { o.Plan = transcript.Text(change(t, string(o.Plan), "ceremony:", "# more\nceremony:")) }
+			s.late = func(o *transcript.Opened) {
+				o.Plan = transcript.Text(change(t, string(o.Plan), "ceremony:", "# more\nceremony:"))
+			}
 		}, ceremony.ErrPlan},
 		{"of other inputs than the plan names", func(_ *testing.T, s *story) { s.inputs = s.inputs[:2] }, ceremony.ErrPlan},
 		{"with officers of its own", func(_ *testing.T, s *story) {
