@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/speciecash/specie/ceremony/approval"
 	"github.com/speciecash/specie/ceremony/transcript"
 	"github.com/speciecash/specie/hsm"
 	"github.com/speciecash/specie/trust"
@@ -42,6 +43,30 @@ func (d *desk) read(field string) ([]byte, error) {
 func (d *desk) began(what string, since time.Time) error {
 	if d.at.Before(since) {
 		return fmt.Errorf("%w: it says %s, and %s is of %s", ErrClock, d.at.Format(instantLayout), what, since.Format(instantLayout))
+	}
+	return nil
+}
+
+// maxWait is how long after its last approval a ceremony may begin. A clock
+// further ahead is wrong, or the approval is stale; what a wrong clock signs
+// says for years that keys are over which are not.
+const maxWait = 30 * 24 * time.Hour
+
+// recent refuses to begin at a time that is long after the last approval.
+func recent(approvals [][]byte, begins time.Time) error {
+	var last time.Time
+	for _, data := range approvals {
+		a, err := approval.Parse(data)
+		if err != nil {
+			return err
+		}
+		if a.At.After(last) {
+			last = a.At
+		}
+	}
+	if begins.After(last.Add(maxWait)) {
+		return fmt.Errorf("%w: it says %s, and the last approval is of %s: a ceremony begins within %d days, or is approved again",
+			ErrClock, begins.Format(instantLayout), last.Format(instantLayout), maxWait/(24*time.Hour))
 	}
 	return nil
 }
