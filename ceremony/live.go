@@ -217,51 +217,91 @@ func (l *live) inspect(ctx context.Context, u *hsm.URI, list *stocklist) error {
 }
 
 // erase judges the token before the officer's PIN is read, and notes that it
-// is about to be erased. From then on a later run judges no more: it may find
-// the token empty already.
+// is about to be erased. A later run believes the transcript in nothing that
+// the token shows itself: while it opens with its PIN it is judged again, and
+// when it does not, the security officer's PIN shows whether it is empty.
 func (l *live) erase(ctx context.Context, e *erasure) error {
 	label := e.uri.Token
-	if l.destroyed[label] {
-		return nil
-	}
 	entry, begun := l.erasing[label]
-	if !begun {
-		t, err := l.token(ctx, e.uri)
-		if err != nil {
+	if begun && e.uri.Serial != "" && e.uri.Serial != entry.Serial {
+		return fmt.Errorf("%w: token %q: the transcript has serial %s, the plan %s", ErrKey, label, entry.Serial, e.uri.Serial)
+	}
+	_, err := l.token(ctx, e.uri)
+	closed := begun && errors.Is(err, hsm.ErrPIN)
+	if err != nil && !closed {
+		return err
+	}
+	if !closed {
+		if entry, err = l.condemn(ctx, e); err != nil {
 			return err
 		}
-		items, err := t.Items(ctx)
-		if err != nil {
-			return err
-		}
-		if err := e.judge(items); err != nil {
-			return err
-		}
-		entry = transcript.Destroyed{Token: label, Serial: t.Info().Serial, Keys: itemIDs(items)}
 	}
 	pin, err := hsm.ReadPINSource(e.soPIN, l.plan.dir, fmt.Sprintf("security officer's PIN of token %q", label), l.askPIN)
 	if err != nil {
 		return err
 	}
 	defer pin.Destroy()
-	if !begun {
-		if err := l.record(transcript.EventErasing, entry); err != nil {
-			return err
-		}
-		if err := l.tokens[label].Close(); err != nil {
-			return err
-		}
-		delete(l.tokens, label)
-	}
 	m, err := l.module(e.uri.ModulePath)
 	if err != nil {
 		return err
 	}
+	if closed {
+		return l.wasErased(ctx, m, entry, pin)
+	}
+	if !begun {
+		if err := l.record(transcript.EventErasing, entry); err != nil {
+			return err
+		}
+	}
+	if err := l.tokens[label].Close(); err != nil {
+		return err
+	}
+	delete(l.tokens, label)
 	if err := m.EraseToken(ctx, label, entry.Serial, pin); err != nil {
 		return err
 	}
 	if err := l.step("erased"); err != nil {
 		return err
+	}
+	return l.record(transcript.EventDestroyed, entry)
+}
+
+// condemn judges what is on an open token. What an earlier run noted must be
+// what is there.
+func (l *live) condemn(ctx context.Context, e *erasure) (transcript.Destroyed, error) {
+	label := e.uri.Token
+	t := l.tokens[label]
+	items, err := t.Items(ctx)
+	if err != nil {
+		return transcript.Destroyed{}, err
+	}
+	entry := transcript.Destroyed{Token: label, Serial: t.Info().Serial, Keys: itemIDs(items)}
+	if err := e.judge(items); err != nil {
+		return entry, err
+	}
+	if len(entry.Keys) == 0 {
+		return entry, fmt.Errorf("%w: there is no key in token %q", ErrInput, label)
+	}
+	if l.destroyed[label] {
+		return entry, fmt.Errorf("%w: the transcript says that token %q was erased, and it holds %d keys", ErrKey, label, len(entry.Keys))
+	}
+	if noted, begun := l.erasing[label]; begun && (noted.Serial != entry.Serial || !slices.Equal(noted.Keys, entry.Keys)) {
+		return entry, fmt.Errorf("%w: token %q holds other keys than the transcript says were to be erased", ErrKey, label)
+	}
+	return entry, nil
+}
+
+// wasErased demands that a token is empty of which the transcript says so.
+func (l *live) wasErased(ctx context.Context, m *hsm.Module, entry transcript.Destroyed, soPIN hsm.PIN) error {
+	left, err := m.ObjectsLeft(ctx, entry.Token, entry.Serial, soPIN)
+	if err != nil {
+		return err
+	}
+	if left > 0 {
+		return fmt.Errorf("%w: token %q refuses its PIN, and was not erased: it holds %d objects", ErrKey, entry.Token, left)
+	}
+	if l.destroyed[entry.Token] {
+		return nil
 	}
 	return l.record(transcript.EventDestroyed, entry)
 }

@@ -183,6 +183,13 @@ func (p *destroyPlan) verify(c *check) {
 		if len(destroyed) != 1 || destroyed[0].Token != p.Token.Token || p.Token.Serial != "" && destroyed[0].Serial != p.Token.Serial {
 			return "", fmt.Errorf("%w: not token %q, once", ErrKey, p.Token.Token)
 		}
+		begun, err := transcript.All[transcript.Destroyed](c.t, transcript.EventErasing)
+		if err != nil {
+			return "", err
+		}
+		if len(begun) != 1 || begun[0].Serial != destroyed[0].Serial || len(begun[0].Keys) == 0 || !slices.Equal(begun[0].Keys, destroyed[0].Keys) {
+			return "", fmt.Errorf("%w: what was erased is not what was judged before, with its keys", ErrKey)
+		}
 		return fmt.Sprintf("%s, serial %s, %d keys", destroyed[0].Token, destroyed[0].Serial, len(destroyed[0].Keys)), nil
 	})
 	c.claim("no key went that was still needed", func() (string, error) {

@@ -85,7 +85,7 @@ func TestLiesAboutADestruction(t *testing.T) {
 		return func(_ *testing.T, s *story) {
 			with := gone
 			with.Keys = append(slices.Clone(gone.Keys), id)
-			s.middle[1].data = with
+			s.middle[0].data, s.middle[1].data = with, with
 		}
 	}
 	honest := func(t *testing.T) *story {
@@ -105,8 +105,19 @@ func TestLiesAboutADestruction(t *testing.T) {
 			s.plan = change(t, s.plan, "token=online", "token=online;serial=5e71a1")
 			wrong := gone
 			wrong.Serial = "0bad"
-			s.middle[1].data = wrong
+			s.middle[0].data, s.middle[1].data = wrong, wrong
 		}, ceremony.ErrKey},
+		{"other keys than were judged", func(_ *testing.T, s *story) {
+			less := gone
+			less.Keys = gone.Keys[:2]
+			s.middle[1].data = less
+		}, ceremony.ErrKey},
+		{"no keys at all", func(_ *testing.T, s *story) {
+			none := gone
+			none.Keys = nil
+			s.middle[0].data, s.middle[1].data = none, none
+		}, ceremony.ErrKey},
+		{"nothing was judged", func(_ *testing.T, s *story) { s.middle = s.middle[1:] }, ceremony.ErrKey},
 		{"it was never rehearsed", func(_ *testing.T, s *story) { s.rehearse = nil }, ceremony.ErrUnrehearsed},
 		{"a key that was still good", more(id(&a.later.PublicKey)), ceremony.ErrNeeded},
 		{"a signing key that was not revoked", more(fmt.Sprintf("%x", [32]byte{8})), ceremony.ErrStranger},
@@ -121,7 +132,7 @@ func TestLiesAboutADestruction(t *testing.T) {
 		}, []lie{{"and one more", func(t *testing.T, s *story) {
 			d := s.middle[1].data.(transcript.Destroyed)
 			d.Keys = append(d.Keys, "another")
-			s.middle[1].data = d
+			s.middle[0].data, s.middle[1].data = d, d
 		}, ceremony.ErrStranger}})
 	})
 	data := honest(t).write(t)

@@ -59,6 +59,56 @@ func (m *Module) EraseToken(ctx context.Context, label, serial string, soPIN PIN
 	return nil
 }
 
+// ObjectsLeft counts what is on a token that an earlier EraseToken may have
+// erased, so that nobody has to take a note's word for it. Public objects are
+// counted without a login, and if there are any that is the answer. If there
+// is none, the user's PIN is set to one that nobody knows, as EraseToken
+// leaves it, and private objects are counted too. Errors as of EraseToken.
+func (m *Module) ObjectsLeft(ctx context.Context, label, serial string, soPIN PIN) (int, error) {
+	if soPIN.IsZero() {
+		return 0, fmt.Errorf("%w: no security officer's PIN for token %q", ErrInput, label)
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("hsm: look at an erased token: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return 0, fmt.Errorf("%w: module closed", ErrUnavailable)
+	}
+	slot, info, err := m.findToken(label, serial)
+	if err != nil {
+		return 0, err
+	}
+	if _, open := m.tokens[tokenID(info)]; open {
+		return 0, fmt.Errorf("%w: token %q is open", ErrInput, label)
+	}
+	if n, err := m.countPublic(slot); err != nil || n > 0 {
+		return n, err
+	}
+	latch := "so/" + tokenID(info)
+	if m.isLatched(latch) {
+		return 0, fmt.Errorf("%w: the security officer's PIN was refused before; it is not tried again until a restart", ErrPIN)
+	}
+	if err := checkSOFlags(info.Flags); err != nil {
+		return 0, err
+	}
+	n, err := m.countObjects(slot, soPIN)
+	if errors.Is(err, ErrPIN) {
+		m.latch(latch)
+	}
+	return n, err
+}
+
+func (m *Module) countPublic(slot uint) (int, error) {
+	s, err := m.ctx.OpenSession(slot, pkcs11.CKF_SERIAL_SESSION)
+	if err != nil {
+		return 0, called("C_OpenSession", err)
+	}
+	defer m.ctx.CloseSession(s)
+	return m.countVisible(s)
+}
+
 // initialiseAgain tries the officer's PIN, once.
 func (m *Module) initialiseAgain(slot uint, info pkcs11.TokenInfo, soPIN PIN) error {
 	latch := "so/" + tokenID(info)

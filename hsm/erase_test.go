@@ -227,3 +227,39 @@ func TestEraseTokenLooksForItself(t *testing.T) {
 		t.Fatalf("got %v, want ErrFaulty about 5 objects", err)
 	}
 }
+
+func TestObjectsLeftSeesWhetherATokenWasErased(t *testing.T) {
+	cfg, secret := filled(t), newConfig(t)
+	left := func(cfg hsm.Config, want int) {
+		t.Helper()
+		if n, err := module.ObjectsLeft(t.Context(), cfg.TokenLabel, cfg.Serial, pinOf(t, "so-1234")); err != nil || n != want {
+			t.Errorf("%d objects, %v; want %d", n, err, want)
+		}
+	}
+	left(cfg, 2) // the public ones
+	tok := openToken(t, secret)
+	if _, err := tok.GenerateAES(t.Context(), "aes"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := module.ObjectsLeft(t.Context(), secret.TokenLabel, secret.Serial, pinOf(t, "so-1234")); !errors.Is(err, hsm.ErrInput) {
+		t.Errorf("an open token: %v", err)
+	}
+	if err := tok.Close(); err != nil {
+		t.Fatal(err)
+	}
+	left(secret, 1) // nothing public: the officer sets a PIN to see it
+	for _, c := range []hsm.Config{secret, cfg} {
+		if err := module.EraseToken(t.Context(), c.TokenLabel, c.Serial, pinOf(t, "so-1234")); err != nil {
+			t.Fatal(err)
+		}
+		left(c, 0)
+	}
+	if _, err := module.ObjectsLeft(t.Context(), cfg.TokenLabel, "0123", pinOf(t, "so-1234")); !errors.Is(err, hsm.ErrTokenNotFound) {
+		t.Errorf("another serial: %v", err)
+	}
+	for range 2 {
+		if _, err := module.ObjectsLeft(t.Context(), cfg.TokenLabel, cfg.Serial, pinOf(t, "so-4321")); !errors.Is(err, hsm.ErrPIN) {
+			t.Errorf("a wrong PIN: %v", err)
+		}
+	}
+}
