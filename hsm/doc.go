@@ -37,7 +37,8 @@
 //
 // The module runs in this process: what reads its memory has the PIN, and a
 // crash in it ends the process. Specie therefore gives the package a process
-// of its own in production. The library is loaded by absolute path only, and a
+// of its own in production, and HideMemory keeps that one's memory from
+// other processes of the same user and from core dumps. The library is loaded by absolute path only, and a
 // token is named by what it says of itself, never by a slot number.
 //
 // A PIN comes from a file of its owner's alone, from a systemd credential or
