@@ -8,8 +8,10 @@ package main
 
 import (
 	"context"
+	"os"
 
 	"github.com/speciecash/specie/cli"
+	"github.com/speciecash/specie/hsm"
 )
 
 // app is what every command gets.
@@ -47,7 +49,14 @@ type flags struct {
 	Completion cli.CompletionCmd `cmd:"" help:"Print a shell completion script."`
 }
 
-func main() { program().Main() }
+func main() {
+	// PINs, officers' passphrases and shares of secrets are to come.
+	if err := hsm.HideMemory(); err != nil {
+		cli.Std("specie-ceremony").Fail(err, "")
+		os.Exit(cli.ExitFailed)
+	}
+	program().Main()
+}
 
 func program() *cli.Program {
 	f := flags{Completion: cli.CompletionCmd{Program: "specie-ceremony"}}

@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -85,15 +88,24 @@ func TestTheBanksProcessHoldsNeitherModuleNorPIN(t *testing.T) {
 	token := h.account("alice", "10.00")
 	check(t, h.withdraw(t.Context(), token, &h.keyset.Denominations[0], 2))
 
-	for _, c := range []struct {
+	type process struct {
 		name string
 		pid  int
 		want finding
-	}{
-		{"issuer", issuer.Process.Pid, finding{}},
-		{"signer's parent", signer.Process.Pid, finding{}},
-		{"signer's worker", signer.worker(), finding{module: true, memory: true}},
-	} {
+	}
+	all := []process{{"issuer", issuer.Process.Pid, finding{}}, {"signer's parent", signer.Process.Pid, finding{}}}
+	if mayTrace(t) {
+		all = append(all, process{"signer's worker", signer.worker(), finding{module: true, memory: true}})
+	} else {
+		// It hides its memory, so the control is a process that does not.
+		cmd := exec.Command("cat")
+		cmd.Env = append(os.Environ(), "SPECIE_TEST_PIN="+h.pin)
+		stdin := must(cmd.StdinPipe())(t)
+		check(t, cmd.Start())
+		defer func() { check(t, errors.Join(stdin.Close(), cmd.Wait())) }()
+		all = append(all, process{"control", cmd.Process.Pid, finding{memory: true, environ: true}})
+	}
+	for _, c := range all {
 		if got := search(t, c.pid, h.pin); got != c.want {
 			t.Errorf("%s (%d): %+v, want %+v", c.name, c.pid, got, c.want)
 		}
@@ -101,6 +113,36 @@ func TestTheBanksProcessHoldsNeitherModuleNorPIN(t *testing.T) {
 	if strings.Contains(signer.said(), h.pin) || strings.Contains(issuer.said(), h.pin) {
 		t.Error("a log has the PIN")
 	}
+}
+
+// TestTheWorkerHidesItsMemory: package hsm shows what that does.
+func TestTheWorkerHidesItsMemory(t *testing.T) {
+	h := newHouse(t, 1, 2)
+	signer := h.startSigner()
+	for _, pid := range []int{signer.worker(), h.startIssuer("inprocess.yaml").Process.Pid} {
+		proc := fmt.Sprintf("/proc/%d/", pid)
+		limits := string(must(os.ReadFile(proc + "limits"))(t))
+		if !regexp.MustCompile(`(?m)^Max core file size +0 +0 +bytes`).MatchString(limits) {
+			t.Errorf("%d may dump its memory:\n%s", pid, limits)
+		}
+		if !mayTrace(t) {
+			if _, err := os.Open(proc + "mem"); !errors.Is(err, fs.ErrPermission) {
+				t.Errorf("memory of %d: %v", pid, err)
+			}
+		}
+	}
+}
+
+// mayTrace tells whether this process may look into those that hide their
+// memory: CAP_SYS_PTRACE, capabilities(7).
+func mayTrace(t *testing.T) bool {
+	t.Helper()
+	_, after, ok := strings.Cut(string(must(os.ReadFile("/proc/self/status"))(t)), "CapEff:")
+	line, _, _ := strings.Cut(after, "\n")
+	if !ok {
+		t.Fatal("no capabilities in /proc/self/status")
+	}
+	return must(strconv.ParseUint(strings.TrimSpace(line), 16, 64))(t)&(1<<19) != 0
 }
 
 // A finding says where in a process something was.
@@ -137,7 +179,7 @@ func search(t *testing.T, pid int, pin string) finding {
 		looked += n
 		f.memory = f.memory || found
 	}
-	if looked < 10<<20 {
+	if looked < 1<<20 {
 		t.Fatalf("only %d bytes of %d's memory could be read", looked, pid)
 	}
 	return f

@@ -43,8 +43,12 @@ func (c *tokenConfig) parse() (*hsm.URI, error) {
 }
 
 // openTokens opens the tokens, tokens of one library through one module, and
-// asks for a PIN on the terminal where the URI says nothing of it.
+// asks for a PIN on the terminal where the URI says nothing of it. From here
+// on this process's memory holds PINs.
 func (b base) openTokens(ctx context.Context, configs []tokenConfig, a *app) (_ *tokens, err error) {
+	if err := hsm.HideMemory(); err != nil {
+		return nil, err
+	}
 	t := &tokens{modules: make(map[string]*hsm.Module)}
 	defer func() {
 		if err != nil {
