@@ -1,6 +1,9 @@
 package ceremony
 
 import (
+	"fmt"
+	"time"
+
 	"github.com/speciecash/specie/ceremony/approval"
 	"github.com/speciecash/specie/ceremony/transcript"
 )
@@ -56,6 +59,26 @@ func (r *Runner) agree(d *desk, earlier *transcript.Transcript) (*agreement, err
 	if err != nil {
 		return nil, err
 	}
-	_, err = approval.Verify(rosters, a.approvals, string(d.plan.Kind), digest)
-	return a, err
+	if _, err := approval.Verify(rosters, a.approvals, string(d.plan.Kind), digest); err != nil {
+		return nil, err
+	}
+	return a, timely(a.approvals, d.at)
+}
+
+// drift is by how much an officer's clock may be ahead of the one here.
+const drift = 5 * time.Minute
+
+// timely refuses approvals that were given after they are used: a clock is
+// wrong, here or there, and what is signed next would carry its time.
+func timely(approvals [][]byte, at time.Time) error {
+	for _, data := range approvals {
+		a, err := approval.Parse(data)
+		if err != nil {
+			return err
+		}
+		if a.At.After(at.Add(drift)) {
+			return fmt.Errorf("%w: it says %s, and %s approved at %s", ErrClock, at.Format(instantLayout), a.Officer, a.At.Format(instantLayout))
+		}
+	}
+	return nil
 }

@@ -272,7 +272,7 @@ func (a *archive) expect(t *testing.T, honest func(t *testing.T) *story, lies []
 		t.Fatalf("the honest one: %v", err)
 	}
 	for _, c := range r.Claims {
-		if c.Standing != ceremony.Holds {
+		if c.Standing != ceremony.Holds && !strings.Contains(c.Detail, "the plan names none") {
 			t.Errorf("the honest one: %+v", c)
 		}
 	}

@@ -12,7 +12,7 @@ var (
 	// ErrInput: a file that the plan names is not what the plan needs.
 	ErrInput = errors.New("ceremony: input refused")
 	// ErrClock: the machine's clock stands before something that has already
-	// happened: a certificate, a keyset, the ceremony before.
+	// happened: a certificate, a keyset, the ceremony before, an approval.
 	ErrClock = errors.New("ceremony: the clock is wrong")
 	// ErrRehearsal: the plan did not go through on throw-away tokens; the real
 	// ones were not touched. It wraps the reason.

@@ -271,6 +271,26 @@ func TestApprovalsThatAreRefused(t *testing.T) {
 	}
 }
 
+// An officer's clock may be a little ahead of the one here.
+func TestApprovalsFromTheFuture(t *testing.T) {
+	w := newTown(t, "root")
+	p := must(w.parse(rootText))(t)
+	sign := func(ahead time.Duration, name string) []byte {
+		w.at = now.Add(ahead)
+		defer func() { w.at = now }()
+		return must(w.approve(p, name))(t)[0]
+	}
+	adams, late := sign(0, "ADAMS"), sign(5*time.Minute+time.Second, "BAKER")
+	for what, files := range map[string][][]byte{
+		"one of two": {adams, late}, "one more than needed": {adams, sign(0, "CLARK"), late}, "once more": {adams, sign(0, "CLARK"), sign(time.Hour, "ADAMS")},
+	} {
+		if _, err := w.runWith(t.Context(), p, files); !errors.Is(err, ceremony.ErrClock) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	must(w.runWith(t.Context(), p, [][]byte{adams, sign(5*time.Minute, "BAKER")}))(t)
+}
+
 // When officers change, those who were must have agreed too.
 func TestOfficersChangeWithTheConsentOfThoseBefore(t *testing.T) {
 	w := newTown(t, "root", "offline")

@@ -135,7 +135,9 @@ func (c *check) all() {
 	c.claim("the digest is that of the plan and its inputs", c.digest)
 	c.claim("the officers approved this very plan", c.approvals)
 	c.claim("the officers are the published ones", c.pinned)
-	if c.plan.body.base().Follows != "" {
+	// A root comes first. Whatever else follows nothing has officers whom
+	// nobody before them consented to.
+	if c.plan.Kind != KindRoot {
 		c.claim("it follows the ceremony before", c.follows)
 	}
 	c.plan.body.verify(c)

@@ -97,9 +97,11 @@ func TestLiesAboutAGroup(t *testing.T) {
 	}
 }
 
+// unchecked counts the claims that were not looked at, but for that of a
+// ceremony that begins a row.
 func unchecked(r *ceremony.Report) (n int) {
 	for _, c := range r.Claims {
-		if c.Standing == ceremony.Unchecked {
+		if c.Standing == ceremony.Unchecked && !strings.Contains(c.Detail, "the plan names none") {
 			n++
 		}
 	}

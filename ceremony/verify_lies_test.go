@@ -120,6 +120,12 @@ func TestLiesAboutWhoAgreed(t *testing.T) {
 				o.Approvals[0] = transcript.Text(change(t, string(o.Approvals[0]), "at: 2026", "at: 2025"))
 			}
 		}, approval.ErrApproval},
+		{"an approval from after it was used", func(t *testing.T, s *story) {
+			s.late = func(o *transcript.Opened) {
+				message := approval.Message(o.Ceremony, o.Digest, "ADAMS", a.at.Add(5*time.Minute+time.Second))
+				o.Approvals[0] = transcript.Text(must(approval.Sign(message, a.officers["ADAMS"]))(t))
+			}
+		}, ceremony.ErrClock},
 		{"another roster than the plan's", func(t *testing.T, s *story) {
 			s.late = func(o *transcript.Opened) { o.Roster = transcript.Text(a.roster(t, 1, "ADAMS", "DAVIS")) }
 		}, approval.ErrRoster},
@@ -134,6 +140,16 @@ func TestLiesAboutWhoAgreed(t *testing.T) {
 			}
 		}, approval.ErrRoster},
 	})
+}
+
+// Officers who name themselves, in a ceremony that follows none, are not said
+// to have anybody's consent.
+func TestACeremonyThatFollowsNoneIsToldApart(t *testing.T) {
+	a := newArchive(t)
+	r := must(a.verifier(t).Verify(a.mint(t).write(t)))(t)
+	if c := claimed(t, r, "it follows the ceremony before"); c.Standing != ceremony.Unchecked || !strings.Contains(c.Detail, "the plan names none") {
+		t.Errorf("%+v", c)
+	}
 }
 
 func TestLiesAboutTokensAndKeys(t *testing.T) {

@@ -84,6 +84,9 @@ func (c *check) approvals() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := timely(files, c.began); err != nil {
+		return "", err
+	}
 	var names []string
 	for _, a := range c.report.Approved {
 		names = append(names, a.Officer)
@@ -110,6 +113,9 @@ func (c *check) pinned() (string, error) {
 // follows: the transcript before is the one that is named, was closed before
 // this one was opened, and the officers changed with the old ones' consent.
 func (c *check) follows() (string, error) {
+	if c.plan.body.base().Follows == "" {
+		return "", fmt.Errorf("the ceremony before is %w: the plan names none, and only the officers that it names itself approved", errNotAtHand)
+	}
 	if c.opened.Follows == nil {
 		return "", fmt.Errorf("%w: it does not say which", ErrInput)
 	}
