@@ -52,6 +52,7 @@ func (p *Plan) Table(at time.Time) *Table {
 	if p.Kind != KindRoot && p.body.base().Follows == "" {
 		t.warn("it follows no ceremony: only the officers that it names itself have to approve")
 	}
+	t.row("clock", "this machine", instant{at.UTC()}.String(), "what is signed will carry the time of the ceremony's machine: compare it with a clock that you trust")
 	p.describeInputs(t)
 	p.describeTokens(t)
 	for _, k := range p.body.made() {

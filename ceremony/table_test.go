@@ -32,6 +32,7 @@ func TestATableSaysWhatAPlanWouldDo(t *testing.T) {
 	table := must(w.parse(rotateText))(t).Table(now)
 	for _, tt := range []struct{ part, name, value, effect string }{
 		{"officers", "officers.yaml", "ADAMS, BAKER, CLARK", "2 of 3 must approve"},
+		{"clock", "this machine", "2026-03-01T12:00:00Z", "compare it"},
 		{"input", "previous", "keyset-1.jws", "sha256 "},
 		{"token", "offline", w.p.Module, "file:offline.pin"},
 		{"token", "online", w.p.Module, "file:online.pin"},
