@@ -62,7 +62,11 @@ func (r *Runner) agree(d *desk, earlier *transcript.Transcript) (*agreement, err
 	if _, err := approval.Verify(rosters, a.approvals, string(d.plan.Kind), digest); err != nil {
 		return nil, err
 	}
-	return a, timely(a.approvals, d.at)
+	begins := d.at
+	if earlier != nil && len(earlier.Entries) > 0 {
+		begins = earlier.Entries[0].At
+	}
+	return a, first(timely(a.approvals, d.at), recent(a.approvals, begins))
 }
 
 // drift is by how much an officer's clock may be ahead of the one here.

@@ -118,6 +118,7 @@ type story struct {
 	middle   []told // between keys and outputs
 	outputs  []output
 	by       party
+	begins   time.Time // zero: as the archive
 	closedAt time.Time
 	// late changes the record after everything else is settled.
 	late func(*transcript.Opened)
@@ -237,6 +238,9 @@ func (s *story) write(t *testing.T) []byte {
 		}
 	}
 	at := s.a.at
+	if !s.begins.IsZero() {
+		at = s.begins
+	}
 	w := must(transcript.Create(filepath.Join(t.TempDir(), "transcript"), func() time.Time { return at }))(t)
 	defer w.Release()
 	for _, e := range append([]told{{transcript.EventOpened, s.opened}}, s.events()...) {

@@ -11,6 +11,7 @@ import (
 	"github.com/speciecash/specie/ceremony/approval"
 	"github.com/speciecash/specie/ceremony/paper"
 	"github.com/speciecash/specie/ceremony/transcript"
+	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/trust"
 )
 
@@ -27,6 +28,8 @@ type Verifier struct {
 	// Dir is where the plan's relative paths lead. A file that is not there is
 	// looked for in Dir itself, by its name alone.
 	Dir string
+	// Now is the reader's clock; nil is time.Now.
+	Now func() time.Time
 }
 
 // Standing says what became of a claim.
@@ -105,7 +108,8 @@ type check struct {
 	by      trust.Name
 	chain   [][]byte // closing certificates, DER
 	keys    []transcript.Key
-	outputs map[string][]byte // by field; those at hand that are what they should be
+	outputs map[string][]byte          // by field; those at hand that are what they should be
+	have    map[transcript.Hash][]byte // files that were read already; nil for a stranger
 
 	report *Report
 	failed []error
@@ -135,6 +139,7 @@ func (c *check) all() {
 	c.claim("the digest is that of the plan and its inputs", c.digest)
 	c.claim("the officers approved this very plan", c.approvals)
 	c.claim("the officers are the published ones", c.pinned)
+	c.claim("its times are not ahead of the clock here", c.past)
 	// A root comes first. Whatever else follows nothing has officers whom
 	// nobody before them consented to.
 	if c.plan.Kind != KindRoot {
@@ -143,9 +148,28 @@ func (c *check) all() {
 	c.plan.body.verify(c)
 }
 
+// past: nothing happened later than now. What a clock that ran ahead signed
+// says that keys and certificates are over which are not.
+func (c *check) past() (string, error) {
+	now := time.Now
+	if c.Now != nil {
+		now = c.Now
+	}
+	latest := now().Add(coin.MaxAhead)
+	for i := range c.t.Entries {
+		if e := &c.t.Entries[i]; e.At.After(latest) {
+			return "", fmt.Errorf("%w: entry %d is of %s", ErrClock, e.Seq, e.At.Format(instantLayout))
+		}
+	}
+	return "", nil
+}
+
 // file returns a file that a plan names, if it is at hand with that content.
 // Inputs of the same name may have been replaced since.
 func (c *check) file(path string, sum transcript.Hash, max int) ([]byte, error) {
+	if data, ok := c.have[sum]; ok {
+		return data, nil
+	}
 	var other error
 	for _, name := range []string{inDir(c.Dir, path), filepath.Join(c.Dir, filepath.Base(path))} {
 		data, err := paper.Read(name, max)

@@ -84,7 +84,7 @@ func (c *check) approvals() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := timely(files, c.began); err != nil {
+	if err := first(timely(files, c.began), recent(files, c.began)); err != nil {
 		return "", err
 	}
 	var names []string
