@@ -191,7 +191,8 @@ func (c *Coin) Encode() ([]byte, error) {
 	}
 	b, err := codec().enc.Marshal(coinCBOR{
 		Version: coinVersion, Bank: c.Bank, KeyID: c.KeyID[:], Kind: string(c.Kind),
-		Owner: c.Owner, Randomizer: c.Randomizer[:], Signature: c.Signature,
+		Owner: c.Owner, Randomizer: c.Randomizer[:],
+		Signature: append([]byte{}, c.Signature...), // never null: none is the empty string
 	})
 	if err != nil {
 		return nil, fmt.Errorf("coin: encode: %w", err)
@@ -221,12 +222,18 @@ func DecodeCoin(data []byte) (*Coin, error) {
 	if j.Version != coinVersion {
 		return nil, fmt.Errorf("%w: coin of version %d", ErrMalformed, j.Version)
 	}
+	if j.Signature == nil {
+		return nil, fmt.Errorf("%w: coin with no place for a signature", ErrMalformed)
+	}
 	if len(j.KeyID) != len(KeyID{}) || len(j.Randomizer) != RandomizerSize {
 		return nil, fmt.Errorf("%w: coin with a key id or randomizer that is not 32 bytes", ErrMalformed)
 	}
 	c := &Coin{
 		Bank: j.Bank, KeyID: KeyID(j.KeyID), Kind: Kind(j.Kind), Owner: j.Owner,
-		Randomizer: [RandomizerSize]byte(j.Randomizer), Signature: j.Signature,
+		Randomizer: [RandomizerSize]byte(j.Randomizer),
+	}
+	if len(j.Signature) != 0 {
+		c.Signature = j.Signature
 	}
 	if err := c.check(); err != nil {
 		return nil, err

@@ -314,6 +314,7 @@ func FuzzDecodeCoin(f *testing.F) {
 	m := theMint()
 	for _, d := range []coin.Denomination{m.one, m.bound8} {
 		c := m.coin(d, 0)
+		f.Add(must(theMint().planchet(theMint().one, 9).Unsigned().Encode()))
 		f.Add(must(c.Encode()))
 	}
 	f.Add([]byte{0xa0})

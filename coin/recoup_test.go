@@ -1,6 +1,7 @@
 package coin_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"math/big"
@@ -310,6 +311,17 @@ func TestCoinsWithoutASignatureAreForRecoupsOnly(t *testing.T) {
 	expect(t, err, nil)
 	if back.ID() != c.ID() || back.Signed() {
 		t.Error("another coin came back")
+	}
+	data := must(c.Encode())
+	if !bytes.HasSuffix(data, []byte{0x06, 0x40}) {
+		t.Fatalf("no signature is written as %x", data[len(data)-2:])
+	}
+	null := append(bytes.Clone(data[:len(data)-1]), 0xf6)
+	left := bytes.Clone(data[:len(data)-2])
+	left[0]-- // one member less
+	for _, other := range [][]byte{null, left} {
+		_, err := coin.DecodeCoin(other)
+		expect(t, err, coin.ErrMalformed) // none has one form
 	}
 	_, err = m.keyset.VerifyCoin(c)
 	expect(t, err, coin.ErrMalformed)

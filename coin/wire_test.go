@@ -156,6 +156,7 @@ func FuzzDecodeSpend(f *testing.F) {
 		Purpose: coin.Exchange, Bank: bankID, Currency: "EUR", Coins: []coin.Coin{m.coin(m.eight, 6)}, IssuedAt: 1,
 	})))
 	f.Add(must(coin.EncodeSpend(s, a)))
+	f.Add(must(coin.EncodeSpend(signed(must(coin.NewSpend(m.recoup().spend))))))
 	f.Add([]byte(`{"v":1,"coins":["specie1"]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, a, err := coin.DecodeSpend(data)
