@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -30,6 +32,9 @@ const (
 type ClientConfig struct {
 	// Socket is the path of its socket.
 	Socket string
+	// Users are the numeric ids of the users who may serve it, besides this
+	// process's own and root, as the kernel tells who listens.
+	Users []uint32
 	// Timeout bounds every call beside its context, reconnecting included; 15
 	// seconds if zero.
 	Timeout time.Duration
@@ -275,11 +280,28 @@ func (c *Client) run() {
 	}
 }
 
-// dial is one attempt to reach the socket.
+// dial is one attempt to reach the socket and somebody trusted behind it.
 func (c *Client) dial() (net.Conn, error) {
 	conn, err := (&net.Dialer{}).DialContext(c.ctx, "unix", c.cfg.Socket)
 	if err != nil {
 		return nil, err
 	}
+	server, err := peerOf(conn.(*net.UnixConn))
+	if err == nil {
+		err = c.cfg.trusts(server.uid, uint32(os.Geteuid()))
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
 	return conn, nil
+}
+
+// trusts refuses a server of another user: who can put a socket at the path
+// would be believed whatever he answers, and be given what is to be opened.
+func (cfg *ClientConfig) trusts(server, self uint32) error {
+	if server == self || server == 0 || slices.Contains(cfg.Users, server) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s: user id %d", ErrImpostor, cfg.Socket, server)
 }

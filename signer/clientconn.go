@@ -37,7 +37,9 @@ func (c *Client) connect() (net.Conn, error) {
 
 // final tells whether connecting again is no use until somebody has changed
 // something.
-func final(err error) bool { return errors.Is(err, ErrForbidden) || errors.Is(err, ErrProtocol) }
+func final(err error) bool {
+	return errors.Is(err, ErrForbidden) || errors.Is(err, ErrProtocol) || errors.Is(err, ErrImpostor)
+}
 
 func greetServer(conn net.Conn) error {
 	_ = conn.SetDeadline(time.Now().Add(connectTimeout))

@@ -29,7 +29,9 @@
 // sign: a web-facing process that is broken into misuses them while it is
 // there, but takes neither key nor PIN away.
 //
-// The client believes what the server answers. The server's keys verify every
+// The client talks to a server of its own user, of root, and of those that its
+// configuration names, as the kernel tells, and believes what it answers. The
+// server's keys verify every
 // signature before they return it ([BlindKey]); to do so again would cost a
 // twelfth of the rate and show nothing but faults of memory in between.
 //

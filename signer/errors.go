@@ -28,6 +28,9 @@ var (
 	ErrFailed = errors.New("signer: token failed")
 	// ErrForbidden: the signer does not serve this process's user.
 	ErrForbidden = errors.New("signer: not allowed for this user")
+	// ErrImpostor: the socket is served by a user whom the client does not
+	// trust. Nothing was sent to him.
+	ErrImpostor = errors.New("signer: served by another user")
 	// ErrProtocol: the other side does not speak this protocol.
 	ErrProtocol = errors.New("signer: protocol violated")
 	// ErrSocket: the socket can't be made at that path.

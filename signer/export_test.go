@@ -22,6 +22,9 @@ func (s *Server) Drop() {
 	}
 }
 
+// Trusts tells whether a client of user self talks to a server.
+func Trusts(cfg ClientConfig, server, self uint32) error { return cfg.trusts(server, self) }
+
 const (
 	Hello    = hello
 	Goodbye  = goodbye
