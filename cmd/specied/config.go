@@ -30,8 +30,11 @@ type tokenConfig struct {
 // keysConfig says where a daemon's private keys are: behind a signer's
 // socket, or on a token that this process opens itself. Exactly one is given.
 type keysConfig struct {
-	Signer string       `yaml:"signer"`
-	HSM    *tokenConfig `yaml:"hsm"`
+	Signer string `yaml:"signer"`
+	// SignerUser is the user whose process serves that socket, by name or
+	// number; if empty, this process's own or root.
+	SignerUser string       `yaml:"signer_user"`
+	HSM        *tokenConfig `yaml:"hsm"`
 }
 
 // issuerConfig is issuer.yaml. Relative paths are taken from its directory.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/speciecash/specie/hsm"
@@ -56,10 +57,28 @@ func TestAConfigurationIsStrict(t *testing.T) {
 	}
 }
 
+func TestASignersUserIsNamedOrOnesOwn(t *testing.T) {
+	for yaml, want := range map[string][]uint32{
+		"{signer: s}":                    nil,
+		"{signer: s, signer_user: root}": {0},
+		"{signer: s, signer_user: 4711}": {4711},
+	} {
+		var cfg issuerConfig
+		dir, err := loadYAML(file(t, yaml), &cfg)
+		check(t, err)
+		if got := must(dir.client(cfg.Keys))(t); !slices.Equal(got.Users, want) || got.Socket != dir.path("s") {
+			t.Errorf("%s: got %+v", yaml, got)
+		}
+	}
+}
+
 func TestKeysAreInOnePlace(t *testing.T) {
 	for name, yaml := range map[string]string{
 		"nowhere": "{}",
 		"in two":  "{signer: s, hsm: {uri: " + goodURI + "}}",
+
+		"behind a signer of a user who is not there": "{signer: s, signer_user: nobody-at-all}",
+		"behind a user without a signer":             "{signer_user: root, hsm: {uri: " + goodURI + "}}",
 	} {
 		for _, into := range []any{new(issuerConfig), new(groupConfig)} {
 			dir, err := loadYAML(file(t, yaml), into)

@@ -32,8 +32,15 @@ type keys struct {
 // is not there yet shows at the first use.
 func (b base) keys(ctx context.Context, c keysConfig, a *app) (*keys, error) {
 	switch {
+	case c.SignerUser != "" && c.Signer == "":
+		return nil, fmt.Errorf("%w: signer_user without signer", errConfig)
 	case c.Signer != "" && c.HSM == nil:
-		return remoteKeys(signer.NewClient(signer.ClientConfig{Socket: b.path(c.Signer), Logger: a.log}), b.path(c.Signer)), nil
+		cfg, err := b.client(c)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Logger = a.log
+		return remoteKeys(signer.NewClient(cfg), cfg.Socket), nil
 	case c.Signer == "" && c.HSM != nil:
 		t, err := b.openTokens(ctx, []tokenConfig{*c.HSM}, a)
 		if err != nil {
@@ -42,6 +49,20 @@ func (b base) keys(ctx context.Context, c keysConfig, a *app) (*keys, error) {
 		return localKeys(t), nil
 	}
 	return nil, fmt.Errorf("%w: give either signer (a socket) or hsm (a token), not both", errConfig)
+}
+
+// client says where the signer is and whom to believe there.
+func (b base) client(c keysConfig) (signer.ClientConfig, error) {
+	cfg := signer.ClientConfig{Socket: b.path(c.Signer)}
+	if c.SignerUser == "" {
+		return cfg, nil
+	}
+	id, err := userID(c.SignerUser)
+	if err != nil {
+		return cfg, fmt.Errorf("signer_user: %w", err)
+	}
+	cfg.Users = []uint32{id}
+	return cfg, nil
 }
 
 // remoteKeys are behind a signer's socket: neither module nor PIN is in this

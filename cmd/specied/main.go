@@ -93,6 +93,8 @@ func hint(err error) string {
 		return "is it there, and for SoftHSM, is SOFTHSM2_CONF set?"
 	case errors.Is(err, signer.ErrForbidden):
 		return "name this process's user under allow in the signer's configuration"
+	case errors.Is(err, signer.ErrImpostor):
+		return "if it is the signer's own user, name it as signer_user in this daemon's configuration"
 	case errors.Is(err, syscall.EACCES):
 		return "the socket belongs to the daemon's user"
 	}

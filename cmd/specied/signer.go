@@ -66,7 +66,7 @@ func (c *signerConfig) check() (users []uint32, err error) {
 	for _, name := range c.Allow {
 		id, err := userID(name)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("allow: %w", err)
 		}
 		users = append(users, id)
 	}
@@ -80,7 +80,7 @@ func userID(name string) (uint32, error) {
 	}
 	n, err := strconv.ParseUint(id, 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("%w: allow: no user %q", errConfig, name)
+		return 0, fmt.Errorf("%w: no user %q", errConfig, name)
 	}
 	return uint32(n), nil
 }
