@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -139,6 +140,9 @@ func (c *check) all() {
 	c.claim("the digest is that of the plan and its inputs", c.digest)
 	c.claim("the officers approved this very plan", c.approvals)
 	c.claim("the officers are the published ones", c.pinned)
+	if c.plan.Kind != KindRoot {
+		c.claim("the plan's root is the one that is pinned", c.root)
+	}
 	c.claim("its times are not ahead of the clock here", c.past)
 	// A root comes first. Whatever else follows nothing has officers whom
 	// nobody before them consented to.
@@ -189,18 +193,25 @@ func (c *check) file(path string, sum transcript.Hash, max int) ([]byte, error) 
 	return nil, fmt.Errorf("%w: %s", errNotAtHand, path)
 }
 
-// input returns an input file by its field. One that was replaced since is
-// not at hand.
+// input returns an input file by its field. One that is there with another
+// content was exchanged: that is worse than one that is not there. A
+// supervisor's request, and a file that is only looked for beside the others,
+// may have made room for another of that name.
 func (c *check) input(field string) ([]byte, error) {
 	for _, in := range c.opened.Inputs {
 		if in.Field != field {
 			continue
 		}
 		data, err := c.file(in.Path, in.SHA256, transcript.MaxSize)
-		if errors.Is(err, ErrInput) {
+		if errors.Is(err, ErrInput) && (field == "request" || !there(inDir(c.Dir, in.Path))) {
 			return nil, fmt.Errorf("%w: %s as it was then", errNotAtHand, in.Path)
 		}
 		return data, err
 	}
 	return nil, fmt.Errorf("%w: %s is not an input", ErrInput, field)
+}
+
+func there(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }

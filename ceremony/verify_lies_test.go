@@ -170,6 +170,16 @@ func TestLiesAboutTokensAndKeys(t *testing.T) {
 		{"a token of another serial number", func(t *testing.T, s *story) {
 			s.plan = change(t, s.plan, "token=online", "token=online;serial=0badcafe")
 		}, ceremony.ErrKey},
+		{"a token of another maker", func(t *testing.T, s *story) {
+			s.plan = change(t, s.plan, "token=online", "token=online;manufacturer=EMCA")
+		}, ceremony.ErrKey},
+		{"a token of another model", func(t *testing.T, s *story) {
+			s.plan = change(t, s.plan, "token=online", "token=online;model=MSH")
+		}, ceremony.ErrKey},
+		{"another token of that label for a while", func(t *testing.T, s *story) {
+			s.plan = change(t, s.plan, "token=online", "token=online;serial=5e71a1")
+			s.tokens = append(s.tokens, transcript.Token{Label: "online", Serial: "0badcafe", Manufacturer: "ACME", Model: "HSM", Firmware: "1.0"})
+		}, ceremony.ErrKey},
 		{"a key that was not audited", onKey(func(k *transcript.Key) { k.Audited = false }), ceremony.ErrKey},
 		{"a key that was not tried", onKey(func(k *transcript.Key) { k.SelfTest = false }), ceremony.ErrKey},
 		{"a key that was there before", onKey(func(k *transcript.Key) { k.Made = false }), ceremony.ErrKey},

@@ -110,6 +110,30 @@ func (c *check) pinned() (string, error) {
 	return approval.Hex(own.Digest())[:19] + " …", nil
 }
 
+// root: what the plan was approved under is the root that the reader pins. It
+// is the same if it is the same file, or another file with that certificate.
+func (c *check) root() (string, error) {
+	i := slices.IndexFunc(c.opened.Inputs, func(in transcript.Input) bool { return in.Field == "root" || in.Field == "root.certificate" })
+	if i < 0 {
+		return "", fmt.Errorf("%w: no root is an input", ErrInput)
+	}
+	pinned := c.Root.Certificate()
+	if in := c.opened.Inputs[i]; transcript.Hash(sha256.Sum256(encodePEM(pinned.Raw))) != in.SHA256 {
+		data, err := c.input(in.Field)
+		if err != nil {
+			return "", err
+		}
+		root, err := trust.ParseRoot(data)
+		if err != nil {
+			return "", err
+		}
+		if !root.Certificate().Equal(pinned) {
+			return "", fmt.Errorf("%w: not the root that is pinned", trust.ErrChain)
+		}
+	}
+	return describeCert(pinned), nil
+}
+
 // follows: the transcript before is the one that is named, was closed before
 // this one was opened, and the officers changed with the old ones' consent.
 func (c *check) follows() (string, error) {
@@ -203,8 +227,9 @@ func (c *check) rehearsed() (string, error) {
 	return "", fmt.Errorf("%w: there was none", ErrUnrehearsed)
 }
 
-// tokens: every token of the plan was opened, no other, and the serial number
-// is the planned one where the plan names it.
+// tokens: every token of the plan was opened, no other, and each time it was
+// the one of the planned serial number, maker and model, where the plan names
+// them.
 func (c *check) tokens() (string, error) {
 	opened, err := transcript.All[transcript.Token](c.t, transcript.EventToken)
 	if err != nil {
@@ -212,11 +237,14 @@ func (c *check) tokens() (string, error) {
 	}
 	var seen []string
 	for _, n := range c.plan.body.tokens() {
-		found := slices.ContainsFunc(opened, func(t transcript.Token) bool {
-			return t.Label == n.uri.Token && (n.uri.Serial == "" || t.Serial == n.uri.Serial)
-		})
-		if !found {
+		if !slices.ContainsFunc(opened, func(t transcript.Token) bool { return t.Label == n.uri.Token }) {
 			return "", fmt.Errorf("%w: token %q was never opened", ErrKey, n.uri.Token)
+		}
+		other := func(planned, found string) bool { return planned != "" && planned != found }
+		for _, t := range opened {
+			if t.Label == n.uri.Token && (other(n.uri.Serial, t.Serial) || other(n.uri.Manufacturer, t.Manufacturer) || other(n.uri.Model, t.Model)) {
+				return "", fmt.Errorf("%w: token %q is %s %s, serial %s, against the plan", ErrKey, t.Label, t.Manufacturer, t.Model, t.Serial)
+			}
 		}
 	}
 	for _, t := range opened {

@@ -3,6 +3,7 @@ package ceremony_test
 import (
 	"bytes"
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -137,6 +138,12 @@ func TestLiesAboutADestruction(t *testing.T) {
 	})
 	data := honest(t).write(t)
 	a.write(t, "over.jws", "another file by now")
+	if _, err := a.verifier(t).Verify(data); !errors.Is(err, ceremony.ErrInput) {
+		t.Errorf("with another keyset: %v", err)
+	}
+	if err := os.Remove(a.path("over.jws")); err != nil {
+		t.Fatal(err)
+	}
 	if r := must(a.verifier(t).Verify(data))(t); unchecked(r) != 1 {
 		t.Errorf("without the keyset: %+v", r.Claims)
 	}
