@@ -55,14 +55,35 @@ func (p *Plan) earlier(at time.Time) (*transcript.Transcript, error) {
 	if err := p.owns(t); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if last := t.Entries[len(t.Entries)-1].At; at.Before(last) {
-		return nil, fmt.Errorf("%w: it says %s, and %s goes on to %s", ErrClock, at.Format(instantLayout), path, last.Format(instantLayout))
+	if err := inOrder(t, path, at); err != nil {
+		return nil, err
+	}
+	// What is signed bears the time at which the transcript began: everything
+	// that it rests on must have been there by then.
+	if _, err := p.prepare(&desk{plan: p, at: t.Entries[0].At}); err != nil {
+		return nil, fmt.Errorf("%s: when it began: %w", path, err)
 	}
 	known, err := remember(t)
 	if err != nil {
 		return nil, err
 	}
 	return t, paper.Free(p.places(known.outputs)...)
+}
+
+// inOrder refuses a transcript whose times go back, or beyond now.
+func inOrder(t *transcript.Transcript, path string, now time.Time) error {
+	last := t.Entries[0].At
+	for i := range t.Entries {
+		e := &t.Entries[i]
+		if e.At.Before(last) {
+			return fmt.Errorf("%w: %s: entry %d is of %s, before the one above it", ErrClock, path, e.Seq, e.At.Format(instantLayout))
+		}
+		last = e.At
+	}
+	if now.Before(last) {
+		return fmt.Errorf("%w: it says %s, and %s goes on to %s", ErrClock, now.Format(instantLayout), path, last.Format(instantLayout))
+	}
+	return nil
 }
 
 // places are where outputs that are not settled yet will lie. What an
@@ -81,7 +102,8 @@ func (p *Plan) places(settled map[string]transcript.Hash) []string {
 	return out
 }
 
-// owns refuses a transcript of another plan.
+// owns refuses a transcript of another plan, or one that says another thing
+// of this plan than a run of it would: it would be signed in the end.
 func (p *Plan) owns(t *transcript.Transcript) error {
 	opened, err := t.Opened()
 	if err != nil {
@@ -94,6 +116,10 @@ func (p *Plan) owns(t *transcript.Transcript) error {
 	if opened.Digest != digest {
 		return fmt.Errorf("%w: %s with digest %s…; run that plan to its end, or abandon it",
 			ErrInterrupted, opened.Ceremony, approval.Hex(opened.Digest)[:19])
+	}
+	if opened.Ceremony != string(p.Kind) || string(opened.Plan) != string(p.text) || !slices.Equal(opened.Inputs, p.inputs()) ||
+		string(opened.Roster) != string(p.files[0].data) {
+		return fmt.Errorf("%w: it has this plan's digest, and another text, inputs or officers; abandon it", ErrInterrupted)
 	}
 	return nil
 }

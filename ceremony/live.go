@@ -36,6 +36,7 @@ type live struct {
 	rehearsed   *transcript.Rehearsed // nil if an earlier run has noted it
 	early       []transcript.Token    // opened before the transcript began
 	interrupted bool                  // there is a transcript to go on with
+	head        transcript.Hash       // of that transcript, when it was checked
 	w           *transcript.Writer    // nil before the transcript began
 	memory
 
@@ -58,12 +59,10 @@ func (l *live) resume() (resumed bool, err error) {
 	if len(entries) == 0 {
 		return false, nil
 	}
-	// Read once more under the lock: another run may have come between.
-	if err := l.plan.owns(l.w.Transcript()); err != nil {
-		return true, err
-	}
-	if l.memory, err = remember(l.w.Transcript()); err != nil {
-		return true, err
+	// Under the lock it is still the one that was checked: another run may
+	// have come between.
+	if l.w.Transcript().Head() != l.head {
+		return true, fmt.Errorf("%w: %s was changed meanwhile", ErrInterrupted, l.w.Path())
 	}
 	err = l.append(transcript.EventResumed, transcript.Resumed{Seq: entries[len(entries)-1].Seq, Build: l.opened.Build})
 	if err != nil {
@@ -166,7 +165,7 @@ func (l *live) token(ctx context.Context, u *hsm.URI) (*hsm.Token, error) {
 	l.tokens[u.Token] = t
 	info := t.Info()
 	l.infos = append(l.infos, info)
-	entry := transcript.Token{Label: info.Label, Serial: info.Serial, Manufacturer: info.Manufacturer, Model: info.Model, Firmware: info.Firmware}
+	entry := tokenEntry(info)
 	if l.w == nil || len(l.w.Transcript().Entries) == 0 {
 		l.early = append(l.early, entry)
 		return t, nil
@@ -352,6 +351,9 @@ func (l *live) finish(s *signatory) error {
 	if err := l.begin(); err != nil {
 		return err
 	}
+	if err := l.verify(s); err != nil {
+		return err
+	}
 	for _, path := range l.plan.Outputs() {
 		if err := paper.Place(path); err != nil {
 			return err
@@ -364,6 +366,65 @@ func (l *live) finish(s *signatory) error {
 		return err
 	}
 	return l.step("closed")
+}
+
+// verify looks at the record as a verifier will, before it is signed. Much of
+// it may have been written before an interruption, and by anybody.
+func (l *live) verify(s *signatory) error {
+	if err := l.sameTokens(); err != nil {
+		return err
+	}
+	t := l.w.Transcript()
+	opened, err := t.Opened()
+	if err != nil {
+		return err
+	}
+	c := &check{
+		Verifier: &Verifier{Root: s.root, Dir: l.plan.dir}, t: t, opened: opened, plan: l.plan, began: t.Entries[0].At,
+		by: s.name, outputs: make(map[string][]byte), have: make(map[transcript.Hash][]byte),
+		report: &Report{Ceremony: l.plan.Kind, Digest: opened.Digest, Began: t.Entries[0].At, Closed: l.now()},
+	}
+	for _, cert := range s.chain {
+		c.chain = append(c.chain, cert.Raw)
+	}
+	for _, f := range l.plan.files {
+		c.have[f.SHA256] = f.data
+	}
+	for _, o := range l.plan.body.outputs() {
+		data, err := settled(l.plan.path(o.path), l.outputs[o.path])
+		if err != nil {
+			return err
+		}
+		c.have[l.outputs[o.path]] = data
+	}
+	c.claim("the digest is that of the plan and its inputs", c.digest)
+	c.claim("the officers approved this very plan", c.approvals)
+	if l.plan.body.base().Follows != "" {
+		c.claim("it follows the ceremony before", c.follows)
+	}
+	l.plan.body.verify(c)
+	return errors.Join(c.failed...)
+}
+
+// sameTokens: what the transcript says of tokens that are open is what they
+// say themselves.
+func (l *live) sameTokens() error {
+	noted, err := transcript.All[transcript.Token](l.w.Transcript(), transcript.EventToken)
+	if err != nil {
+		return err
+	}
+	for _, info := range l.infos {
+		for _, n := range noted {
+			if n.Label == info.Label && n != tokenEntry(info) {
+				return fmt.Errorf("%w: the transcript says of token %q what it does not say of itself", ErrKey, n.Label)
+			}
+		}
+	}
+	return nil
+}
+
+func tokenEntry(info hsm.TokenInfo) transcript.Token {
+	return transcript.Token{Label: info.Label, Serial: info.Serial, Manufacturer: info.Manufacturer, Model: info.Model, Firmware: info.Firmware}
 }
 
 // close lets go of tokens, modules and transcript.

@@ -1,15 +1,19 @@
 package ceremony
 
-import "github.com/speciecash/specie/ceremony/transcript"
+import (
+	"slices"
+
+	"github.com/speciecash/specie/ceremony/transcript"
+)
 
 // memory is what the transcript said when the run began.
 type memory struct {
-	wasRehearsed bool
-	keys         map[string]recollection
-	inspected    map[string]bool                 // keys by name
-	outputs      map[string]transcript.Hash      // by path in the plan
-	erasing      map[string]transcript.Destroyed // tokens by label
-	destroyed    map[string]bool
+	rehearsals []transcript.Rehearsed
+	keys       map[string]recollection
+	inspected  map[string]bool                 // keys by name
+	outputs    map[string]transcript.Hash      // by path in the plan
+	erasing    map[string]transcript.Destroyed // tokens by label
+	destroyed  map[string]bool
 }
 
 // remember reads a transcript.
@@ -26,10 +30,20 @@ func remember(t *transcript.Transcript) (memory, error) {
 	return m, nil
 }
 
+// wasRehearsed says whether the whole plan went well, with all its keys.
+func (m *memory) wasRehearsed(p *Plan) bool {
+	whole := transcript.Rehearsed{Keys: len(p.body.made()), OK: true}
+	return slices.Contains(m.rehearsals, whole)
+}
+
 func (m *memory) take(e *transcript.Entry) error {
 	switch e.Event {
 	case transcript.EventRehearsed:
-		m.wasRehearsed = true
+		var r transcript.Rehearsed
+		if err := e.Decode(&r); err != nil {
+			return err
+		}
+		m.rehearsals = append(m.rehearsals, r)
 	case transcript.EventGenerating:
 		var g transcript.Generating
 		if err := e.Decode(&g); err != nil {

@@ -1,19 +1,25 @@
 package ceremony_test
 
 import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/speciecash/specie/ceremony"
+	"github.com/speciecash/specie/ceremony/paper"
 	"github.com/speciecash/specie/ceremony/transcript"
 	"github.com/speciecash/specie/hsm"
+	"github.com/speciecash/specie/trust"
 )
 
 // plant leaves an unfinished transcript of a plan that officers approved, as
 // anybody can who writes files: nobody has signed one before it is closed.
-func (w *town) plant(t *testing.T, text string, entries ...told) {
+func (w *town) plant(t *testing.T, text string, alter func(*transcript.Opened), entries ...told) {
 	t.Helper()
 	p := must(w.parse(text))(t)
 	opened := transcript.Opened{
@@ -23,7 +29,11 @@ func (w *town) plant(t *testing.T, text string, entries ...told) {
 	for _, a := range must(w.approve(p, "ADAMS", "CLARK"))(t) {
 		opened.Approvals = append(opened.Approvals, transcript.Text(a))
 	}
-	wr := must(transcript.Create(p.TranscriptPath(), func() time.Time { return w.at }))(t)
+	if alter != nil {
+		alter(&opened)
+	}
+	at := w.at
+	wr := must(transcript.Create(p.TranscriptPath(), func() time.Time { at = at.Add(w.tick); return at }))(t)
 	defer wr.Release()
 	for _, e := range append([]told{{transcript.EventOpened, opened}}, entries...) {
 		if err := wr.Append(e.event, e.data); err != nil {
@@ -70,7 +80,7 @@ func TestADestructionIsNotBelievedOfATranscript(t *testing.T) {
 				tt.alter(t, w, &gone)
 			}
 			text := change(t, destroyText, "keyset-2.jws", tt.keyset)
-			w.plant(t, text, told{transcript.EventRehearsed, transcript.Rehearsed{OK: true}}, told{tt.event, gone})
+			w.plant(t, text, nil, told{transcript.EventRehearsed, transcript.Rehearsed{OK: true}}, told{tt.event, gone})
 			if _, err := w.run(t.Context(), text); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
@@ -82,4 +92,117 @@ func TestADestructionIsNotBelievedOfATranscript(t *testing.T) {
 			}
 		})
 	}
+}
+
+// rehearsed says that one key was made and thrown away.
+var rehearsed = told{transcript.EventRehearsed, transcript.Rehearsed{Keys: 1, OK: true}}
+
+// plantOutput leaves a file as an interrupted run would have.
+func (w *town) plantOutput(t *testing.T, path string, data []byte, secret bool) told {
+	t.Helper()
+	w.write(t, path+paper.PartSuffix, string(data))
+	return told{transcript.EventOutput, transcript.Output{Path: path, SHA256: sum(data), Secret: secret}}
+}
+
+func TestAForgedOutputIsNotSigned(t *testing.T) {
+	stranger := must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))(t)
+	forged := pemOf("CERTIFICATE", must(trust.CreateRoot(stranger, instant("2026-01-01T00:00:00Z"), instant("2046-01-01T00:00:00Z")))(t))
+	open := func(t *testing.T, w *town, log string) {
+		t.Helper()
+		if tr := must(transcript.ReadFile(w.path(log)))(t); tr.Ended() {
+			t.Error("the transcript was closed")
+		}
+	}
+	t.Run("a root certificate of another key", func(t *testing.T) {
+		w := newTown(t, "root")
+		w.plant(t, rootText, nil, rehearsed, w.plantOutput(t, "root.pem", forged, false))
+		if _, err := w.run(t.Context(), rootText); !errors.Is(err, ceremony.ErrClaim) || !errors.Is(err, ceremony.ErrKey) {
+			t.Errorf("got %v", err)
+		}
+		if w.exists("root.pem") {
+			t.Error("it was put in its place")
+		}
+		open(t, w, "root.log")
+	})
+	t.Run("group secrets that somebody else drew", func(t *testing.T) {
+		w := newTown(t, "root", "manager")
+		w.mustRun(t, rootText)
+		theirs := must(must(ceremony.GenerateGroupSecrets("TESTGROUP"))(t).Seal(t.Context(), clear{}))(t)
+		w.plant(t, groupText, nil, told{transcript.EventRehearsed, transcript.Rehearsed{Keys: 2, OK: true}}, w.plantOutput(t, "group.sealed", theirs, true))
+		if _, err := w.run(t.Context(), groupText); !errors.Is(err, ceremony.ErrSealed) {
+			t.Errorf("got %v", err)
+		}
+		open(t, w, "group.log")
+	})
+	t.Run("and one more that the plan does not name", func(t *testing.T) {
+		w := newTown(t, "root")
+		w.plant(t, rootText, nil, rehearsed, w.plantOutput(t, "other.pem", forged, false))
+		if _, err := w.run(t.Context(), rootText); !errors.Is(err, ceremony.ErrClaim) {
+			t.Errorf("got %v", err)
+		}
+		open(t, w, "root.log")
+	})
+}
+
+// clear is a key that hides nothing.
+type clear struct{}
+
+func (clear) Seal(_ context.Context, plain, _ []byte) ([]byte, error) { return plain, nil }
+func (clear) Open(_ context.Context, box, _ []byte) ([]byte, error)   { return box, nil }
+
+func TestAForgedBeginningIsNotGoneOnWith(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		alter func(*transcript.Opened)
+		want  error
+	}{
+		{"the text of another plan", func(o *transcript.Opened) { o.Plan += "\n" }, ceremony.ErrInterrupted},
+		{"other officers", func(o *transcript.Opened) { o.Roster += "\n" }, ceremony.ErrInterrupted},
+		{"another kind", func(o *transcript.Opened) { o.Ceremony = "group" }, ceremony.ErrInterrupted},
+		{"an input by another path", func(o *transcript.Opened) { o.Inputs[0].Path = "./officers.yaml" }, ceremony.ErrInterrupted},
+		{"a ceremony before that the plan does not name", func(o *transcript.Opened) { o.Follows = &transcript.Hash{} }, ceremony.ErrInterrupted},
+		{"officers before", func(o *transcript.Opened) { o.Former = o.Roster }, ceremony.ErrInterrupted},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newTown(t, "root")
+			w.plant(t, rootText, tt.alter)
+			if _, err := w.run(t.Context(), rootText); !errors.Is(err, tt.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	t.Run("a token that describes itself otherwise", func(t *testing.T) {
+		w := newTown(t, "root")
+		w.plant(t, rootText, nil, rehearsed, told{transcript.EventToken, transcript.Token{Label: "root", Serial: "0bad"}})
+		if _, err := w.run(t.Context(), rootText); !errors.Is(err, ceremony.ErrKey) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("a rehearsal of nothing", func(t *testing.T) {
+		w := newTown(t, "root")
+		w.plant(t, rootText, nil, told{transcript.EventRehearsed, transcript.Rehearsed{OK: true}})
+		w.mustRun(t, rootText)
+		if all := must(transcript.All[transcript.Rehearsed](w.log(t, "root.log"), transcript.EventRehearsed))(t); len(all) != 2 || all[1].Keys != 1 {
+			t.Errorf("rehearsed: %+v", all)
+		}
+	})
+	t.Run("before the root that it is under", func(t *testing.T) {
+		w := newTown(t, "root", "offline")
+		w.mustRun(t, rootText)
+		w.at = instant("2025-12-31T00:00:00Z")
+		w.plant(t, issuerText, nil)
+		w.at = now
+		if _, err := w.run(t.Context(), issuerText); !errors.Is(err, ceremony.ErrClock) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("at a time that is still to come", func(t *testing.T) {
+		w := newTown(t, "root")
+		w.at, w.tick = now.Add(2*time.Hour), -time.Hour
+		w.plant(t, rootText, nil, rehearsed)
+		w.at, w.tick = now, 0
+		if _, err := w.run(t.Context(), rootText); !errors.Is(err, ceremony.ErrClock) {
+			t.Errorf("got %v", err)
+		}
+	})
 }

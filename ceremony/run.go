@@ -100,7 +100,7 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Result, error) {
 	if earlier != nil && len(earlier.Entries) > 0 {
 		b.at = earlier.Entries[0].At
 	}
-	if !l.wasRehearsed {
+	if !l.wasRehearsed(p) {
 		if l.rehearsed, err = r.rehearse(ctx, p, perform, *b); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrRehearsal, err)
 		}
@@ -199,7 +199,7 @@ func (r *Runner) live(p *Plan, agreed *agreement, earlier *transcript.Transcript
 		l.log = slog.New(slog.DiscardHandler)
 	}
 	if earlier != nil {
-		l.interrupted = true
+		l.interrupted, l.head = true, earlier.Head()
 	} else {
 		earlier = &transcript.Transcript{}
 	}
@@ -216,6 +216,16 @@ func (r *Runner) live(p *Plan, agreed *agreement, earlier *transcript.Transcript
 	}
 	for _, a := range agreed.approvals {
 		l.opened.Approvals = append(l.opened.Approvals, transcript.Text(a))
+	}
+	if len(earlier.Entries) > 0 {
+		opened, err := earlier.Opened()
+		if err != nil {
+			return nil, err
+		}
+		sameHead := opened.Follows == nil && agreed.follows == nil || opened.Follows != nil && agreed.follows != nil && *opened.Follows == *agreed.follows
+		if opened.Former != l.opened.Former || !sameHead {
+			return nil, fmt.Errorf("%w: it names another ceremony before this one, or other officers; abandon it", ErrInterrupted)
+		}
 	}
 	if l.opened.Build == (transcript.Build{}) {
 		l.opened.Build = thisBuild()
