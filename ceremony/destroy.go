@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/speciecash/specie/coin"
@@ -103,22 +104,30 @@ func (p *destroyPlan) prepare(d *desk) (act, error) {
 	}, nil
 }
 
-// judge goes through all that is on the token. A list of what else may go does
-// not help a denomination key that is still good.
+// judge goes through all that is on the token, and names everything that
+// stands in the way at once. A list of what else may go does not help a
+// denomination key that is still good.
 func (p *destroyPlan) judge(items []hsm.Item, set *coin.Keyset, at time.Time) error {
 	var unused = make(map[string]bool)
 	for _, label := range p.Also {
 		unused[label] = true
 	}
+	var needed, strangers []string
 	for _, item := range items {
-		known, err := p.known(item, items, set, at)
-		if err != nil {
-			return err
+		known, good := p.known(item, items, set, at)
+		if good != nil {
+			needed = append(needed, fmt.Sprintf("%q until %s", item.Label, good.SpendUntil.Format(instantLayout)))
 		}
-		if listed := slices.Contains(p.Also, item.Label); !known && !listed {
-			return fmt.Errorf("%w: %s %s %q in token %q; list it under also if it is to go", ErrStranger, item.Class, item.Type, item.Label, p.Token.Token)
+		if !known && !slices.Contains(p.Also, item.Label) {
+			strangers = append(strangers, fmt.Sprintf("%q", item.Label))
 		}
 		delete(unused, item.Label)
+	}
+	if len(needed) > 0 {
+		return fmt.Errorf("%w: in token %q, neither revoked nor lost, and spent: %s", ErrNeeded, p.Token.Token, list(needed))
+	}
+	if len(strangers) > 0 {
+		return fmt.Errorf("%w: in token %q: %s; what is to go is listed in the plan under also:", ErrStranger, p.Token.Token, list(strangers))
 	}
 	for label := range unused {
 		return fmt.Errorf("%w: also: nothing in token %q is labelled %q", ErrInput, p.Token.Token, label)
@@ -126,8 +135,16 @@ func (p *destroyPlan) judge(items []hsm.Item, set *coin.Keyset, at time.Time) er
 	return nil
 }
 
-// known says whether the keyset knows of the item and gives it up.
-func (p *destroyPlan) known(item hsm.Item, all []hsm.Item, set *coin.Keyset, at time.Time) (bool, error) {
+// list is an enumeration for people: in order, nothing twice.
+func list(names []string) string {
+	names = slices.Clone(names)
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ", ")
+}
+
+// known says whether the keyset knows of the item, and returns the
+// denomination that it does not give up yet.
+func (p *destroyPlan) known(item hsm.Item, all []hsm.Item, set *coin.Keyset, at time.Time) (known bool, good *coin.Denomination) {
 	switch {
 	case item.Class == hsm.ClassPublic:
 		// The other half of a key that is looked at itself.
@@ -148,8 +165,7 @@ func (p *destroyPlan) known(item hsm.Item, all []hsm.Item, set *coin.Keyset, at 
 			return false, nil
 		}
 		if !d.Revoked && !d.Lost && at.Before(d.SpendUntil) {
-			return true, fmt.Errorf("%w: %q in token %q is spent until %s, and neither revoked nor lost",
-				ErrNeeded, item.Label, p.Token.Token, d.SpendUntil.Format(instantLayout))
+			return true, d
 		}
 		return true, nil
 	case *ecdsa.PublicKey:

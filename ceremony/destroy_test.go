@@ -83,6 +83,14 @@ func TestDestructionsThatAreRefused(t *testing.T) {
 	})
 	w.loosen(t, "online", "loose")
 	w.refuse(t, []edited{{"a key that nobody made", two + "also: [receipts]\n", ceremony.ErrStranger}})
+	for _, tt := range []struct{ text, says string }{
+		{change(t, two, "keyset-3.jws", "keyset-1.jws"), `in token "online", neither revoked nor lost, and spent: "bearer-1" until 2027-05-01T00:00:00Z, "bearer-2" until 2027-05-01T00:00:00Z`},
+		{two, `in token "online": "loose", "receipts"; what is to go is listed in the plan under also:`},
+	} {
+		if _, err := w.run(t.Context(), tt.text); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("it says %v", err)
+		}
+	}
 	if n := w.objects(t, "online"); n != 8 {
 		t.Errorf("%d objects in the token", n)
 	}

@@ -174,11 +174,16 @@ func inspect(ctx context.Context, t *hsm.Token, list *stocklist, note func(trans
 // round, by labels.
 func (l *stocklist) compare(items []hsm.Item, token string) error {
 	there := make(map[string]bool)
+	var strangers []string
 	for _, item := range items {
 		there[item.Label] = true
 		if !slices.ContainsFunc(l.keys, func(k transcript.Key) bool { return k.Label == item.Label }) {
-			return fmt.Errorf("%w: %s %q in token %q was made by none of the ceremonies", ErrStranger, item.Class, item.Label, token)
+			strangers = append(strangers, fmt.Sprintf("%q", item.Label))
 		}
+	}
+	if len(strangers) > 0 {
+		return fmt.Errorf("%w: in token %q: %s; the transcripts of the ceremonies that made them are listed in the plan under made_by:",
+			ErrStranger, token, list(strangers))
 	}
 	var gone []string
 	for _, k := range l.keys {

@@ -303,7 +303,12 @@ func TestARestoredTokenIsInspected(t *testing.T) {
 	w.refuse(t, []edited{{"another key under the label", change(t, restoreText, "restore.log", "new.log") + "missing: [bearer-2, receipts]\n", ceremony.ErrKey}})
 	put()
 	w.loosen(t, "online", "bearer-4")
-	w.refuse(t, []edited{{"a loosened key beside them", change(t, restoreText, "restore.log", "new.log"), ceremony.ErrStranger}})
+	text := change(t, restoreText, "restore.log", "new.log")
+	w.refuse(t, []edited{{"a loosened key beside them", text, ceremony.ErrStranger}})
+	const all = `in token "online": "bearer-4", "receipts"; the transcripts of the ceremonies that made them are listed in the plan under made_by:`
+	if _, err := w.run(t.Context(), change(t, text, "[signing.log, keyset-1.log]", "[keyset-1.log]")); err == nil || !strings.Contains(err.Error(), all) {
+		t.Errorf("it says %v", err)
+	}
 }
 
 // Keys that are gone are named; and a restoration that stops is taken up.
