@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -128,7 +129,8 @@ func (p *Plan) owns(t *transcript.Transcript) error {
 // where its transcript is, and the transcript says the rest. No output is
 // left, not even one that was in its place already; the keys that were made
 // stay in their tokens, and the transcript and the error-free result name
-// them ("token/label"). Errors: fs.ErrNotExist if there is nothing to
+// them ("token/label"). Of one that was only about to be made nobody knows
+// whether it is there: the result says "token/label (perhaps)". Errors: fs.ErrNotExist if there is nothing to
 // abandon, transcript.ErrClosed, transcript.ErrAbandoned.
 func (r *Runner) Abandon(_ context.Context, p *Plan, reason string) ([]string, error) {
 	if strings.TrimSpace(reason) == "" {
@@ -168,12 +170,18 @@ func (r *Runner) Abandon(_ context.Context, p *Plan, reason string) ([]string, e
 			return nil, err
 		}
 	}
+	names := slices.Sorted(maps.Keys(known.keys))
 	left := []string{}
-	for name := range known.keys {
+	for _, name := range names {
+		if known.keys[name].made == nil {
+			name += " (perhaps)"
+		}
 		left = append(left, name)
 	}
-	slices.Sort(left)
-	return left, w.Abandon(transcript.Abandoned{Reason: reason, Keys: left})
+	if names == nil {
+		names = []string{}
+	}
+	return left, w.Abandon(transcript.Abandoned{Reason: reason, Keys: names})
 }
 
 // withdraw takes an output away, if it is the one that the transcript names,

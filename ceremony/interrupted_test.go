@@ -258,8 +258,12 @@ func TestAnotherPlanDoesNotTakeOver(t *testing.T) {
 	// The other plan's officer gives up what is there; the transcript says what
 	// that was.
 	left := must(w.abandon(t, must(w.parse(other))(t)))(t)
-	if len(left) != 1 || left[0] != "root/root" {
+	if len(left) != 1 || left[0] != "root/root (perhaps)" {
 		t.Errorf("left: %q", left)
+	}
+	noted := must(transcript.All[transcript.Abandoned](must(transcript.ReadFile(w.path("root.log")))(t), transcript.EventAbandoned))(t)
+	if len(noted) != 1 || len(noted[0].Keys) != 1 || noted[0].Keys[0] != "root/root" {
+		t.Errorf("noted: %+v", noted)
 	}
 }
 
