@@ -196,18 +196,25 @@ func (k *keyring) open(ctx context.Context, r *request) ([]byte, error) {
 	return o.Open(ctx, r.body, r.aad)
 }
 
-// opener finds the AES key under a label, on all tokens the first time.
+// opener finds the AES key under a label, on all tokens the first time. A
+// token that is away keeps nobody from another's key; whether it has one under
+// the same label is seen when it is back, so the key is not remembered before.
+// No lock is held while a token is asked: dispatch waits for it.
 func (k *keyring) opener(ctx context.Context, label string) (Opener, error) {
 	k.openMu.Lock()
-	defer k.openMu.Unlock()
-	if o, ok := k.openers[label]; ok {
-		return o, nil
+	known, ok := k.openers[label]
+	k.openMu.Unlock()
+	if ok {
+		return known, nil
 	}
 	var found placed
+	var away error
 	for i, l := range k.lanes {
 		o, err := l.token.Opener(ctx, label)
 		switch {
 		case errors.Is(err, ErrUnknownKey):
+		case errors.Is(err, ErrUnavailable):
+			away = fmt.Errorf("token %s: %w", l.token.Name(), err)
 		case err != nil:
 			return nil, fmt.Errorf("token %s: %w", l.token.Name(), err)
 		case found.Opener != nil:
@@ -216,9 +223,15 @@ func (k *keyring) opener(ctx context.Context, label string) (Opener, error) {
 			found = placed{i, o}
 		}
 	}
-	if found.Opener == nil {
+	switch {
+	case found.Opener == nil && away != nil:
+		return nil, away
+	case found.Opener == nil:
 		return nil, fmt.Errorf("%w: no AES key is labelled %q", ErrUnknownKey, label)
+	case away == nil:
+		k.openMu.Lock()
+		k.openers[label] = found
+		k.openMu.Unlock()
 	}
-	k.openers[label] = found
 	return found, nil
 }
