@@ -133,3 +133,24 @@ func first(errs ...error) error {
 	}
 	return nil
 }
+
+// checkPlain refuses what makes YAML say in one place what is written in
+// another: officers approve what they read.
+func checkPlain(n *yaml.Node) error {
+	switch {
+	case n.Kind == yaml.AliasNode || n.Anchor != "":
+		return fmt.Errorf("%w: line %d: a plan has no anchors (&) and no aliases (*)", ErrPlan, n.Line)
+	case n.Kind == yaml.MappingNode:
+		for i := 0; i < len(n.Content); i += 2 {
+			if n.Content[i].Value == "<<" {
+				return fmt.Errorf("%w: line %d: a plan has no merge keys (<<)", ErrPlan, n.Content[i].Line)
+			}
+		}
+	}
+	for _, child := range n.Content {
+		if err := checkPlain(child); err != nil {
+			return err
+		}
+	}
+	return nil
+}

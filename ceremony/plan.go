@@ -129,11 +129,19 @@ type newKey struct {
 }
 
 // Parse reads a plan. Relative paths in it are taken from dir, the plan's own
-// directory; no file is opened. Unknown fields, fields named twice and a
-// second document are refused. Errors: ErrPlan, ErrWeak.
+// directory; no file is opened. Unknown fields, fields named twice, anchors,
+// aliases, merge keys and a second document are refused. Errors: ErrPlan,
+// ErrWeak.
 func Parse(data []byte, dir string) (*Plan, error) {
 	if len(data) > MaxPlan {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrPlan, len(data), MaxPlan)
+	}
+	var tree yaml.Node
+	if err := yaml.Load(data, &tree); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
+	}
+	if err := checkPlain(&tree); err != nil {
+		return nil, err
 	}
 	var head common
 	if err := yaml.Load(data, &head); err != nil {
@@ -146,10 +154,11 @@ func Parse(data []byte, dir string) (*Plan, error) {
 	if err := yaml.Load(data, b, yaml.WithKnownFields()); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
 	}
-	for _, demand := range []func(body) error{body.validate, checkFiles, checkTokens, checkMade} {
-		if err := demand(b); err != nil {
-			return nil, err
-		}
+	if err := b.validate(); err != nil {
+		return nil, err
+	}
+	if err := first(checkFiles(b, dir), checkTokens(b), checkMade(b)); err != nil {
+		return nil, err
 	}
 	return &Plan{Kind: head.Ceremony, text: data, dir: dir, body: b}, nil
 }
@@ -340,17 +349,27 @@ func rosterBefore(data []byte) (*approval.Roster, []byte, error) {
 }
 
 // checkFiles demands that every file is named, and that no output is another
-// output or an input.
-func checkFiles(b body) error {
+// output or an input, however the paths are written. Without a directory, as
+// when others read the plan later, relative paths are only compared with each
+// other.
+func checkFiles(b body, dir string) error {
+	if dir != "" {
+		whole, err := filepath.Abs(dir)
+		if err != nil {
+			return fmt.Errorf("ceremony: the plan's directory: %w", err)
+		}
+		dir = whole
+	}
+	where := func(path string) string { return filepath.Clean(inDir(dir, path)) }
 	taken := make(map[string]string)
 	for _, in := range inputsOf(b) {
 		if in.path == "" {
 			return fmt.Errorf("%w: %s is missing", ErrPlan, in.field)
 		}
-		taken[filepath.Clean(in.path)] = in.field
+		taken[where(in.path)] = in.field
 	}
 	for _, out := range append(b.outputs(), product{field: "transcript", path: b.transcript()}) {
-		clean := filepath.Clean(out.path)
+		clean := where(out.path)
 		switch {
 		case out.path == "":
 			return fmt.Errorf("%w: output %s is missing", ErrPlan, out.field)

@@ -11,6 +11,31 @@ import (
 	"github.com/speciecash/specie/ceremony"
 )
 
+// TestAnOutputIsNoInputHoweverItIsWritten: a relative path and an absolute one
+// may lead to the same file.
+func TestAnOutputIsNoInputHoweverItIsWritten(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for _, tt := range []struct {
+		name, dir, output string
+		want              error
+	}{
+		{"an input's absolute path", dir, dir + "/root.pem", ceremony.ErrPlan},
+		{"an input's absolute path, from a relative directory", ".", dir + "/root.pem", ceremony.ErrPlan},
+		{"another output's absolute path", dir, dir + "/x/../issuer.log", ceremony.ErrPlan},
+		{"a roundabout way", dir, "x/../root.pem", ceremony.ErrPlan},
+		{"another file of that name", dir, "/other/root.pem", nil},
+		{"somebody else's directory", "", dir + "/root.pem", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text := plan(change(t, issuerText, "certificate: issuer.pem", "certificate: "+tt.output), "/m.so")
+			if _, err := ceremony.Parse([]byte(text), tt.dir); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestPlansThatAreRefused(t *testing.T) {
 	for _, tt := range planRefusals(t) {
 		t.Run(tt.name, func(t *testing.T) {
@@ -42,6 +67,11 @@ func formRefusals(t testing.TB) []planRefusal {
 		{"an unknown field further in", edit(rootText, "until:", "untill: 2046-01-01T00:00:00Z, until:"), ceremony.ErrPlan},
 		{"a field of another ceremony", rootText + "bank: TESTBANK\n", ceremony.ErrPlan},
 		{"a field twice", rootText + "key: KEY(root/root2)\n", ceremony.ErrPlan},
+		{"a merge key", rootText + "<<: {absent: [CKA_COPYABLE]}\n", ceremony.ErrPlan},
+		{"a merge key further in", edit(issuerText, "root: {key: KEY(root/root)", "root: {<<: {key: KEY(root/root)}"), ceremony.ErrPlan},
+		{"a quoted merge key", rootText + "\"<<\": {absent: [CKA_COPYABLE]}\n", ceremony.ErrPlan},
+		{"an anchor", edit(rootText, "from: 2026", "from: &start 2026"), ceremony.ErrPlan},
+		{"an alias", edit(rootText, "{certificate: root.pem, transcript: root.log}", "{certificate: &name root.pem, transcript: *name}"), ceremony.ErrPlan},
 		{"two documents", rootText + "---\n" + rootText, ceremony.ErrPlan},
 		{"too large", rootText + strings.Repeat("#\n", ceremony.MaxPlan), ceremony.ErrPlan},
 		{"validity that ends before it begins", edit(rootText, "until: 2046", "until: 2025"), ceremony.ErrPlan},
