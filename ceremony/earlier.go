@@ -1,7 +1,6 @@
 package ceremony
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -33,19 +32,13 @@ func (p *Plan) Check(at time.Time) error {
 // then every output is free.
 func (p *Plan) earlier(at time.Time) (*transcript.Transcript, error) {
 	path := p.TranscriptPath()
-	data, err := paper.Read(path, transcript.MaxSize)
+	// A crash may have torn the last line, or have come before the first.
+	t, err := transcript.ReadUnfinished(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, paper.Free(append(p.places(nil), path)...)
 	}
 	if err != nil {
 		return nil, err
-	}
-	// A crash may have torn the last line, or have come before the first.
-	t := &transcript.Transcript{}
-	if whole := data[:bytes.LastIndexByte(data, '\n')+1]; len(whole) > 0 {
-		if t, err = transcript.Read(whole); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
 	}
 	if t.Ended() {
 		return nil, fmt.Errorf("%s: the ceremony is over: %w", path, paper.ErrExists)
@@ -130,8 +123,10 @@ func (p *Plan) owns(t *transcript.Transcript) error {
 // left, not even one that was in its place already; the keys that were made
 // stay in their tokens, and the transcript and the error-free result name
 // them ("token/label"). Of one that was only about to be made nobody knows
-// whether it is there: the result says "token/label (perhaps)". Errors: fs.ErrNotExist if there is nothing to
-// abandon, transcript.ErrClosed, transcript.ErrAbandoned.
+// whether it is there: the result says "token/label (perhaps)".
+//
+// Errors: fs.ErrNotExist if there is nothing to abandon, transcript.ErrClosed,
+// transcript.ErrAbandoned.
 func (r *Runner) Abandon(_ context.Context, p *Plan, reason string) ([]string, error) {
 	if strings.TrimSpace(reason) == "" {
 		return nil, fmt.Errorf("%w: a ceremony is abandoned for a reason", ErrInput)

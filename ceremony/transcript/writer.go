@@ -1,6 +1,7 @@
 package transcript
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
 	"encoding/json"
@@ -40,7 +41,7 @@ func Create(path string, now func() time.Time) (*Writer, error) {
 // before its first entry was whole; the transcript is empty then, and begins
 // with [EventOpened] like a new one. Errors: ErrClosed, ErrAbandoned, ErrBusy.
 func Resume(path string, now func() time.Time) (*Writer, error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := openRegular(path, os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}
@@ -59,11 +60,7 @@ func (w *Writer) open() error {
 	if err := syscall.Flock(int(w.f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("%w: %w", ErrBusy, err)
 	}
-	data, err := io.ReadAll(io.LimitReader(w.f, MaxSize+1))
-	if err != nil {
-		return err
-	}
-	t, torn, err := read(data)
+	t, size, err := readUnfinished(w.f)
 	if err != nil {
 		return err
 	}
@@ -72,11 +69,77 @@ func (w *Writer) open() error {
 	} else if t.Ended() {
 		return ErrClosed
 	}
-	w.t, w.size = t, int64(len(data)-len(torn))
+	w.t, w.size = t, size
 	if err := w.f.Truncate(w.size); err != nil {
 		return err
 	}
 	return w.f.Sync()
+}
+
+// ReadUnfinished reads what Resume would go on from, and changes nothing.
+func ReadUnfinished(path string) (*Transcript, error) {
+	f, err := openRegular(path, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	t, _, err := readUnfinished(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return t, nil
+}
+
+// openRegular opens a file that is one: what a link leads to, or a device, is
+// not this ceremony's to go on with.
+func openRegular(path string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(path, flag|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: %w: not a regular file", path, ErrBroken)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// readUnfinished returns the whole entries and their size in bytes. A file of
+// something else has no whole line either, and is not taken for a torn one.
+func readUnfinished(f *os.File) (*Transcript, int64, error) {
+	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+	if err != nil {
+		return nil, 0, err
+	}
+	t, torn, err := read(data)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(t.Entries) == 0 && !beginsFirst(torn) {
+		return nil, 0, fmt.Errorf("%w: not the beginning of a transcript", ErrBroken)
+	}
+	return t, int64(len(data) - len(torn)), nil
+}
+
+// beginsFirst says whether torn is how a first line begins.
+func beginsFirst(torn []byte) bool {
+	first := Entry{Seq: 1, Event: EventOpened, Data: []byte("{")}
+	line := first.line()
+	line = line[:len(line)-1] // the brace after the data
+	at := bytes.Index(line, []byte(`"at":"`)) + len(`"at":"`)
+	for i := range min(len(torn), len(line)) {
+		digit := i >= at && i < at+len(instantLayout) && line[i] >= '0' && line[i] <= '9'
+		if digit && torn[i] >= '0' && torn[i] <= '9' {
+			continue
+		}
+		if torn[i] != line[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // Transcript is what was written so far, not to be modified.

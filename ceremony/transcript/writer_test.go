@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/speciecash/specie/ceremony/paper"
@@ -186,4 +187,37 @@ func TestATranscriptIsBounded(t *testing.T) {
 	if _, err := transcript.Read(data); !errors.Is(err, transcript.ErrBroken) {
 		t.Errorf("too large a file: %v", err)
 	}
+}
+
+func TestAFileOfSomethingElseIsNotTakenForATornTranscript(t *testing.T) {
+	dir := t.TempDir()
+	path := dir + "/other"
+	for name, text := range map[string]string{
+		"a line without its end":    "officers' notes",
+		"the beginning of an entry": `{"seq":2,"prev":"`,
+		"JSON of another kind":      `{"kty":"EC"}`,
+		"another first event":       `{"seq":1,"prev":"` + transcript.Hash{}.String() + `","at":"2026-03-01T12:00:00Z","event":"closed"`,
+		"no time":                   `{"seq":1,"prev":"` + transcript.Hash{}.String() + `","at":"yesterday`,
+	} {
+		ok(t, os.WriteFile(path, []byte(text), 0o600))
+		if _, err := transcript.Resume(path, nil); !errors.Is(err, transcript.ErrBroken) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := transcript.ReadUnfinished(path); !errors.Is(err, transcript.ErrBroken) {
+			t.Errorf("%s, read: %v", name, err)
+		}
+		if left := must(os.ReadFile(path))(t); string(left) != text {
+			t.Errorf("%s: now %q", name, left)
+		}
+	}
+	ok(t, os.WriteFile(path, nil, 0o600))
+	ok(t, os.Symlink(path, dir+"/link"))
+	ok(t, syscall.Mkfifo(dir+"/fifo", 0o600))
+	for _, name := range []string{"/link", "/fifo"} {
+		if _, err := transcript.Resume(dir+name, nil); err == nil {
+			t.Errorf("%s was resumed", name)
+		}
+	}
+	empty := must(transcript.Resume(path, nil))(t)
+	ok(t, empty.Release())
 }
