@@ -138,21 +138,21 @@ func Parse(data []byte, dir string) (*Plan, error) {
 	}
 	var tree yaml.Node
 	if err := yaml.Load(data, &tree); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
+		return nil, fmt.Errorf("%w: %w", ErrPlan, paper.YAMLError(err))
 	}
 	if err := checkPlain(&tree); err != nil {
 		return nil, err
 	}
 	var head common
 	if err := yaml.Load(data, &head); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
+		return nil, fmt.Errorf("%w: %w", ErrPlan, paper.YAMLError(err))
 	}
 	b, err := newBody(head.Ceremony)
 	if err != nil {
 		return nil, err
 	}
 	if err := yaml.Load(data, b, yaml.WithKnownFields()); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
+		return nil, fmt.Errorf("%w: %w", ErrPlan, paper.YAMLError(err))
 	}
 	if err := b.validate(); err != nil {
 		return nil, err

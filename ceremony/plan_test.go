@@ -47,6 +47,25 @@ func TestPlansThatAreRefused(t *testing.T) {
 	}
 }
 
+// What is wrong is said in the words of the file.
+func TestPlansThatAreRefusedSayWhere(t *testing.T) {
+	for _, tt := range []struct{ text, says string }{
+		{rootText + "comment: hello\n", `ceremony: plan refused: line 7: unknown field "comment"`},
+		{change(t, fullText, "bits: 3072", "bitts: 3072"), `line 23: unknown field "bitts"`},
+		{change(t, fullText, "bits: 3072", "bits: many"), "line 23: text `many` where a whole number is meant"},
+		{change(t, fullText, "bits: 3072", "bits: 1024"), "series 2: ceremony: plan refused: bits is 2048, 3072 or 4096"},
+		{change(t, denominationsText, "output: {keyset: keyset-1.jws, transcript: keyset-1.log}", "output: here"), "line 11: text `here` where a block of fields is meant"},
+		{change(t, rotateText, "  chain: signing-b.pem", "  chains: signing-b.pem"), `line 24: unknown field "chains"`},
+		{change(t, rootText, "from: 2026-01-01T00:00:00Z", "from: 2026"), "plan refused: line 5: a time is written like"},
+		{change(t, rootText, "KEY(root/root)", "root"), "plan refused: line 4: hsm: PKCS#11 URI refused"},
+	} {
+		_, err := ceremony.Parse([]byte(plan(tt.text, "/m.so")), t.TempDir())
+		if err == nil || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "struct") || strings.Contains(err.Error(), "ceremony.") {
+			t.Errorf("got %v, want %s", err, tt.says)
+		}
+	}
+}
+
 type planRefusal struct {
 	name, text string
 	want       error

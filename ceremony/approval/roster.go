@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v4"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/speciecash/specie/ceremony/paper"
 	"github.com/speciecash/specie/frame"
 	"github.com/speciecash/specie/trust"
 )
@@ -57,7 +58,7 @@ func ParseRoster(data []byte) (*Roster, error) {
 	}
 	var y rosterYAML
 	if err := yaml.Load(data, &y, yaml.WithKnownFields()); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRoster, err)
+		return nil, fmt.Errorf("%w: %w", ErrRoster, paper.YAMLError(err))
 	}
 	if len(y.Officers) > MaxOfficers {
 		return nil, fmt.Errorf("%w: %d officers, at most %d", ErrRoster, len(y.Officers), MaxOfficers)

@@ -14,7 +14,8 @@
 //
 // Of two writers of one path exactly one succeeds.
 //
-// The package imports the standard library only.
+// The package imports the standard library, and the YAML library for its
+// errors ([YAMLError]).
 package paper
 
 import (
