@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -125,8 +126,12 @@ func (p *Plan) owns(t *transcript.Transcript) error {
 // them ("token/label"). Of one that was only about to be made nobody knows
 // whether it is there: the result says "token/label (perhaps)".
 //
-// Errors: fs.ErrNotExist if there is nothing to abandon, transcript.ErrClosed,
-// transcript.ErrAbandoned.
+// Nobody has signed which files are that transcript's. One of another plan
+// takes none away but such as lie beside it and are not this plan's inputs; if
+// it names more, it is abandoned with its own plan only (ErrInterrupted).
+//
+// Other errors: fs.ErrNotExist if there is nothing to abandon,
+// transcript.ErrClosed, transcript.ErrAbandoned.
 func (r *Runner) Abandon(_ context.Context, p *Plan, reason string) ([]string, error) {
 	if strings.TrimSpace(reason) == "" {
 		return nil, fmt.Errorf("%w: a ceremony is abandoned for a reason", ErrInput)
@@ -155,13 +160,21 @@ func (r *Runner) Abandon(_ context.Context, p *Plan, reason string) ([]string, e
 		if was, err = was.As(own.me); err != nil {
 			return nil, err
 		}
-		own = was.body.(*supervisorsPlan)
-		if err := withdraw(was.path(own.exchanged("dealing", own.me)), known.outputs[own.dealing(own.me)]); err != nil {
+	}
+	leaves := make(map[string]transcript.Hash)
+	if own, ok := was.body.(*supervisorsPlan); ok && own.me != "" {
+		leaves[was.path(own.exchanged("dealing", own.me))] = known.outputs[own.dealing(own.me)]
+	}
+	for _, out := range was.body.outputs() {
+		leaves[was.path(out.path)] = known.outputs[out.path]
+	}
+	if err := p.owns(w.Transcript()); err != nil {
+		if err := p.spares(leaves); err != nil {
 			return nil, err
 		}
 	}
-	for _, out := range was.body.outputs() {
-		if err := withdraw(was.path(out.path), known.outputs[out.path]); err != nil {
+	for path, sum := range leaves {
+		if err := withdraw(path, sum); err != nil {
 			return nil, err
 		}
 	}
@@ -177,6 +190,22 @@ func (r *Runner) Abandon(_ context.Context, p *Plan, reason string) ([]string, e
 		names = []string{}
 	}
 	return left, w.Abandon(transcript.Abandoned{Reason: reason, Keys: names})
+}
+
+// spares refuses to take files away, for the transcript of another plan, that
+// do not lie beside the transcript or that this plan reads.
+func (p *Plan) spares(files map[string]transcript.Hash) error {
+	for path := range files {
+		if filepath.Dir(path) != filepath.Dir(p.TranscriptPath()) {
+			return fmt.Errorf("%w: another plan's, and %s does not lie beside its transcript; abandon it with that plan", ErrInterrupted, path)
+		}
+		for _, in := range inputsOf(p.body) {
+			if filepath.Clean(p.path(in.path)) == filepath.Clean(path) {
+				return fmt.Errorf("%w: another plan's, and %s is an input of this one", ErrInterrupted, path)
+			}
+		}
+	}
+	return nil
 }
 
 // withdraw takes an output away, if it is the one that the transcript names,

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -205,4 +206,43 @@ func TestAForgedBeginningIsNotGoneOnWith(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+func TestAbandonTakesNothingAwayForAnotherPlan(t *testing.T) {
+	far := filepath.Join(t.TempDir(), "precious.pem")
+	for _, tt := range []struct{ name, output, path string }{
+		{"a file elsewhere", far, far},
+		{"a file below", "below/precious.pem", "below/precious.pem"},
+		{"the officers of this plan", "officers.yaml", "officers.yaml"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newTown(t, "root")
+			if err := os.Mkdir(w.path("below"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			path := tt.path
+			if !filepath.IsAbs(path) {
+				path = w.path(path)
+			}
+			if _, err := os.Lstat(path); err != nil {
+				if err := os.WriteFile(path, []byte("precious"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			data := must(os.ReadFile(path))(t)
+			other := change(t, rootText, "certificate: root.pem", "certificate: "+tt.output)
+			if tt.output == "officers.yaml" {
+				w.write(t, "others.yaml", string(data))
+				other = "officers: others.yaml" + other
+			}
+			w.plant(t, other, nil, told{transcript.EventOutput, transcript.Output{Path: tt.output, SHA256: sum(data)}})
+			if _, err := w.abandon(t, must(w.parse(rootText))(t)); !errors.Is(err, ceremony.ErrInterrupted) {
+				t.Errorf("got %v", err)
+			}
+			if _, err := os.Lstat(path); err != nil {
+				t.Error(err)
+			}
+			must(w.abandon(t, must(w.parse(other))(t)))(t)
+		})
+	}
 }
