@@ -7,7 +7,7 @@
 //
 // # Errors
 //
-// [ErrExists], [ErrTooLarge], [ErrExposed] and those of package os, matched
+// [ErrExists], [ErrTooLarge], [ErrIrregular], [ErrExposed] and those of package os, matched
 // with errors.Is. Texts name the path and never the content.
 //
 // # Concurrency
@@ -25,6 +25,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // The refusals of this package.
@@ -33,6 +34,8 @@ var (
 	ErrExists = errors.New("exists already and is never replaced")
 	// ErrTooLarge: the input has more bytes than its kind ever needs.
 	ErrTooLarge = errors.New("file is too large")
+	// ErrIrregular: the input is a directory, a pipe or a device.
+	ErrIrregular = errors.New("not a regular file")
 	// ErrExposed: a secret file that others than its owner may read.
 	ErrExposed = errors.New("readable by others: chmod 600")
 )
@@ -43,17 +46,27 @@ const (
 	Secret fs.FileMode = 0o600
 )
 
-// Read returns a file of at most max bytes.
+// Read returns a file of at most max bytes. What is no file of bytes is
+// [ErrIrregular], at once: to open a pipe that nobody fills would wait for
+// ever.
 func Read(path string, max int) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %w", path, ErrIrregular)
+	}
 	return read(f, path, max)
 }
 
-// ReadSecret is Read for a file that only its owner may read ([ErrExposed]).
+// ReadSecret is Read for a file that only its owner may read ([ErrExposed]),
+// or for the end of a pipe that he fills.
 func ReadSecret(path string, max int) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -5,7 +5,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/speciecash/specie/ceremony/paper"
 )
@@ -59,6 +61,30 @@ func TestReadIsBounded(t *testing.T) {
 	}
 	if b, err := paper.Read(path, 5); err != nil || len(b) != 5 {
 		t.Errorf("5 bytes allowed: %d bytes, %v", len(b), err)
+	}
+}
+
+// TestOnlyFilesAreRead: a pipe in an input's place would hold a ceremony up.
+func TestOnlyFilesAreRead(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, dir, os.DevNull} {
+		done := make(chan error, 1)
+		go func() {
+			_, err := paper.Read(path, 10)
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			if !errors.Is(err, paper.ErrIrregular) {
+				t.Errorf("%s: %v", path, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s: still reading", path)
+		}
 	}
 }
 
