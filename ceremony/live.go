@@ -354,8 +354,8 @@ func (l *live) finish(s *signatory) error {
 	if err := l.verify(s); err != nil {
 		return err
 	}
-	for _, path := range l.plan.Outputs() {
-		if err := paper.Place(path); err != nil {
+	for _, out := range l.plan.body.outputs() {
+		if err := paper.Place(l.plan.path(out.path), l.outputs[out.path]); err != nil {
 			return err
 		}
 		if err := l.step("placed"); err != nil {

@@ -138,7 +138,7 @@ func (s *sitting) proceed() error {
 		return err
 	}
 	// A dealing is in its place as soon as it is settled: the others need it.
-	if err := paper.Place(s.plan.path(s.p.dealing(s.p.me))); err != nil {
+	if err := paper.Place(s.plan.path(s.p.dealing(s.p.me)), sha256.Sum256(dealing)); err != nil {
 		return err
 	}
 	if err := s.publish("dealing", dealing); err != nil {
@@ -303,7 +303,7 @@ func (s *sitting) combine(dealings []parcel) error {
 	if err != nil {
 		return err
 	}
-	if err := paper.Place(s.plan.path(s.p.document(s.p.me))); err != nil {
+	if err := paper.Place(s.plan.path(s.p.document(s.p.me)), sha256.Sum256(doc)); err != nil {
 		return err
 	}
 	if err := s.step("placed"); err != nil {

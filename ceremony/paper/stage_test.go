@@ -1,6 +1,7 @@
 package paper_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"os"
@@ -22,7 +23,7 @@ func TestAStagedFileIsPlacedOnce(t *testing.T) {
 		t.Errorf("staged again: %v", err)
 	}
 	for range 2 { // the second time it is there already
-		if err := paper.Place(path); err != nil {
+		if err := paper.Place(path, sum("secret")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -40,7 +41,7 @@ func TestAPlacedFileReplacesNothing(t *testing.T) {
 	if err := errors.Join(paper.Stage(path, []byte("new"), paper.Public), paper.Write(path, []byte("old"), paper.Public)); err != nil {
 		t.Fatal(err)
 	}
-	if err := paper.Place(path); !errors.Is(err, paper.ErrExists) {
+	if err := paper.Place(path, sum("new")); !errors.Is(err, paper.ErrExists) {
 		t.Errorf("got %v", err)
 	}
 	if b, _ := os.ReadFile(path); string(b) != "old" {
@@ -55,7 +56,7 @@ func TestAFileWithBothNamesIsPlaced(t *testing.T) {
 	if err := errors.Join(paper.Stage(path, []byte("new"), paper.Public), os.Link(path+paper.PartSuffix, path)); err != nil {
 		t.Fatal(err)
 	}
-	if err := paper.Place(path); err != nil {
+	if err := paper.Place(path, sum("new")); err != nil {
 		t.Fatal(err)
 	}
 	if paper.Free(path+paper.PartSuffix) != nil {
@@ -65,7 +66,7 @@ func TestAFileWithBothNamesIsPlaced(t *testing.T) {
 
 func TestNothingIsPlacedThatWasNotStaged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keyset.jws")
-	if err := paper.Place(path); !errors.Is(err, fs.ErrNotExist) {
+	if err := paper.Place(path, sum("")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 	if err := paper.Unstage(path); err != nil {
@@ -74,7 +75,7 @@ func TestNothingIsPlacedThatWasNotStaged(t *testing.T) {
 	if err := errors.Join(paper.Stage(path, nil, paper.Public), paper.Unstage(path)); err != nil {
 		t.Fatal(err)
 	}
-	if err := paper.Place(path); !errors.Is(err, fs.ErrNotExist) {
+	if err := paper.Place(path, sum("")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("after it was taken away: %v", err)
 	}
 }
@@ -89,5 +90,33 @@ func TestPlaceableLeavesNothing(t *testing.T) {
 	}
 	if err := paper.Placeable(filepath.Join(dir, "missing")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing directory: %v", err)
+	}
+}
+
+func sum(text string) [32]byte { return sha256.Sum256([]byte(text)) }
+
+func TestAPartThatWasExchangedIsNotPlaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keyset.jws")
+	if err := paper.Stage(path, []byte("forged"), paper.Public); err != nil {
+		t.Fatal(err)
+	}
+	if err := paper.Place(path, sum("made")); !errors.Is(err, paper.ErrExchanged) {
+		t.Errorf("another part: %v", err)
+	}
+	if err := paper.Free(path); err != nil {
+		t.Errorf("it was placed: %v", err)
+	}
+	if err := paper.Place(path, sum("forged")); err != nil {
+		t.Fatal(err)
+	}
+	if err := paper.Place(path, sum("made")); !errors.Is(err, paper.ErrExchanged) {
+		t.Errorf("another file in its place: %v", err)
+	}
+	aside := path + ".aside"
+	if err := errors.Join(os.Rename(path, aside), os.Symlink(aside, path+paper.PartSuffix)); err != nil {
+		t.Fatal(err)
+	}
+	if err := paper.Place(path, sum("forged")); err == nil {
+		t.Error("a link was placed")
 	}
 }
