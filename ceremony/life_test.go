@@ -155,7 +155,7 @@ func TestSigningKeysAreRevokedByTheirCertificates(t *testing.T) {
 		t.Errorf("revoked: %x", set.RevokedSigners)
 	}
 	// Somebody else finds the same from the files.
-	v := &ceremony.Verifier{Root: w.root(t), Dir: w.dir}
+	v := &ceremony.Verifier{Root: w.root(t), Dir: w.dir, Now: func() time.Time { return w.at }}
 	const claim = "the signing keys that were to be revoked are this bank's, and are revoked"
 	if c := claimed(t, must(v.Verify(w.file(t, "revoke.log")))(t), claim); c.Standing != ceremony.Holds || !strings.Contains(c.Detail, w.signer(t, "signing.pem")) {
 		t.Errorf("%+v", c)
@@ -357,6 +357,12 @@ func TestAnAbandonedKeyIsExplained(t *testing.T) {
 	must(w.abandon(t, must(w.parse(rotateText))(t)))(t)
 	w.refuse(t, []edited{{"unexplained", restoreText, ceremony.ErrStranger}})
 	w.mustRun(t, change(t, restoreText, "keyset-1.log]", "keyset-1.log, keyset-2.log]"))
+	v := &ceremony.Verifier{Root: w.root(t), Dir: w.dir}
+	if r := must(v.Verify(w.file(t, "restore.log")))(t); !slices.ContainsFunc(r.Claims, func(c ceremony.Claim) bool {
+		return strings.HasSuffix(c.Detail, "; on nobody's word, after an abandoned ceremony: bearer-b-1")
+	}) {
+		t.Errorf("it is not said that nobody signed for the key: %+v", r.Claims)
+	}
 }
 
 // The digest of a transcript's files is that of the files.

@@ -59,7 +59,7 @@ func TestSupervisorsGenerateKeysOnMachinesOfTheirOwn(t *testing.T) {
 	v := p.auditor(t)
 	for _, id := range p.ids {
 		r := must(v.Verify(p.on(t, id, "supervisors-"+id+".log")))(t)
-		if n := len(r.Claims); n != 14 || r.Began != r.Closed || unchecked(r) != 0 || r.By != "urn:specie:supervisor:"+id {
+		if n := len(r.Claims); n != 16 || r.Began != r.Closed || unchecked(r) != 0 || r.By != "urn:specie:supervisor:"+id {
 			t.Errorf("%s: %d claims: %+v", id, n, r)
 		}
 	}
