@@ -69,6 +69,9 @@ func (p *restorePlan) tokens() []named {
 type stocklist struct {
 	keys    []transcript.Key
 	missing []string // labels of those that are known not to be there
+	// unsigned are the labels of keys that only the transcript of an abandoned
+	// ceremony speaks of: nobody signed it.
+	unsigned []string
 }
 
 func (p *restorePlan) prepare(d *desk) (act, error) {
@@ -117,6 +120,9 @@ func (l *stocklist) add(t *transcript.Transcript, token string) error {
 			return fmt.Errorf("two transcripts made %s", keyName(token, k.Label))
 		}
 		l.keys = append(l.keys, k)
+		if last := t.Entries[len(t.Entries)-1]; last.Event != transcript.EventClosed {
+			l.unsigned = append(l.unsigned, k.Label)
+		}
 	}
 	slices.SortFunc(l.keys, func(a, b transcript.Key) int { return cmp.Compare(a.Label, b.Label) })
 	return nil

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,6 +124,9 @@ func (p *Plan) describeTokens(t *Table) {
 			pin = "asked for"
 		}
 		t.row("token", u.Token, value, "opened; PIN "+pin)
+		if u.Serial == "" && slices.ContainsFunc(p.body.made(), func(k newKey) bool { return k.uri.Token == u.Token }) {
+			t.warn("token %s has no serial number in the plan: keys are made in whatever token has that label, and the same approvals serve for another one", u.Token)
+		}
 		t.pin(u.Token, u.PINSource)
 		if strings.Contains(strings.ToLower(filepath.Base(u.ModulePath)), "softhsm") {
 			t.warn("token %s is in software: whoever copies its files has its keys", u.Token)

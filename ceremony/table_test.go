@@ -50,7 +50,7 @@ func TestATableSaysWhatAPlanWouldDo(t *testing.T) {
 			t.Errorf("%s %s: %q, %q", tt.part, tt.name, r.Value, r.Effect)
 		}
 	}
-	if !warned(table, "token online is in software") || !warned(table, "it follows no ceremony") || len(table.Warnings) != 3 {
+	if !warned(table, "token online is in software") || !warned(table, "it follows no ceremony") || len(table.Warnings) != 4 {
 		t.Errorf("warnings: %q", table.Warnings)
 	}
 	for _, text := range []string{rootText, issuerText, signingText, fullText, groupText, certifyText, revokeText, warrantText, restoreText, destroyText} {
@@ -135,6 +135,7 @@ func TestATableWarns(t *testing.T) {
 		{"of keys that would never sign", denominationsText, "would never sign", now.AddDate(1, 0, 0)},
 		{"of keys that nobody is told of", denominationsText, "nobody learns of these keys", now},
 		{"of coins that live for ever", change(t, fullText, "spend_until: 2035", "spend_until: 2045", "legal_until: 2040", "legal_until: 2046"), "spent for 17 years", now},
+		{"of a token that may be any", rootText, "token root has no serial number", now},
 		{"of a lonely officer", "officers: alone.yaml" + rootText, "a single officer is enough", now},
 		{"of officers that nobody can read", "officers: issuer.pem" + rootText, "officers: ", now},
 		{"of an input that is not there", change(t, certifyText, "request.csr", "none.csr"), "none.csr", now},
@@ -167,5 +168,13 @@ func TestAPINThatIsAskedForShowsInTheTable(t *testing.T) {
 	table := must(w.parse(strings.Replace(w.plan(rootText), "&pin-source=file:root.pin", "", 1)))(t).Table(now)
 	if r := find(t, table, "token", "root"); !strings.Contains(r.Effect, "PIN asked for") {
 		t.Errorf("%+v", r)
+	}
+}
+
+func TestATableWithASerialNumberDoesNotWarnOfIt(t *testing.T) {
+	w := newBank(t)
+	text := strings.Replace(w.plan(issuerText), "token=offline;", "token=offline;serial=5e71a1;", 1)
+	if table := must(w.parse(text))(t).Table(now); warned(table, "no serial number") {
+		t.Errorf("of a token that is named, or that no key is made in: %q", table.Warnings)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/speciecash/specie/ceremony/transcript"
 	"github.com/speciecash/specie/ceremony/warrant"
@@ -140,7 +141,11 @@ func (p *restorePlan) verify(c *check) {
 				return "", fmt.Errorf("%w: %w", ErrInput, err)
 			}
 		}
-		return fmt.Sprintf("%d keys, %d missing", len(list.keys), len(p.Missing)), p.stock(c, list)
+		detail := fmt.Sprintf("%d keys, %d missing", len(list.keys), len(p.Missing))
+		if len(list.unsigned) > 0 {
+			detail += "; on nobody's word, after an abandoned ceremony: " + strings.Join(list.unsigned, ", ")
+		}
+		return detail, p.stock(c, list)
 	})
 }
 
