@@ -246,3 +246,37 @@ func TestAbandonTakesNothingAwayForAnotherPlan(t *testing.T) {
 		})
 	}
 }
+
+func TestAForgedDocumentOfASupervisorIsNotSigned(t *testing.T) {
+	p := newPanel(t)
+	p.round(t)
+	p.mustStep(t, "ALICE")
+	p.carry(t, "ALICE", "BORIS")
+	p.carry(t, "CAROL", "BORIS")
+	r := &ceremony.Runner{}
+	r.Interrupt(func(step string) error {
+		if step == "combined" {
+			return errCrash
+		}
+		return nil
+	})
+	if _, err := p.step(r, "BORIS", supervisorsText, "ADAMS", "CLARK"); !errors.Is(err, errCrash) {
+		t.Fatalf("got %v", err)
+	}
+	doc, log := filepath.Join(p.machines["BORIS"], "supervision-BORIS.jws"), filepath.Join(p.machines["BORIS"], "supervisors-BORIS.log")
+	forged := p.on(t, "BORIS", "dealing-BORIS.jws")
+	if err := os.WriteFile(doc+paper.PartSuffix, forged, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w := must(transcript.Resume(log, func() time.Time { return p.at }))(t)
+	err := w.Append(transcript.EventOutput, transcript.Output{Path: "supervision-BORIS.jws", SHA256: sum(forged)})
+	if err := errors.Join(err, w.Release()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.step(&ceremony.Runner{}, "BORIS", supervisorsText, "ADAMS", "CLARK"); !errors.Is(err, ceremony.ErrClaim) {
+		t.Errorf("got %v", err)
+	}
+	if must(transcript.ReadFile(log))(t).Ended() {
+		t.Error("the transcript was closed")
+	}
+}

@@ -303,6 +303,9 @@ func (s *sitting) combine(dealings []parcel) error {
 	if err != nil {
 		return err
 	}
+	if err := s.signed(doc, payload); err != nil {
+		return err
+	}
 	if err := paper.Place(s.plan.path(s.p.document(s.p.me)), sha256.Sum256(doc)); err != nil {
 		return err
 	}
@@ -313,6 +316,19 @@ func (s *sitting) combine(dealings []parcel) error {
 		return err
 	}
 	return first(s.step("closed"), s.done(doc), s.hand(filepath.Base(s.p.transcript()), s.plan.TranscriptPath()))
+}
+
+// signed demands that a document is this supervisor's, of these keys: one that
+// was left before an interruption may be anybody's.
+func (s *sitting) signed(doc, payload []byte) error {
+	read, err := s.root.Verify(doc, trust.TypSupervision, trust.RoleSupervisor, s.at)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrClaim, fieldDocument, err)
+	}
+	if read.Signer.ID != s.p.me || !bytes.Equal(read.Payload, payload) {
+		return fmt.Errorf("%w: %s: by %s, or of other keys than the dealings come to", ErrClaim, fieldDocument, read.Signer)
+	}
+	return nil
 }
 
 // keys combines the dealings. After an interruption the share may be there
