@@ -23,6 +23,7 @@ type conn struct {
 	net    *net.UnixConn
 	raw    syscall.RawConn // of net
 	peer   peer
+	user   *load           // of peer's user
 	ctx    context.Context // ends with the connection: then nobody waits
 	cancel context.CancelFunc
 	queues []queue // one for each lane
@@ -46,10 +47,10 @@ type conn struct {
 	ending  bool   // the writer ends when nothing is left
 }
 
-func newConn(ctx context.Context, s *Server, c *net.UnixConn, p peer) *conn {
+func newConn(ctx context.Context, s *Server, c *net.UnixConn, p peer, user *load) *conn {
 	ctx, cancel := context.WithCancel(ctx)
 	conn := &conn{
-		srv: s, net: c, peer: p, ctx: ctx, cancel: cancel,
+		srv: s, net: c, peer: p, user: user, ctx: ctx, cancel: cancel,
 		queues: make([]queue, len(s.lanes)),
 		slots:  make(chan struct{}, s.limits.share),
 		stop:   make(chan struct{}),

@@ -44,8 +44,10 @@
 // # Concurrency
 //
 // Server, Client and what they hand out are safe for concurrent use. Each
-// token has as many workers as sessions; they serve the connections in turn,
-// so a flood on one delays the others by one operation each. A connection that
+// token has as many workers as sessions; they serve the users in turn, and
+// each user's connections in turn, so a flood of one delays the others by one
+// operation each. Connections and requests that wait are bounded, in equal
+// parts for the users who are let in. A connection that
 // does not read its answers, or sends more than its share, stops nobody but
 // itself. A client whose server is gone connects again and sends what was not
 // answered once more; callers notice nothing but the time it takes, which

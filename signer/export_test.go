@@ -1,6 +1,9 @@
 package signer
 
-import "time"
+import (
+	"net"
+	"time"
+)
 
 // The server's limits, for tests that reach them.
 
@@ -12,6 +15,11 @@ func (s *Server) SetWaiting(n int)                { s.limits.waiting = n }
 func (s *Server) SetConns(n int)                  { s.limits.conns = n }
 func (s *Server) SetDrainTimeout(d time.Duration) { s.limits.drain = d }
 func (s *Server) SetPause(d time.Duration)        { s.ring.pause = d }
+
+// SetPeers has the server see connections of other users.
+func (s *Server) SetPeers(uid func() uint32) {
+	s.who = func(*net.UnixConn) (peer, error) { return peer{uid: uid()}, nil }
+}
 
 // Drop breaks all connections, as a crash does.
 func (s *Server) Drop() {

@@ -14,16 +14,23 @@ type job struct {
 	since    time.Time // it waits
 }
 
-// A lane is one token's queue. Connections are served in turn, each in the
-// order of its own requests: one that sends a thousand delays another's
-// single request by one operation, not by a thousand.
+// A lane is one token's queue. Users are served in turn, each user's
+// connections in turn, and each connection in the order of its own requests:
+// one that sends a thousand delays another's single request by one operation,
+// not by a thousand, and to open many connections gains nothing.
 type lane struct {
 	token Token
 
 	mu     sync.Mutex
 	filled sync.Cond
-	ring   []*queue // those that hold something, the next one first
+	turns  []*turn // of users who have something waiting, the next one first
 	closed bool
+}
+
+// A turn is one user's connections.
+type turn struct {
+	uid  uint32
+	ring []*queue // those that hold something, the next one first
 }
 
 // A queue is what one connection has waiting in one lane. It is guarded by
@@ -40,10 +47,24 @@ func (l *lane) push(q *queue, j job) {
 	l.mu.Lock()
 	q.jobs = append(q.jobs, j)
 	if len(q.jobs) == 1 {
-		l.ring = append(l.ring, q)
+		t := l.turn(j.conn.peer.uid)
+		t.ring = append(t.ring, q)
 	}
 	l.mu.Unlock()
 	l.filled.Signal()
+}
+
+// turn finds a user's, or adds it as the last. Users are few. The caller holds
+// mu.
+func (l *lane) turn(uid uint32) *turn {
+	for _, t := range l.turns {
+		if t.uid == uid {
+			return t
+		}
+	}
+	t := &turn{uid: uid}
+	l.turns = append(l.turns, t)
+	return t
 }
 
 // pop waits for the next job. It returns false once the lane is closed and
@@ -51,20 +72,25 @@ func (l *lane) push(q *queue, j job) {
 func (l *lane) pop() (job, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.ring) == 0 {
+	for len(l.turns) == 0 {
 		if l.closed {
 			return job{}, false
 		}
 		l.filled.Wait()
 	}
-	q := l.ring[0]
-	l.ring = l.ring[1:]
+	t := l.turns[0]
+	l.turns = l.turns[1:]
+	q := t.ring[0]
+	t.ring = t.ring[1:]
 	j := q.jobs[0]
 	q.jobs[0] = job{}
 	if q.jobs = q.jobs[1:]; len(q.jobs) > 0 {
-		l.ring = append(l.ring, q)
+		t.ring = append(t.ring, q)
 	} else {
 		q.jobs = nil
+	}
+	if len(t.ring) > 0 {
+		l.turns = append(l.turns, t)
 	}
 	return j, true
 }

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// limits of a server.
+// limits of a server. Of conns and waiting each user who is let in has an
+// equal part, which the others can't take from him.
 type limits struct {
 	conns   int           // at a time; a process needs one
 	share   int           // requests of one connection that are not answered yet
@@ -49,6 +50,8 @@ type Server struct {
 	limits limits
 	self   uint32 // the user id that is always let in
 	users  []uint32
+	parts  int // how many users there are
+	who    func(*net.UnixConn) (peer, error)
 	log    *slog.Logger
 	lanes  []*lane
 	ring   *keyring
@@ -56,9 +59,16 @@ type Server struct {
 
 	connMu sync.Mutex
 	conns  map[*conn]struct{}
-	wait   sync.WaitGroup // for connections
+	loads  map[uint32]*load // of each user who came, by id
+	wait   sync.WaitGroup   // for connections
 
 	waiting atomic.Int64
+}
+
+// A load is what one user has at the server.
+type load struct {
+	conns   int          // guarded by Server.connMu
+	waiting atomic.Int64 // requests that wait for a token
 }
 
 // NewServer audits the keys of all tokens. It returns the errors of
@@ -70,11 +80,14 @@ func NewServer(ctx context.Context, cfg ServerConfig) (*Server, error) {
 	}
 	s := &Server{
 		limits: defaultLimits(), self: uint32(os.Geteuid()), users: cfg.Users,
-		log: cfg.Logger, conns: make(map[*conn]struct{}),
+		log: cfg.Logger, conns: make(map[*conn]struct{}), loads: make(map[uint32]*load),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	named := append(slices.Clone(cfg.Users), s.self)
+	slices.Sort(named)
+	s.parts, s.who = len(slices.Compact(named)), peerOf
 	for _, t := range cfg.Tokens {
 		s.lanes = append(s.lanes, newLane(t))
 	}
@@ -138,7 +151,7 @@ func (s *Server) accept(ctx, work context.Context, l *net.UnixListener) error {
 // admit starts serving a connection, unless its peer is a stranger or there
 // are too many. Nothing of a stranger is read.
 func (s *Server) admit(ctx context.Context, c *net.UnixConn) {
-	peer, err := peerOf(c)
+	peer, err := s.who(c)
 	if err == nil && peer.uid != s.self && !slices.Contains(s.users, peer.uid) {
 		err = ErrForbidden // root too, unless it is named
 	}
@@ -150,11 +163,17 @@ func (s *Server) admit(ctx context.Context, c *net.UnixConn) {
 		_ = c.Close()
 		return
 	}
-	conn := newConn(ctx, s, c, peer)
 	s.connMu.Lock()
-	full := len(s.conns) >= s.limits.conns
+	user := s.loads[peer.uid]
+	if user == nil {
+		user = new(load)
+		s.loads[peer.uid] = user
+	}
+	conn := newConn(ctx, s, c, peer, user)
+	full := len(s.conns) >= s.limits.conns || user.conns >= s.part(s.limits.conns)
 	if !full {
 		s.conns[conn] = struct{}{}
+		user.conns++
 		s.wait.Add(1)
 	}
 	s.connMu.Unlock()
@@ -170,9 +189,13 @@ func (s *Server) admit(ctx context.Context, c *net.UnixConn) {
 		conn.serve()
 		s.connMu.Lock()
 		delete(s.conns, conn)
+		user.conns--
 		s.connMu.Unlock()
 	}()
 }
+
+// part is what one user may take of all there is.
+func (s *Server) part(all int) int { return max(1, all/s.parts) }
 
 // drain ends all connections: each when what it has asked is answered, all
 // when time is up.
@@ -202,6 +225,7 @@ func (s *Server) work(l *lane) {
 			return
 		}
 		s.waiting.Add(-1)
+		j.conn.user.waiting.Add(-1)
 		j.conn.waiting.Add(-1)
 		now := time.Now()
 		s.stats.waited(now.Sub(j.since))
@@ -228,8 +252,10 @@ func (s *Server) dispatch(c *conn, r *request) {
 		c.answer(r, nil, err)
 		return
 	}
-	if s.waiting.Add(1) > int64(s.limits.waiting) {
+	all, own := s.waiting.Add(1), c.user.waiting.Add(1)
+	if all > int64(s.limits.waiting) || own > int64(s.part(s.limits.waiting)) {
 		s.waiting.Add(-1)
+		c.user.waiting.Add(-1)
 		c.answer(r, nil, ErrBusy)
 		return
 	}
