@@ -11,12 +11,12 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/speciecash/specie/ceremony"
 	"github.com/speciecash/specie/ceremony/approval"
+	"github.com/speciecash/specie/ceremony/paper"
 	"github.com/speciecash/specie/ceremony/transcript"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/trust"
@@ -214,7 +214,7 @@ func TestLiesAboutOutputs(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = os.Remove(a.path("keyset-1.jws")) })
-		}, syscall.EISDIR},
+		}, paper.ErrIrregular},
 		{"no output in the transcript", func(_ *testing.T, s *story) { s.outputs = nil }, ceremony.ErrInput},
 		{"an output more than planned", func(_ *testing.T, s *story) { s.output("extra.pem", []byte("x")) }, ceremony.ErrInput},
 		{"the output twice", func(_ *testing.T, s *story) { s.outputs = append(s.outputs, s.outputs[0]) }, ceremony.ErrInput},
