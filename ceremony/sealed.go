@@ -20,10 +20,16 @@ const MaxSealed = 4 << 10
 // secretsSize is γ (32) ‖ the form key (32).
 const secretsSize = 64
 
-// Sealer encrypts under a key that stays in a token. *hsm.AESKey is one.
-type Sealer interface {
-	Seal(ctx context.Context, plaintext, aad []byte) ([]byte, error)
+// Opener decrypts under a key that stays in a token, as a daemon does. The
+// errors of Open are the key's.
+type Opener interface {
 	Open(ctx context.Context, box, aad []byte) ([]byte, error)
+}
+
+// Sealer encrypts under such a key too, as a ceremony does. *hsm.AESKey is one.
+type Sealer interface {
+	Opener
+	Seal(ctx context.Context, plaintext, aad []byte) ([]byte, error)
 }
 
 // GroupSecrets are what a group manager's process computes with in its own
@@ -102,7 +108,7 @@ func (s *GroupSecrets) Seal(ctx context.Context, key Sealer) ([]byte, error) {
 // ceremony, with the same key of his token. It returns ErrSealed if the file
 // is another group's, malformed, or does not hold the secrets of the public
 // values that it names; and the errors of key.Open.
-func UnsealGroup(ctx context.Context, data []byte, key Sealer, groupID string) (*GroupSecrets, error) {
+func UnsealGroup(ctx context.Context, data []byte, key Opener, groupID string) (*GroupSecrets, error) {
 	var j sealedJSON
 	if err := strictjson.Unmarshal(data, MaxSealed, &j); err != nil || j.Version != 1 {
 		return nil, fmt.Errorf("%w: not a file of version 1", ErrSealed)

@@ -99,7 +99,7 @@ func (c groupCmd) unseal(ctx context.Context, cfg *groupConfig, dir base, k *key
 	if err != nil {
 		return nil, err
 	}
-	key, err := k.sealer(ctx, cfg.SealKey)
+	key, err := k.opener(ctx, cfg.SealKey)
 	if err != nil {
 		return nil, err
 	}

@@ -23,8 +23,8 @@ type keys struct {
 	metrics []prometheus.Collector
 	// signing finds the ECDSA key that belongs to a public key.
 	signing func(ctx context.Context, public crypto.PublicKey) (crypto.Signer, error)
-	// sealer finds an AES key by its label.
-	sealer func(ctx context.Context, label string) (ceremony.Sealer, error)
+	// opener finds an AES key by its label.
+	opener func(ctx context.Context, label string) (ceremony.Opener, error)
 	close  func() error
 }
 
@@ -74,10 +74,8 @@ func remoteKeys(c *signer.Client, socket string) *keys {
 		signing: func(ctx context.Context, public crypto.PublicKey) (crypto.Signer, error) {
 			return c.Signer(ctx, public)
 		},
-		sealer: func(_ context.Context, label string) (ceremony.Sealer, error) {
-			return remoteSealer{c.Box(label)}, nil
-		},
-		close: c.Close,
+		opener: func(_ context.Context, label string) (ceremony.Opener, error) { return c.Box(label), nil },
+		close:  c.Close,
 	}
 }
 
@@ -94,14 +92,6 @@ func (r remoteBlind) BlindSign(ctx context.Context, kid coin.KeyID, blinded []by
 	return s, err
 }
 
-// remoteSealer opens and does not seal: what is sealed was sealed at a
-// ceremony.
-type remoteSealer struct{ *signer.Box }
-
-func (remoteSealer) Seal(context.Context, []byte, []byte) ([]byte, error) {
-	return nil, fmt.Errorf("%w: a signer seals nothing", signer.ErrInput)
-}
-
 // localKeys are on one token that this process has opened.
 func localKeys(t *tokens) *keys {
 	token := t.open[0].token
@@ -112,7 +102,7 @@ func localKeys(t *tokens) *keys {
 		signing: func(ctx context.Context, public crypto.PublicKey) (crypto.Signer, error) {
 			return findSigning(ctx, token, public)
 		},
-		sealer: func(ctx context.Context, label string) (ceremony.Sealer, error) { return token.FindAES(ctx, label) },
+		opener: func(ctx context.Context, label string) (ceremony.Opener, error) { return token.FindAES(ctx, label) },
 		close:  t.close,
 	}
 }
