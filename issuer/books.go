@@ -114,24 +114,19 @@ func (f *inForce) keyBalances(totals []ledger.Balance) ([]KeyBalance, error) {
 func foldKeys(totals []ledger.Balance) (map[coin.KeyID]KeyBalance, error) {
 	out := make(map[coin.KeyID]KeyBalance)
 	for _, t := range totals {
-		path, ok := strings.CutPrefix(t.Account, circulationClass)
-		if !ok {
-			continue
-		}
-		text, of, _ := strings.Cut(path, "/")
-		kid, err := coin.ParseKeyID(text)
+		kid, issued, of, err := circulation(t.Account)
 		if err != nil {
-			return nil, fmt.Errorf("account %s: %w", t.Account, err)
+			return nil, err
+		}
+		if !of {
+			continue
 		}
 		k := out[kid]
 		k.KeyID = kid
-		switch of {
-		case issuedSuffix[1:]:
+		if issued {
 			k.Issued = t.Amount
-		case redeemedSuffix[1:]:
+		} else {
 			k.Redeemed = -t.Amount
-		default:
-			return nil, fmt.Errorf("account %s is neither issued nor redeemed", t.Account)
 		}
 		k.Balance = k.Issued - k.Redeemed
 		out[kid] = k

@@ -3,7 +3,6 @@ package issuer
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -47,18 +46,13 @@ type flow struct {
 func flowOf(op *ledger.Op) (*flow, error) {
 	f := &flow{issued: make(map[coin.KeyID]int64), redeemed: make(map[coin.KeyID]int64)}
 	for _, p := range op.Postings {
-		path, ok := strings.CutPrefix(p.Account, circulationClass)
-		if !ok {
-			continue
-		}
-		text, of, _ := strings.Cut(path, "/")
-		kid, err := coin.ParseKeyID(text)
-		if err != nil {
-			return nil, fmt.Errorf("issuer: posting to %s: %w", p.Account, err)
-		}
-		if of == issuedSuffix[1:] {
+		kid, issued, of, err := circulation(p.Account)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("issuer: posting: %w", err)
+		case of && issued:
 			f.issued[kid] = p.Amount
-		} else {
+		case of:
 			f.redeemed[kid] = -p.Amount
 		}
 	}

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -44,6 +45,27 @@ func (p *postings) issue(kid coin.KeyID, value coin.Amount) {
 
 func (p *postings) redeem(kid coin.KeyID, value coin.Amount) {
 	p.add(circulationClass+kid.String()+redeemedSuffix, -int64(value))
+}
+
+// circulation reads the account of a key's coins: which key, and whether it is
+// the one for what was issued or the one for what was redeemed. of is false for
+// an account of another class.
+func circulation(account string) (kid coin.KeyID, issued, of bool, err error) {
+	path, of := strings.CutPrefix(account, circulationClass)
+	if !of {
+		return kid, false, false, nil
+	}
+	text, half, _ := strings.Cut(path, "/")
+	if kid, err = coin.ParseKeyID(text); err != nil {
+		return kid, false, true, fmt.Errorf("account %s: %w", account, err)
+	}
+	switch half {
+	case issuedSuffix[1:]:
+		return kid, true, true, nil
+	case redeemedSuffix[1:]:
+		return kid, false, true, nil
+	}
+	return kid, false, true, fmt.Errorf("account %s is neither issued nor redeemed", account)
 }
 
 // list returns the postings in order of account, without those that cancelled
