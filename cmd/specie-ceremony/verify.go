@@ -56,9 +56,15 @@ func (c *verifyCmd) Run(a *app) error {
 		}
 	}
 	var all verified
+	var row []link
 	var failed []error
 	for _, path := range c.Transcripts {
-		one, err := c.verify(v, path)
+		data, err := paper.Read(path, transcript.MaxSize)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", path, err))
+			continue
+		}
+		one, err := c.verify(v, path, data)
 		if err == nil && !c.AllowUnchecked {
 			err = one.unchecked()
 		}
@@ -67,11 +73,12 @@ func (c *verifyCmd) Run(a *app) error {
 		}
 		if one != nil {
 			all.Ceremonies = append(all.Ceremonies, one)
+			row = append(row, link{path, data})
 		}
 	}
 	if len(c.Transcripts) > 1 && len(failed) == 0 {
 		var err error
-		if all.Row, err = sequence(c.Transcripts); err != nil {
+		if all.Row, err = sequence(row); err != nil {
 			failed = append(failed, err)
 		}
 	}
@@ -83,14 +90,10 @@ func (c *verifyCmd) Run(a *app) error {
 	return errors.Join(failed...)
 }
 
-func (c *verifyCmd) verify(v *ceremony.Verifier, path string) (*reportView, error) {
+func (c *verifyCmd) verify(v *ceremony.Verifier, path string, data []byte) (*reportView, error) {
 	v.Dir = c.Dir
 	if v.Dir == "" {
 		v.Dir = filepath.Dir(path)
-	}
-	data, err := paper.Read(path, transcript.MaxSize)
-	if err != nil {
-		return nil, err
 	}
 	report, err := v.Verify(data)
 	if report == nil {
@@ -111,31 +114,34 @@ func (v *reportView) unchecked() error {
 	return nil
 }
 
+// link is a transcript in a row of several.
+type link struct {
+	path string
+	data []byte
+}
+
 // errSequence: the transcripts at hand are not one unbroken row.
 var errSequence = errors.New("the transcripts do not follow each other")
 
 // sequence says what is wrong with the transcripts as a row: each but the
 // first follows another, and no two the same, or somebody held a ceremony
 // beside the others. Supervisors' parts end where they are: each has his own.
-func sequence(paths []string) (notes []string, err error) {
-	heads := make(map[transcript.Hash]string, len(paths))
-	for _, path := range paths {
-		t, err := transcript.ReadFile(path)
+func sequence(row []link) (notes []string, err error) {
+	heads := make(map[transcript.Hash]string, len(row))
+	openings := make([]*transcript.Opened, len(row))
+	for i, l := range row {
+		t, err := transcript.Read(l.data)
 		if err != nil {
 			return nil, err
 		}
-		heads[t.Head()] = path
+		if openings[i], err = t.Opened(); err != nil {
+			return nil, err
+		}
+		heads[t.Head()] = l.path
 	}
 	followed := make(map[transcript.Hash]string)
-	for _, path := range paths {
-		t, err := transcript.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		opened, err := t.Opened()
-		if err != nil {
-			return nil, err
-		}
+	for i, l := range row {
+		path, opened := l.path, openings[i]
 		switch {
 		case opened.Follows == nil:
 			notes = append(notes, path+" follows none: it begins the row")
