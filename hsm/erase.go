@@ -22,28 +22,16 @@ import (
 // errors: ErrTokenNotFound, ErrDuplicateLabel, ErrUnavailable, and those of
 // tokens that only their maker's tool initialises.
 func (m *Module) EraseToken(ctx context.Context, label, serial string, soPIN PIN) error {
-	if err := checkTokenLabel(label); err != nil {
-		return err
-	}
-	if soPIN.IsZero() {
-		return fmt.Errorf("%w: no security officer's PIN for token %q", ErrInput, label)
-	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("hsm: erase token: %w", err)
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed {
-		return fmt.Errorf("%w: module closed", ErrUnavailable)
-	}
-	slot, info, err := m.findToken(label, serial)
+	slot, info, err := m.forOfficer(ctx, label, serial, soPIN)
 	if err != nil {
 		return err
 	}
-	if _, open := m.tokens[tokenID(info)]; open {
-		return fmt.Errorf("%w: token %q is open; close it before it is erased", ErrInput, label)
-	}
-	if err := m.initialiseAgain(slot, info, soPIN); err != nil {
+	err = m.asOfficer(info, func() error {
+		return called("C_InitToken", m.ctx.InitToken(slot, string(soPIN.reveal()), info.Label))
+	})
+	if err != nil {
 		return fmt.Errorf("erase token %q: %w", label, err)
 	}
 	if slot, _, err = m.findToken(label, serial); err != nil {
@@ -65,39 +53,45 @@ func (m *Module) EraseToken(ctx context.Context, label, serial string, soPIN PIN
 // is none, the user's PIN is set to one that nobody knows, as EraseToken
 // leaves it, and private objects are counted too. Errors as of EraseToken.
 func (m *Module) ObjectsLeft(ctx context.Context, label, serial string, soPIN PIN) (int, error) {
-	if soPIN.IsZero() {
-		return 0, fmt.Errorf("%w: no security officer's PIN for token %q", ErrInput, label)
-	}
-	if err := ctx.Err(); err != nil {
-		return 0, fmt.Errorf("hsm: look at an erased token: %w", err)
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed {
-		return 0, fmt.Errorf("%w: module closed", ErrUnavailable)
-	}
-	slot, info, err := m.findToken(label, serial)
+	slot, info, err := m.forOfficer(ctx, label, serial, soPIN)
 	if err != nil {
 		return 0, err
 	}
-	if _, open := m.tokens[tokenID(info)]; open {
-		return 0, fmt.Errorf("%w: token %q is open", ErrInput, label)
-	}
-	if n, err := m.countPublic(slot); err != nil || n > 0 {
+	n, err := m.countPublic(slot)
+	if err != nil || n > 0 {
 		return n, err
 	}
-	latch := "so/" + tokenID(info)
-	if m.isLatched(latch) {
-		return 0, fmt.Errorf("%w: the security officer's PIN was refused before; it is not tried again until a restart", ErrPIN)
-	}
-	if err := checkSOFlags(info.Flags); err != nil {
-		return 0, err
-	}
-	n, err := m.countObjects(slot, soPIN)
-	if errors.Is(err, ErrPIN) {
-		m.latch(latch)
-	}
+	err = m.asOfficer(info, func() (err error) {
+		n, err = m.countObjects(slot, soPIN)
+		return err
+	})
 	return n, err
+}
+
+// forOfficer finds a token that the security officer may work on; the caller
+// holds m.mu.
+func (m *Module) forOfficer(ctx context.Context, label, serial string, soPIN PIN) (slot uint, info pkcs11.TokenInfo, err error) {
+	if err := checkTokenLabel(label); err != nil {
+		return 0, info, err
+	}
+	if soPIN.IsZero() {
+		return 0, info, fmt.Errorf("%w: no security officer's PIN for token %q", ErrInput, label)
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, info, fmt.Errorf("hsm: security officer of token %q: %w", label, err)
+	}
+	if m.closed {
+		return 0, info, fmt.Errorf("%w: module closed", ErrUnavailable)
+	}
+	if slot, info, err = m.findToken(label, serial); err != nil {
+		return 0, info, err
+	}
+	if _, open := m.tokens[tokenID(info)]; open {
+		return 0, info, fmt.Errorf("%w: token %q is open; close it first", ErrInput, label)
+	}
+	return slot, info, nil
 }
 
 func (m *Module) countPublic(slot uint) (int, error) {
@@ -109,8 +103,9 @@ func (m *Module) countPublic(slot uint) (int, error) {
 	return m.countVisible(s)
 }
 
-// initialiseAgain tries the officer's PIN, once.
-func (m *Module) initialiseAgain(slot uint, info pkcs11.TokenInfo, soPIN PIN) error {
+// asOfficer makes the one call in the life of the Module, unless it is right,
+// that tries the officer's PIN.
+func (m *Module) asOfficer(info pkcs11.TokenInfo, try func() error) error {
 	latch := "so/" + tokenID(info)
 	if m.isLatched(latch) {
 		return fmt.Errorf("%w: the security officer's PIN was refused before; it is not tried again until a restart", ErrPIN)
@@ -118,7 +113,7 @@ func (m *Module) initialiseAgain(slot uint, info pkcs11.TokenInfo, soPIN PIN) er
 	if err := checkSOFlags(info.Flags); err != nil {
 		return err
 	}
-	err := called("C_InitToken", m.ctx.InitToken(slot, string(soPIN.reveal()), info.Label))
+	err := try()
 	if errors.Is(err, ErrPIN) {
 		m.latch(latch)
 		return fmt.Errorf("%w: %w", ErrPIN, err)
