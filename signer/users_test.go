@@ -1,11 +1,9 @@
 package signer_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -71,17 +69,7 @@ func TestManyConnectionsOfAUserDelayAnotherByOneOperationEach(t *testing.T) {
 	waitFor(t, func() bool { return h.srv.Stats().Waiting == 102 })
 	g.open()
 	wait.Wait()
-	var order []string
-	for range 8 {
-		if got := <-g.arrived; bytes.Equal(got, mine) {
-			order = append(order, "polite")
-		} else {
-			order = append(order, "flood")
-		}
-	}
-	if got := strings.Join(order, " "); got != "flood flood polite flood polite flood polite flood" {
-		t.Errorf("order %s", got)
-	}
+	inTurn(t, g, mine)
 }
 
 func TestAUserCannotTakeAnothersPartOfWhatMayWait(t *testing.T) {
