@@ -26,6 +26,8 @@ var (
 	ErrQuorum = errors.New("not enough supervisors")
 	// ErrPartial: a partial decryption whose proof doesn't verify.
 	ErrPartial = errors.New("partial decryption does not verify")
+	// ErrOpeningKey: a key that isn't the one the presentation was made with.
+	ErrOpeningKey = errors.New("not the opening key of this presentation")
 	// ErrEscrow: the escrowed tracing token isn't the member's.
 	ErrEscrow = errors.New("escrow does not hold the member's tracing token")
 )

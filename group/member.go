@@ -41,31 +41,38 @@ func (m *Member) Epoch() uint64 { return m.cred.Epoch }
 // computes c without the nonce. It returns [ErrKey] if the key isn't the
 // member's, answers wrongly or didn't make one of the claims' tags.
 func (m *Member) Present(ctx context.Context, key Key, message []byte, claims []Claim) (*Presentation, error) {
+	p, _, err := m.present(ctx, key, message, claims)
+	return p, err
+}
+
+// present returns the presentation and its k.
+func (m *Member) present(ctx context.Context, key Key, message []byte, claims []Claim) (*Presentation, fp256bn.Scalar, error) {
+	var none fp256bn.Scalar
 	if err := checkClaims(claims); err != nil {
-		return nil, fmt.Errorf("present: %w", err)
+		return nil, none, fmt.Errorf("present: %w", err)
 	}
 	pr, err := m.prepare()
 	if err != nil {
-		return nil, fmt.Errorf("present: %w", err)
+		return nil, none, fmt.Errorf("present: %w", err)
 	}
 	for range signTries {
 		p, err := pr.sign(ctx, key, message, claims)
 		if err != nil {
-			return nil, fmt.Errorf("present: %w", err)
+			return nil, none, fmt.Errorf("present: %w", err)
 		}
 		if p == nil {
 			continue
 		}
 		v, err := NewVerifier(m.params, m.cred.Epoch)
 		if err != nil {
-			return nil, err
+			return nil, none, err
 		}
 		if err := v.verify(p, message, claims); err != nil {
-			return nil, fmt.Errorf("present: %w: the coins are not of this TPM, or its firmware is faulty: %w", ErrKey, err)
+			return nil, none, fmt.Errorf("present: %w: the coins are not of this TPM, or its firmware is faulty: %w", ErrKey, err)
 		}
-		return p, nil
+		return p, pr.k, nil
 	}
-	return nil, fmt.Errorf("present: %w: no full-length nonce in %d signatures", ErrKey, signTries)
+	return nil, none, fmt.Errorf("present: %w: no full-length nonce in %d signatures", ErrKey, signTries)
 }
 
 // prover holds one presentation's secrets; its points are fixed before the
