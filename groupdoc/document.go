@@ -23,6 +23,8 @@ const (
 	MaxTemplate = 512     // bytes of a TPMT_PUBLIC
 	MaxLeaked   = 4096    // leaked TPM scalars
 	MaxClasses  = 16
+
+	maxKinds = 8 // kinds of endorsement key
 )
 
 // kindName is what a kind of EK is called.
@@ -36,6 +38,8 @@ const ClassECDAA = 1
 type Contents struct {
 	// ID is the manager's, as in his certificate, and the group's name.
 	ID string
+	// Seq rises with every document that the manager signs.
+	Seq uint64
 	// Current is the epoch for which credentials are issued.
 	Current Epoch
 	// Next is announced ahead, or zero.
@@ -43,12 +47,20 @@ type Contents struct {
 	// Template is the exact public area (TPMT_PUBLIC) of class 1, all but the
 	// point.
 	Template []byte
-	// EKKind is the one kind of endorsement key that the manager takes, such
-	// as "rsa2048": a TPM with several certified EKs is still one member.
-	EKKind string
+	// EKKinds are the kinds of endorsement key that the manager takes, such as
+	// "rsa2048", in the order in which a wallet tries them. From one
+	// manufacturer he takes one: a TPM with several certified EKs is still one
+	// member.
+	EKKinds []string
 	// EKRoots is the digest of the list of roots under which a TPM must be
 	// certified.
 	EKRoots [32]byte
+	// SoftwareTPMs says that emulated TPMs are taken too. They keep no secret
+	// from their owner: a group for tests, never for money.
+	SoftwareTPMs bool
+	// Platform is the rule about the state of members' machines, nil if there
+	// is none.
+	Platform *Platform
 	// W is the issuing key, WProof the proof that the manager knows γ.
 	W      fp256bn.G2
 	WProof group.IssuerKeyProof
@@ -60,6 +72,8 @@ type Contents struct {
 	// Leaked are scalars of broken TPMs, 32 bytes each: verifiers refuse
 	// claims made with them.
 	Leaked [][]byte
+	// Warrants is where the register of warrants stands.
+	Warrants WarrantHead
 	// IssuedAt is when the manager said this, UTC, whole seconds.
 	IssuedAt time.Time
 }
@@ -75,6 +89,7 @@ type Document struct {
 
 type documentJSON struct {
 	ID          string            `json:"id"`
+	Seq         uint64            `json:"seq"`
 	Crit        []string          `json:"crit,omitempty"`
 	Epoch       epochJSON         `json:"epoch"`
 	Next        *epochJSON        `json:"next,omitempty"`
@@ -82,31 +97,34 @@ type documentJSON struct {
 	HPKE        string            `json:"hpke"`
 	Supervision []string          `json:"supervision"`
 	Leaked      []string          `json:"leaked,omitempty"`
+	Warrants    *warrantHeadJSON  `json:"warrants,omitempty"`
 	IssuedAt    string            `json:"issued_at"`
 }
 
 type classJSON struct {
-	ID       int    `json:"id"`
-	Template string `json:"template"`
-	EKKind   string `json:"ek_kind"`
-	EKRoots  string `json:"ek_roots"`
-	W        string `json:"w"`
-	WProof   string `json:"w_proof"`
+	ID           int           `json:"id"`
+	Template     string        `json:"template"`
+	EKKinds      []string      `json:"ek_kinds"`
+	EKRoots      string        `json:"ek_roots"`
+	SoftwareTPMs bool          `json:"insecure_software_tpm,omitempty"`
+	Platform     *platformJSON `json:"platform,omitempty"`
+	W            string        `json:"w"`
+	WProof       string        `json:"w_proof"`
 }
 
 // Marshal returns the payload.
 func (c *Contents) Marshal() ([]byte, error) {
 	w := c.W.Bytes()
 	class, err := json.Marshal(classJSON{
-		ID: ClassECDAA, Template: encode(c.Template), EKKind: c.EKKind, EKRoots: encode(c.EKRoots[:]),
-		W: encode(w[:]), WProof: encode(c.WProof[:]),
+		ID: ClassECDAA, Template: encode(c.Template), EKKinds: c.EKKinds, EKRoots: encode(c.EKRoots[:]),
+		SoftwareTPMs: c.SoftwareTPMs, Platform: c.Platform.json(), W: encode(w[:]), WProof: encode(c.WProof[:]),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("groupdoc: class: %w", err)
 	}
 	j := documentJSON{
-		ID: c.ID, Epoch: c.Current.json(), Classes: []json.RawMessage{class},
-		HPKE: encode(c.FormKey), IssuedAt: formatTime(c.IssuedAt),
+		ID: c.ID, Seq: c.Seq, Epoch: c.Current.json(), Classes: []json.RawMessage{class},
+		HPKE: encode(c.FormKey), Warrants: c.Warrants.json(), IssuedAt: formatTime(c.IssuedAt),
 	}
 	if c.Next != (Epoch{}) {
 		next := c.Next.json()
@@ -184,9 +202,12 @@ func readContents(payload []byte) (*Contents, error) {
 	if len(j.Crit) > 0 {
 		return nil, fmt.Errorf("%w: %d critical members are not known here", ErrUnsupported, len(j.Crit))
 	}
-	c := &Contents{ID: j.ID}
+	c := &Contents{ID: j.ID, Seq: j.Seq}
 	if err := trust.CheckID(j.ID); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrMalformed, err)
+	}
+	if j.Seq == 0 || j.Seq > maxNumber {
+		return nil, fmt.Errorf("%w: document number %d", ErrMalformed, j.Seq)
 	}
 	for _, step := range []func(*documentJSON) error{c.readEpochs, c.readClasses, c.readLists} {
 		if err := step(&j); err != nil {
@@ -254,10 +275,13 @@ func (c *Contents) readClass(raw []byte) error {
 	if c.Template, err = decode("template", j.Template, -MaxTemplate); err != nil {
 		return err
 	}
-	if !kindName.MatchString(j.EKKind) {
-		return fmt.Errorf("%w: ek_kind", ErrMalformed)
+	if err := checkKinds(j.EKKinds); err != nil {
+		return err
 	}
-	c.EKKind = j.EKKind
+	c.EKKinds, c.SoftwareTPMs = j.EKKinds, j.SoftwareTPMs
+	if c.Platform, err = j.Platform.parse(); err != nil {
+		return err
+	}
 	roots, err := decode("ek_roots", j.EKRoots, len(c.EKRoots))
 	if err != nil {
 		return err
@@ -270,6 +294,19 @@ func (c *Contents) readClass(raw []byte) error {
 	copy(c.WProof[:], proof)
 	c.W, err = decodeG2("w", j.W)
 	return err
+}
+
+// checkKinds takes 1 to maxKinds names, each once.
+func checkKinds(kinds []string) error {
+	if len(kinds) == 0 || len(kinds) > maxKinds {
+		return fmt.Errorf("%w: %d kinds of endorsement key", ErrMalformed, len(kinds))
+	}
+	for i, k := range kinds {
+		if !kindName.MatchString(k) || slices.Contains(kinds[:i], k) {
+			return fmt.Errorf("%w: ek_kinds", ErrMalformed)
+		}
+	}
+	return nil
 }
 
 func (c *Contents) readLists(j *documentJSON) (err error) {
@@ -295,7 +332,8 @@ func (c *Contents) readLists(j *documentJSON) (err error) {
 		}
 		c.Leaked = append(c.Leaked, f)
 	}
-	return nil
+	c.Warrants, err = j.Warrants.parse()
+	return err
 }
 
 // Parameters returns the public values of the group (class 1).

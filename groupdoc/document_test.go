@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func TestDocumentIsReadBack(t *testing.T) {
 	if doc.ID != groupdoctest.Name || doc.Current != g.Contents.Current || doc.Next != g.Contents.Next {
 		t.Fatalf("got %+v", doc.Contents)
 	}
-	if !bytes.Equal(doc.Template, template) || doc.EKKind != "rsa2048" || doc.EKRoots != g.Contents.EKRoots || !doc.IssuedAt.Equal(now) || len(doc.Leaked) != 1 {
+	if !bytes.Equal(doc.Template, template) || !slices.Equal(doc.EKKinds, []string{"rsa2048"}) || doc.EKRoots != g.Contents.EKRoots || !doc.IssuedAt.Equal(now) || len(doc.Leaked) != 1 {
 		t.Fatalf("got %+v", doc.Contents)
 	}
 	want := &group.Parameters{Name: groupdoctest.Name, W: g.Issuer.Public(), O: g.Supervision.Key.O(), O2: g.Supervision.Key.O2()}
@@ -73,7 +74,13 @@ func TestParseRefusesWhatTheManagerSigned(t *testing.T) {
 		{"W is infinity", func(m members) { m.class()["w"] = b64(make([]byte, 65)) }, groupdoc.ErrMalformed},
 		{"a template too large", func(m members) { m.class()["template"] = b64(make([]byte, groupdoc.MaxTemplate+1)) }, groupdoc.ErrMalformed},
 		{"no template", func(m members) { m.class()["template"] = "" }, groupdoc.ErrMalformed},
-		{"a kind of EK that is no name", func(m members) { m.class()["ek_kind"] = "RSA 2048" }, groupdoc.ErrMalformed},
+		{"a kind of EK that is no name", func(m members) { m.class()["ek_kinds"] = []string{"RSA 2048"} }, groupdoc.ErrMalformed},
+		{"a kind of EK twice", func(m members) { m.class()["ek_kinds"] = []string{"p256", "p256"} }, groupdoc.ErrMalformed},
+		{"no kind of EK", func(m members) { m.class()["ek_kinds"] = []string{} }, groupdoc.ErrMalformed},
+		{"no number", func(m members) { delete(m, "seq") }, groupdoc.ErrMalformed},
+		{"a number that not every reader holds", func(m members) { m["seq"] = uint64(1) << 53 }, groupdoc.ErrMalformed},
+		{"a register without a size", func(m members) { m["warrants"] = map[string]any{"head": b64(make([]byte, 32))} }, groupdoc.ErrMalformed},
+		{"a register with a short head", func(m members) { m["warrants"] = map[string]any{"size": 1, "head": b64(make([]byte, 31))} }, groupdoc.ErrMalformed},
 		{"roots by a short digest", func(m members) { m.class()["ek_roots"] = b64(make([]byte, 31)) }, groupdoc.ErrMalformed},
 		{"a member of class 1 that is not known", func(m members) { m.class()["rule"] = "any TPM" }, groupdoc.ErrMalformed},
 		{"class 1 twice", func(m members) { m["classes"] = append(m["classes"].([]any), m.class()) }, groupdoc.ErrMalformed},

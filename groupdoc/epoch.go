@@ -18,8 +18,8 @@ type Epoch struct {
 	Starts, Ends time.Time
 }
 
-// maxEpoch keeps numbers exact in every JSON reader.
-const maxEpoch = 1<<53 - 1
+// maxNumber keeps numbers exact in every JSON reader.
+const maxNumber = 1<<53 - 1
 
 type epochJSON struct {
 	Number uint64 `json:"number"`
@@ -40,7 +40,7 @@ func (j epochJSON) parse() (Epoch, error) {
 	if err != nil {
 		return Epoch{}, err
 	}
-	if j.Number == 0 || j.Number > maxEpoch || ends.Sub(starts) < 2*EpochSkew {
+	if j.Number == 0 || j.Number > maxNumber || ends.Sub(starts) < 2*EpochSkew {
 		return Epoch{}, fmt.Errorf("%w: epoch %d is empty, too short or has no number", ErrMalformed, j.Number)
 	}
 	return Epoch{Number: j.Number, Starts: starts, Ends: ends}, nil

@@ -19,4 +19,6 @@ var (
 	ErrUnsupported = errors.New("groupdoc: unsupported")
 	// ErrEpoch: the document says nothing about the epoch of that time.
 	ErrEpoch = errors.New("groupdoc: no epoch for this time")
+	// ErrRollback: the document is from before one that was seen already.
+	ErrRollback = errors.New("groupdoc: older than what has been seen")
 )

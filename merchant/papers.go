@@ -175,9 +175,8 @@ func (t *Till) findGroup(ctx context.Context, url string) (groupPaper, error) {
 		defer cancel()
 	}
 	jws, doc, err := t.fetchGroup(ctx, url)
-	if err == nil && known != nil && doc.IssuedAt.Before(known.IssuedAt) {
-		// An older one may lack a key that leaked since.
-		err = errors.New("it is older than the one seen last")
+	if err == nil && known != nil {
+		err = doc.After(known) // an older one may lack a key that leaked since
 	}
 	if err != nil {
 		if known == nil {

@@ -54,10 +54,11 @@ func (m *Manager) sign(e groupdoc.Epoch, now time.Time) (*SignedDocument, error)
 	issued := now.Truncate(time.Second)
 	jws, err := groupdoc.Sign(m.cfg.Root, &groupdoc.Contents{
 		ID:             m.cfg.ID,
+		Seq:            uint64(issued.Unix()),
 		Current:        e,
 		Next:           m.cfg.Schedule.epoch(e.Number + 1),
 		Template:       attest.GroupKeyTemplate(),
-		EKKind:         m.cfg.EKKind,
+		EKKinds:        []string{m.cfg.EKKind},
 		EKRoots:        m.cfg.EKRoots.Digest(),
 		W:              m.params.W,
 		WProof:         m.proof,

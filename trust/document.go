@@ -19,6 +19,7 @@ const (
 	TypSupervision = "specie-supervision+jws"
 	TypReceipt     = "specie-receipt+jws"
 	TypMember      = "specie-member+jws"
+	TypSuccession  = "specie-succession+jws"
 	TypWarrant     = "specie-warrant+jws"
 )
 

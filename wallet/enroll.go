@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/client/groupclient"
@@ -257,9 +258,9 @@ func (e *enrolment) endorsementKey(ctx context.Context) (*tpm.EK, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(eks, func(ek tpm.EK) bool { return ek.Kind == e.doc.EKKind })
+	i := slices.IndexFunc(eks, func(ek tpm.EK) bool { return slices.Contains(e.doc.EKKinds, ek.Kind) })
 	if i < 0 {
-		return nil, fmt.Errorf("%w: %s", ErrNoEK, e.doc.EKKind)
+		return nil, fmt.Errorf("%w: %s", ErrNoEK, strings.Join(e.doc.EKKinds, ", "))
 	}
 	return &eks[i], nil
 }

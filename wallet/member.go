@@ -207,8 +207,10 @@ func (w *Wallet) groupDocument(ctx context.Context) (*groupdoc.Document, error) 
 	brief, cancel := context.WithTimeout(ctx, briefly)
 	defer cancel()
 	jws, doc, ferr := w.fetchDocument(brief, m)
-	if ferr == nil && known != nil && doc.IssuedAt.Before(known.IssuedAt) {
-		ferr = fmt.Errorf("group document: %w: it is older than the one seen last", ErrAnswer)
+	if ferr == nil && known != nil {
+		if err := doc.After(known); err != nil {
+			ferr = fmt.Errorf("group document: %w: %w", ErrAnswer, err)
+		}
 	}
 	if ferr != nil {
 		if err != nil {

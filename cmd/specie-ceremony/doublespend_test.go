@@ -166,8 +166,9 @@ func (s *stage) readGroup() error {
 func (s *stage) writeDocument() error {
 	contents := &groupdoc.Contents{
 		ID:       "DEMOGROUP",
+		Seq:      1,
 		Current:  groupdoc.Epoch{Number: 1, Starts: s.now.Add(-time.Hour), Ends: s.now.Add(24 * time.Hour)},
-		Template: attest.GroupKeyTemplate(), EKKind: "rsa2048", W: s.secrets.Issuer.Public(), WProof: s.secrets.Proof,
+		Template: attest.GroupKeyTemplate(), EKKinds: []string{"rsa2048"}, W: s.secrets.Issuer.Public(), WProof: s.secrets.Proof,
 		FormKey: s.secrets.Form.PublicKey().Bytes(), IssuedAt: s.now,
 	}
 	files, err := filepath.Glob("supervision-*.jws")

@@ -1,7 +1,8 @@
 // Package enrol owns what a member and his group manager must agree on byte
 // for byte while he enrols, and what the manager says of a member when an
 // opening has found him: the sealed registration form, the keys that hang on
-// the TPM's challenge, and the signed member statement.
+// the TPM's challenge, the signed member statement, the code with which a
+// membership is begun again, and the signed succession that comes of it.
 //
 // It is shared by wallets, the manager and whoever verifies an opening, so it
 // builds without cgo. It imports frame, group, trust and the standard library
@@ -20,6 +21,10 @@
 //
 // A statement is worth what the manager's word is worth for the link between
 // person and form; the link between form, EK, key and tag is verified here.
+//
+// A succession is the manager's word that two tags are one person's. A manager
+// who lies in it can hand one member's unspendable coins to another, and the
+// succession is the evidence against him; he can't make money with it.
 //
 // # Errors
 //

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"time"
 )
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
@@ -27,3 +28,14 @@ func decode32(what, s string) (out [32]byte, err error) {
 	copy(out[:], b)
 	return out, err
 }
+
+// parseTime reads RFC 3339 in UTC with whole seconds: one text per instant.
+func parseTime(what, s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil || formatTime(t) != s {
+		return time.Time{}, fmt.Errorf("%w: %s is not a UTC time in whole seconds", ErrMalformed, what)
+	}
+	return t.UTC(), nil
+}
+
+func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -15,4 +15,6 @@ var (
 	ErrCredential = errors.New("enrol: credential does not open")
 	// ErrStatement: a member statement contradicts itself or the group.
 	ErrStatement = errors.New("enrol: member statement refused")
+	// ErrSuccession: a succession contradicts itself, or is another group's.
+	ErrSuccession = errors.New("enrol: succession refused")
 )

@@ -24,7 +24,20 @@ const (
 type Form struct {
 	// Name is for people, 1 to MaxName bytes of UTF-8 without control
 	// characters.
+	Name string
+	// Code is what the manager gave him to continue an earlier membership, or
+	// zero.
+	Code Code
+}
+
+// formJSON is a form's text, which goes nowhere but under HPKE.
+type formJSON struct {
 	Name string `json:"name"`
+	Code string `json:"code,omitempty"`
+}
+
+func (f Form) marshal() ([]byte, error) {
+	return json.Marshal(formJSON{Name: f.Name, Code: f.Code.text})
 }
 
 func (f Form) check() error {
@@ -41,9 +54,19 @@ func (f Form) check() error {
 
 // ParseForm reads a form's JSON.
 func ParseForm(text []byte) (Form, error) {
-	var f Form
-	if err := strictjson.Unmarshal(text, MaxForm, &f); err != nil {
+	var j formJSON
+	if err := strictjson.Unmarshal(text, MaxForm, &j); err != nil {
 		return Form{}, fmt.Errorf("%w: form: %v", ErrMalformed, err)
+	}
+	f := Form{Name: j.Name}
+	if j.Code != "" {
+		code, err := ParseCode(j.Code)
+		if err != nil {
+			return Form{}, err
+		}
+		if f.Code = code; code.text != j.Code {
+			return Form{}, fmt.Errorf("%w: form: the code is not in its plain form", ErrMalformed)
+		}
 	}
 	return f, f.check()
 }
@@ -89,7 +112,7 @@ func SealForm(recipient hpke.PublicKey, groupID string, nonce [32]byte, f Form) 
 		return nil, digest, err
 	}
 	o := OpenedForm{Form: f}
-	if o.Text, err = json.Marshal(f); err != nil {
+	if o.Text, err = f.marshal(); err != nil {
 		return nil, digest, fmt.Errorf("enrol: form: %w", err)
 	}
 	if _, err := rand.Read(o.Salt[:]); err != nil {

@@ -100,7 +100,7 @@ func SignStatement(p *group.Parameters, s *Statement, signer crypto.Signer, chai
 	payload, err := json.Marshal(statementJSON{
 		Group: s.Group, Member: s.Member.String(), Form: encode(s.Form), Salt: encode(s.Salt[:]),
 		EK: encode(s.EK[:]), Key: encode(s.KeyPublic), Nonce: encode(s.Nonce[:]), Join: encode(s.Join),
-		JoinedAt: s.JoinedAt.UTC().Format(time.RFC3339),
+		JoinedAt: formatTime(s.JoinedAt),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("enrol: statement: %w", err)
@@ -155,8 +155,8 @@ func readStatement(payload []byte) (*Statement, error) {
 			return nil, err
 		}
 	}
-	if s.JoinedAt, err = time.Parse(time.RFC3339, j.JoinedAt); err != nil || s.JoinedAt.UTC().Format(time.RFC3339) != j.JoinedAt {
-		return nil, fmt.Errorf("%w: joined_at is not a UTC time in whole seconds", ErrMalformed)
+	if s.JoinedAt, err = parseTime("joined_at", j.JoinedAt); err != nil {
+		return nil, err
 	}
 	return s, nil
 }

@@ -73,10 +73,11 @@ func New(t testing.TB, now time.Time, template []byte, roots [32]byte) *Group {
 	ends := starts.Add(25 * time.Hour)
 	g.Contents = &groupdoc.Contents{
 		ID:             Name,
+		Seq:            1,
 		Current:        groupdoc.Epoch{Number: 7, Starts: starts, Ends: ends},
 		Next:           groupdoc.Epoch{Number: 8, Starts: ends, Ends: ends.Add(24 * time.Hour)},
 		Template:       template,
-		EKKind:         "rsa2048",
+		EKKinds:        []string{"rsa2048"},
 		EKRoots:        roots,
 		W:              g.Issuer.Public(),
 		WProof:         proof,
