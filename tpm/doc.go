@@ -30,6 +30,27 @@ The last two speak swtpm's raw byte stream, not the framing of the Microsoft
 simulator. They connect anew for each command, as tpm2-tools do, so that several
 processes can take turns.
 
+# Key files
+
+A key at rest is a [Blob], wrapped by the ECC P-256 storage key of the owner
+hierarchy (TCG TPM v2.0 Provisioning Guidance, §7.5.1, with nothing in unique),
+which is made anew each time: nothing stays in the TPM. [WriteKeyFile] and
+[ReadKeyFile] keep it in the format that TSS 2.0 tools share ("ASN.1
+Specification for TPM 2.0 Key Files", draft-bottomley-tpm2-keys-00), PEM of the
+type TSS2 PRIVATE KEY over the DER of
+
+	TPMKey ::= SEQUENCE {
+	    type         OBJECT IDENTIFIER,                    2.23.133.10.1.3, a loadable key
+	    emptyAuth    [0] EXPLICIT BOOLEAN OPTIONAL,        TRUE if there is no PIN; absent if there is
+	    description  [4] EXPLICIT UTF8String OPTIONAL,     for people
+	    parent       INTEGER,                              0x40000001, the owner hierarchy
+	    pubkey       OCTET STRING,                         TPM2B_PUBLIC
+	    privkey      OCTET STRING }                        TPM2B_PRIVATE
+
+The format's other fields (a policy, a secret to import with, a signed policy, an
+RSA parent) do not occur in a group key, and a file that has one is refused. A
+copy of the file is of no use in another TPM; without any copy the key is lost.
+
 # Trust
 
 The TPM is trusted with f, the group key's scalar, and with nothing else: points
@@ -57,7 +78,7 @@ next call, or in Close.
 Everything that a user can do something about is a sentinel to be matched with
 errors.Is: [ErrAddress], [ErrUnavailable], [ErrUnsupported], [ErrWrongTPM],
 [ErrAuth], [ErrLockout], [ErrNoEK], [ErrCredential], [ErrCommitment],
-[ErrNoSlot], [ErrInput], [ErrClosed]. The TPM's own code is wrapped beside it and
+[ErrNoSlot], [ErrKeyFile], [ErrInput], [ErrClosed]. The TPM's own code is wrapped beside it and
 matches the constants of go-tpm. A response that makes no sense is
 [ErrResponse].
 

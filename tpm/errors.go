@@ -34,6 +34,8 @@ var (
 	// ErrNoSlot: another program keeps all of the TPM's slots. The resource
 	// manager, device:/dev/tpmrm0, has no such limit.
 	ErrNoSlot = errors.New("no free slot in the TPM")
+	// ErrKeyFile: the file holds no group key that this package can load.
+	ErrKeyFile = errors.New("not the key file of a group key")
 	// ErrInput: an argument that no TPM would take.
 	ErrInput = errors.New("bad input for the TPM")
 	// ErrResponse: the TPM answered something that makes no sense.

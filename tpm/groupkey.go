@@ -127,12 +127,21 @@ func (g *GroupKey) load(s *sequence) error {
 	return nil
 }
 
+// storageTemplate is that of the TCG's provisioning guidance with nothing in
+// unique, as the key file's format has it: go-tpm's has zeros there, which makes
+// another key.
+func storageTemplate() tpm2.TPMTPublic {
+	t := tpm2.ECCSRKTemplate
+	t.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{})
+	return t
+}
+
 // storageKey makes the primary key that group keys are wrapped by. The TPM
 // derives the same one each time; the caller flushes it.
 func (s *sequence) storageKey() (tpm2.AuthHandle, error) {
 	rsp, err := tpm2.CreatePrimary{
 		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)},
-		InPublic:      tpm2.New2B(tpm2.ECCSRKTemplate),
+		InPublic:      tpm2.New2B(storageTemplate()),
 	}.Execute(s)
 	if isRC(err, tpm2.TPMRCAuthFail, tpm2.TPMRCBadAuth) {
 		return tpm2.AuthHandle{}, fmt.Errorf("the owner hierarchy has a password: %w", err)
