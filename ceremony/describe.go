@@ -60,7 +60,7 @@ func (p *revokePlan) describe(t *Table) {
 	if p.Member != nil {
 		t.authority("manager", p.Manager)
 		m := p.Member
-		t.row("warrant", "member "+m.Member+" of "+m.Group, fmt.Sprintf("case %s: %s", m.Case, m.Reason), fmt.Sprintf("orders that this member's payments be traced, until %s", m.Until))
+		t.row("order", "member "+m.Member+" of "+m.Group, fmt.Sprintf("case %s: %s", m.Case, m.Reason), fmt.Sprintf("orders that this member's payments be traced, until %s", m.Until))
 		t.warn("the supervisors can then trace every payment that this member ever made")
 		return
 	}

@@ -8,8 +8,8 @@
 //	denominations  denomination keys inside the online token, and the keyset
 //	               that the master key signs over them
 //	rotate         the next keyset, and a new signing key with it
-//	revoke         the next keyset with keys revoked or lost; or a warrant to
-//	               trace one member (package ceremony/warrant)
+//	revoke         the next keyset with keys revoked or lost; or an order to
+//	               trace one member (package ceremony/order)
 //	group          a group manager's keys; his issuing secret, sealed
 //	certify        a supervisor's certificate, from his request
 //	supervisors    the supervisors' keys, made between their own machines

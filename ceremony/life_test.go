@@ -18,8 +18,8 @@ import (
 
 	"github.com/speciecash/specie/ceremony"
 	"github.com/speciecash/specie/ceremony/approval"
+	"github.com/speciecash/specie/ceremony/order"
 	"github.com/speciecash/specie/ceremony/transcript"
-	"github.com/speciecash/specie/ceremony/warrant"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/hsm"
 	"github.com/speciecash/specie/trust"
@@ -206,44 +206,44 @@ func TestKeysLeaveTheKeysetWhenNothingIsOwed(t *testing.T) {
 	}
 }
 
-func TestAWarrantIsIssued(t *testing.T) {
+func TestAnOrderIsIssued(t *testing.T) {
 	w := newTown(t, "root", "manager")
 	w.mustRun(t, rootText)
 	w.mustRun(t, groupText)
 	w.refuse(t, []edited{
-		{"for another group than the manager's", change(t, warrantText, "TESTGROUP", "OTHERGROUP"), trust.ErrRole},
-		{"with an end that is over", change(t, warrantText, "until: 2026-09", "until: 2026-02"), ceremony.ErrPlan},
-		{"under the bank's certificate", change(t, warrantText, "certificate: group.pem", "certificate: root.pem"), trust.ErrRole},
+		{"for another group than the manager's", change(t, orderText, "TESTGROUP", "OTHERGROUP"), trust.ErrRole},
+		{"with an end that is over", change(t, orderText, "until: 2026-09", "until: 2026-02"), ceremony.ErrPlan},
+		{"under the bank's certificate", change(t, orderText, "certificate: group.pem", "certificate: root.pem"), trust.ErrRole},
 	})
-	r := w.mustRun(t, warrantText)
-	got := must(warrant.Parse(w.root(t), w.file(t, "warrant.jws"), now))(t)
+	r := w.mustRun(t, orderText)
+	got := must(order.Parse(w.root(t), w.file(t, "order.jws"), now))(t)
 	who := must(got.Approved())(t)
 	if got.Member != "AAECAwQFBgcICQoLDA0ODw" || got.Case != "2026-0173" || len(who) != 2 || who[0].Officer != "ADAMS" ||
 		transcript.PlanDigest(got.Plan, got.Inputs).String() != r.Plan {
-		t.Errorf("%+v, approved by %v", got.Order, who)
+		t.Errorf("%+v, approved by %v", got.Terms, who)
 	}
-	if by := must(w.log(t, "warrant.log").VerifyClose(w.root(t)))(t); by.Role != trust.RoleGroup {
+	if by := must(w.log(t, "order.log").VerifyClose(w.root(t)))(t); by.Role != trust.RoleGroup {
 		t.Errorf("closed by %s", by)
 	}
 }
 
-// The approvals stand in the warrant, also of a ceremony that was taken up.
-func TestAWarrantThatIsInterruptedHasItsApprovals(t *testing.T) {
+// The approvals stand in the order, also of a ceremony that was taken up.
+func TestAnOrderThatIsInterruptedHasItsApprovals(t *testing.T) {
 	w := newTown(t, "root", "manager")
 	w.mustRun(t, rootText)
 	w.mustRun(t, groupText)
 	w.runner.Interrupt(func(step string) error {
-		if step == "staged warrant" {
+		if step == "staged order" {
 			return errCrash
 		}
 		return nil
 	})
-	if _, err := w.run(t.Context(), warrantText); !errors.Is(err, errCrash) {
+	if _, err := w.run(t.Context(), orderText); !errors.Is(err, errCrash) {
 		t.Fatal(err)
 	}
 	w.runner.Interrupt(nil)
-	must(w.runWith(t.Context(), must(w.parse(warrantText))(t), nil))(t)
-	got := must(warrant.Parse(w.root(t), w.file(t, "warrant.jws"), now))(t)
+	must(w.runWith(t.Context(), must(w.parse(orderText))(t), nil))(t)
+	got := must(order.Parse(w.root(t), w.file(t, "order.jws"), now))(t)
 	if who, err := got.Approved(); err != nil || len(who) != 2 {
 		t.Errorf("approved by %v, %v", who, err)
 	}

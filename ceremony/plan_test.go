@@ -100,7 +100,7 @@ func formRefusals(t testing.TB) []planRefusal {
 		{"a time with a fraction", edit(rootText, "from: 2026-01-01T00:00:00Z", "from: 2026-01-01T00:00:00.5Z"), ceremony.ErrPlan},
 	}
 	for _, text := range []string{
-		rootText, issuerText, signingText, fullText, groupText, certifyText, rotateText, warrantText, restoreText, destroyText,
+		rootText, issuerText, signingText, fullText, groupText, certifyText, rotateText, orderText, restoreText, destroyText,
 	} {
 		refused = append(refused, planRefusal{"as it is: " + strings.Fields(text)[1], text, nil})
 	}
@@ -219,13 +219,13 @@ func kindRefusals(t testing.TB) []planRefusal {
 		{"a signer without a file", edit(revoke, "revoke: ["+kid+"]", "revoke_signers: ['']"), ceremony.ErrPlan},
 		{"a signer twice", edit(revoke, "revoke: ["+kid+"]", "revoke_signers: [signing.pem, ./signing.pem]"), ceremony.ErrPlan},
 		{"a signer in the keyset's place", edit(revoke, "revoke: ["+kid+"]", "revoke_signers: [keyset-2.jws]"), ceremony.ErrPlan},
-		{"keys and a member in one plan", edit(warrantText, "root: root.pem", "root: root.pem\nrevoke: ["+kid+"]"), ceremony.ErrPlan},
+		{"keys and a member in one plan", edit(orderText, "root: root.pem", "root: root.pem\nrevoke: ["+kid+"]"), ceremony.ErrPlan},
 		{"neither keys nor a member", "\nceremony: revoke\nroot: root.pem\noutput: {transcript: l}\n", ceremony.ErrPlan},
-		{"a warrant without a manager", edit(warrantText, "manager: {key: KEY(manager/documents), certificate: group.pem}\n", ""), ceremony.ErrPlan},
-		{"a warrant against nobody", edit(warrantText, "AAECAwQFBgcICQoLDA0ODw", "AAEC"), ceremony.ErrPlan},
-		{"a warrant without a case", edit(warrantText, "case: 2026-0173", "case: \"\""), ceremony.ErrPlan},
-		{"a warrant without a reason", edit(warrantText, "reason: order of the district court of 2026-02-20", "reason: \" \""), ceremony.ErrPlan},
-		{"a warrant without an end", edit(warrantText, "  until: 2026-09-01T00:00:00Z\n", ""), ceremony.ErrPlan},
+		{"an order without a manager", edit(orderText, "manager: {key: KEY(manager/documents), certificate: group.pem}\n", ""), ceremony.ErrPlan},
+		{"an order against nobody", edit(orderText, "AAECAwQFBgcICQoLDA0ODw", "AAEC"), ceremony.ErrPlan},
+		{"an order without a case", edit(orderText, "case: 2026-0173", "case: \"\""), ceremony.ErrPlan},
+		{"an order without a reason", edit(orderText, "reason: order of the district court of 2026-02-20", "reason: \" \""), ceremony.ErrPlan},
+		{"an order without an end", edit(orderText, "  until: 2026-09-01T00:00:00Z\n", ""), ceremony.ErrPlan},
 		{"a restoration that knows of no keys", edit(restoreText, "[signing.log, keyset-1.log]", "[]"), ceremony.ErrPlan},
 		{"a key missing twice", restoreText + "missing: [bearer-1, bearer-1]\n", ceremony.ErrPlan},
 		{"a missing key with an impossible label", restoreText + "missing: [a/b]\n", ceremony.ErrPlan},
@@ -276,7 +276,7 @@ func TestTheDigestCoversPlanAndInputs(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{rootText, issuerText, signingText, fullText, groupText, certifyText, rotateText, revokeText, warrantText, restoreText, destroyText} {
+	for _, text := range []string{rootText, issuerText, signingText, fullText, groupText, certifyText, rotateText, revokeText, orderText, restoreText, destroyText} {
 		f.Add([]byte(plan(text, "/m.so")))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -12,7 +12,7 @@ import (
 )
 
 // revokePlan takes something back: keys, in the next keyset; or a member's
-// anonymity, by a warrant. It has one of the two forms.
+// anonymity, by an order. It has one of the two forms.
 type revokePlan struct {
 	common `yaml:",inline"`
 	Root   string `yaml:"root"`
@@ -33,18 +33,18 @@ type revokePlan struct {
 	Manager *authority `yaml:"manager,omitempty"`
 
 	Output struct {
-		record  `yaml:",inline"`
-		Keyset  string `yaml:"keyset,omitempty"`
-		Warrant string `yaml:"warrant,omitempty"`
+		record `yaml:",inline"`
+		Keyset string `yaml:"keyset,omitempty"`
+		Order  string `yaml:"order,omitempty"`
 	} `yaml:"output"`
 }
 
 func (p *revokePlan) validate() error {
 	keys := p.Bank != "" || p.Sequence != 0 || p.Previous != "" || p.Master != nil || p.Output.Keyset != "" ||
 		len(p.Revoke)+len(p.Lost)+len(p.RevokeSigners) > 0
-	member := p.Member != nil || p.Manager != nil || p.Output.Warrant != ""
+	member := p.Member != nil || p.Manager != nil || p.Output.Order != ""
 	if keys == member {
-		return fmt.Errorf("%w: it revokes either keys (bank, sequence, previous, master, keyset) or a member (member, manager, warrant)", ErrPlan)
+		return fmt.Errorf("%w: it revokes either keys (bank, sequence, previous, master, keyset) or a member (member, manager, order)", ErrPlan)
 	}
 	if member {
 		return p.validateMember()
@@ -97,7 +97,7 @@ func revokedSigner(i int) string { return fmt.Sprintf("revoke_signers.%d", i+1) 
 
 func (p *revokePlan) outputs() []product {
 	if p.Member != nil {
-		return []product{{"warrant", p.Output.Warrant, false}}
+		return []product{{"order", p.Output.Order, false}}
 	}
 	return []product{{"keyset", p.Output.Keyset, false}}
 }

@@ -26,7 +26,7 @@ type Table struct {
 
 // Row is one thing that the plan does or uses.
 type Row struct {
-	Part   string `json:"part"`   // "officers", "input", "token", "key", "certificate", "keyset", "warrant", "output", …
+	Part   string `json:"part"`   // "officers", "input", "token", "key", "certificate", "keyset", "order", "output", …
 	Name   string `json:"name"`   // what it is called
 	Value  string `json:"value"`  // what the plan says about it
 	Effect string `json:"effect"` // what happens to it, may be empty

@@ -53,7 +53,7 @@ func TestATableSaysWhatAPlanWouldDo(t *testing.T) {
 	if !warned(table, "token online is in software") || !warned(table, "it follows no ceremony") || len(table.Warnings) != 4 {
 		t.Errorf("warnings: %q", table.Warnings)
 	}
-	for _, text := range []string{rootText, issuerText, signingText, fullText, groupText, certifyText, revokeText, warrantText, restoreText, destroyText} {
+	for _, text := range []string{rootText, issuerText, signingText, fullText, groupText, certifyText, revokeText, orderText, restoreText, destroyText} {
 		p := must(w.parse(strings.Replace(text, "REVOKED", strings.Repeat("A", 43), 1)))(t)
 		if table := p.Table(now); len(table.Rows) < 5 || table.Ceremony != p.Kind {
 			t.Errorf("%s: %+v", p.Kind, table)
@@ -142,7 +142,7 @@ func TestATableWarns(t *testing.T) {
 		{"of a ceremony that follows none", signingText, "it follows no ceremony: only the officers that it names itself have to approve", now},
 		{"of a tolerated lack", rootText + "absent: [CKA_COPYABLE]\n", "may lack CKA_COPYABLE", now},
 		{"of what a revocation does", change(t, revokeText, "REVOKED", strings.Repeat("A", 43)), "no later keyset takes it back", now},
-		{"of what a warrant does", warrantText, "every payment that this member ever made", now},
+		{"of what an order does", orderText, "every payment that this member ever made", now},
 		{"of missing keys", restoreText + "missing: [receipts]\n", "declared lost", now},
 		{"of backups", destroyText, "backup", now},
 	} {

@@ -358,7 +358,7 @@ root: root.pem
 master: {key: KEY(offline/master), certificate: issuer.pem}
 output: {keyset: keyset-2.jws, transcript: revoke.log}
 `
-	warrantText = `
+	orderText = `
 ceremony: revoke
 member:
   group: TESTGROUP
@@ -368,7 +368,7 @@ member:
   until: 2026-09-01T00:00:00Z
 root: root.pem
 manager: {key: KEY(manager/documents), certificate: group.pem}
-output: {warrant: warrant.jws, transcript: warrant.log}
+output: {order: order.jws, transcript: order.log}
 `
 	restoreText = `
 ceremony: restore

@@ -13,8 +13,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/speciecash/specie/ceremony/order"
 	"github.com/speciecash/specie/ceremony/transcript"
-	"github.com/speciecash/specie/ceremony/warrant"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/group/fp256bn"
@@ -108,14 +108,14 @@ func (p *revokePlan) verify(c *check) {
 		p.verifyKeys(c)
 		return
 	}
-	c.look("warrant", "the warrant orders what the plan says, in its officers' name", func(data []byte) (string, error) {
-		w, err := warrant.Parse(c.Root, data, c.began)
+	c.look("order", "the order orders what the plan says, in its officers' name", func(data []byte) (string, error) {
+		w, err := order.Parse(c.Root, data, c.began)
 		if err != nil {
 			return "", err
 		}
-		if w.Order != p.Member.order() || !w.IssuedAt.Equal(c.began) || string(w.Plan) != string(c.opened.Plan) ||
+		if w.Terms != p.Member.terms() || !w.IssuedAt.Equal(c.began) || string(w.Plan) != string(c.opened.Plan) ||
 			transcript.PlanDigest(w.Plan, w.Inputs) != c.opened.Digest {
-			return "", fmt.Errorf("%w: another order, or of another plan", warrant.ErrWarrant)
+			return "", fmt.Errorf("%w: another order, or of another plan", order.ErrOrder)
 		}
 		return fmt.Sprintf("case %s, until %s", w.Case, w.Until.Format(instantLayout)), nil
 	})

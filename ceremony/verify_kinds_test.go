@@ -21,8 +21,8 @@ import (
 
 	"github.com/speciecash/specie/ceremony"
 	"github.com/speciecash/specie/ceremony/approval"
+	"github.com/speciecash/specie/ceremony/order"
 	"github.com/speciecash/specie/ceremony/transcript"
-	"github.com/speciecash/specie/ceremony/warrant"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/trust"
 )
@@ -144,13 +144,13 @@ func TestLiesAboutASupervisorsCertificate(t *testing.T) {
 	}
 }
 
-func TestLiesAboutAWarrant(t *testing.T) {
+func TestLiesAboutAnOrder(t *testing.T) {
 	a := newArchive(t)
-	issue := func(t *testing.T, s *story, by party, change func(*warrant.Warrant)) []byte {
+	issue := func(t *testing.T, s *story, by party, change func(*order.Order)) []byte {
 		t.Helper()
 		s.settle(t)
-		w := &warrant.Warrant{
-			Order: warrant.Order{
+		w := &order.Order{
+			Terms: order.Terms{
 				Group: "TESTGROUP", Member: "AAECAwQFBgcICQoLDA0ODw", Case: "2026-0173",
 				Reason: "order of the district court of 2026-02-20", Until: instant("2026-09-01T00:00:00Z"),
 			},
@@ -160,30 +160,30 @@ func TestLiesAboutAWarrant(t *testing.T) {
 			w.Approvals = append(w.Approvals, []byte(text))
 		}
 		change(w)
-		return must(trust.Sign(trust.TypWarrant, must(w.Marshal())(t), by.key, by.chain()))(t)
+		return must(trust.Sign(trust.TypOrder, must(w.Marshal())(t), by.key, by.chain()))(t)
 	}
-	asIs := func(*warrant.Warrant) {}
+	asIs := func(*order.Order) {}
 	tell := func(t *testing.T, text string) *story {
-		return a.tell(text, a.manager, "root", "root.pem", "manager.certificate", "group.pem").output("warrant.jws", nil)
+		return a.tell(text, a.manager, "root", "root.pem", "manager.certificate", "group.pem").output("order.jws", nil)
 	}
 	honest := func(t *testing.T) *story {
-		s := tell(t, warrantText)
-		s.replace("warrant.jws", issue(t, s, a.manager, asIs))
+		s := tell(t, orderText)
+		s.replace("order.jws", issue(t, s, a.manager, asIs))
 		return s
 	}
 	a.expect(t, honest, []lie{
 		{"closed by a bank", func(_ *testing.T, s *story) { s.by = a.master }, trust.ErrRole},
 		{"issued at another time", func(t *testing.T, s *story) {
-			s.replace("warrant.jws", issue(t, s, a.manager, func(w *warrant.Warrant) { w.IssuedAt = a.at.Add(-time.Second) }))
-		}, warrant.ErrWarrant},
+			s.replace("order.jws", issue(t, s, a.manager, func(w *order.Order) { w.IssuedAt = a.at.Add(-time.Second) }))
+		}, order.ErrOrder},
 		{"of another plan with the same order", func(t *testing.T, s *story) {
-			s.replace("warrant.jws", issue(t, tell(t, warrantText+"# again\n"), a.manager, asIs))
-		}, warrant.ErrWarrant},
+			s.replace("order.jws", issue(t, tell(t, orderText+"# again\n"), a.manager, asIs))
+		}, order.ErrOrder},
 		{"about another member", func(t *testing.T, s *story) {
-			other := change(t, warrantText, "AAECAwQFBgcICQoLDA0ODw", "AQECAwQFBgcICQoLDA0ODw")
-			s.replace("warrant.jws", issue(t, tell(t, other), a.manager, func(w *warrant.Warrant) { w.Member = "AQECAwQFBgcICQoLDA0ODw" }))
-		}, warrant.ErrWarrant},
-		{"signed by a bank", func(t *testing.T, s *story) { s.replace("warrant.jws", issue(t, s, a.master, asIs)) }, trust.ErrRole},
+			other := change(t, orderText, "AAECAwQFBgcICQoLDA0ODw", "AQECAwQFBgcICQoLDA0ODw")
+			s.replace("order.jws", issue(t, tell(t, other), a.manager, func(w *order.Order) { w.Member = "AQECAwQFBgcICQoLDA0ODw" }))
+		}, order.ErrOrder},
+		{"signed by a bank", func(t *testing.T, s *story) { s.replace("order.jws", issue(t, s, a.master, asIs)) }, trust.ErrRole},
 	})
 }
 

@@ -28,21 +28,21 @@ func TestEveryCeremonyIsVerifiedFromWhatItLeft(t *testing.T) {
 	w.mustRun(t, follow(certifyText, "group.log"))
 	w.mustRun(t, follow(restoreText, "alice.log"))
 	w.mustRun(t, follow(rotateText, "restore.log"))
-	w.mustRun(t, follow(warrantText, "keyset-2.log"))
+	w.mustRun(t, follow(orderText, "keyset-2.log"))
 	kids := []string{}
 	for _, d := range w.keyset(t, "keyset-2.jws").Denominations {
 		kids = append(kids, d.KeyID.String())
 	}
 	revoke := change(t, revokeText, "sequence: 2", "sequence: 3", "previous: keyset-1.jws", "previous: keyset-2.jws",
 		"keyset: keyset-2.jws", "keyset: keyset-3.jws", "REVOKED", strings.Join(kids, ", "))
-	w.mustRun(t, follow(revoke, "warrant.log"))
+	w.mustRun(t, follow(revoke, "order.log"))
 	destroy := change(t, destroyText, "keyset-2.jws", "keyset-3.jws", "so_pin:", "also: [receipts, receipts-b]\nso_pin:")
 	w.mustRun(t, follow(destroy, "revoke.log"))
 
 	auditor := t.TempDir()
-	logs := []string{"root", "issuer", "signing", "keyset-1", "group", "alice", "restore", "keyset-2", "warrant", "revoke", "destroy"}
+	logs := []string{"root", "issuer", "signing", "keyset-1", "group", "alice", "restore", "keyset-2", "order", "revoke", "destroy"}
 	for _, name := range append([]string{"root.pem", "issuer.pem", "signing.pem", "signing-b.pem", "keyset-1.jws", "keyset-2.jws", "keyset-3.jws",
-		"group.pem", "group.sealed", "alice/request.csr", "alice.pem", "warrant.jws"}, suffixed(logs, ".log")...) {
+		"group.pem", "group.sealed", "alice/request.csr", "alice.pem", "order.jws"}, suffixed(logs, ".log")...) {
 		if err := os.WriteFile(filepath.Join(auditor, filepath.Base(name)), w.file(t, name), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,10 @@ const (
 	TypReceipt     = "specie-receipt+jws"
 	TypMember      = "specie-member+jws"
 	TypSuccession  = "specie-succession+jws"
-	TypWarrant     = "specie-warrant+jws"
+	// TypWarrant is signed by supervisors, one document each, TypOrder by a
+	// group manager for his officers.
+	TypWarrant = "specie-warrant+jws"
+	TypOrder   = "specie-order+jws"
 )
 
 // Document is a document whose signature and signer have been verified.

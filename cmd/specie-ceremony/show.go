@@ -19,9 +19,9 @@ import (
 	"github.com/speciecash/specie/ceremony"
 	"github.com/speciecash/specie/ceremony/approval"
 	"github.com/speciecash/specie/ceremony/officer"
+	"github.com/speciecash/specie/ceremony/order"
 	"github.com/speciecash/specie/ceremony/paper"
 	"github.com/speciecash/specie/ceremony/transcript"
-	"github.com/speciecash/specie/ceremony/warrant"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/trust"
@@ -151,9 +151,9 @@ func showDocument(root *trust.Root, b []byte, at time.Time) (result, error) {
 	case officer.TypDealing:
 		d, err := officer.InspectDealing(root, b, at)
 		return (*dealingView)(d), err
-	case trust.TypWarrant:
-		o, err := warrant.Parse(root, b, at)
-		return (*warrantView)(o), err
+	case trust.TypOrder:
+		o, err := order.Parse(root, b, at)
+		return (*orderView)(o), err
 	}
 	return nil, fmt.Errorf("%w: a document of type %q", errShow, clean(typ))
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/ceremony/approval"
+	"github.com/speciecash/specie/ceremony/order"
 	"github.com/speciecash/specie/ceremony/transcript"
-	"github.com/speciecash/specie/ceremony/warrant"
 )
 
 // transcriptView shows a transcript, a line for each entry.
@@ -140,18 +140,18 @@ func (v *approvalView) text(w io.Writer) {
 	fmt.Fprintf(w, "  signed by\t%s; whose key that is, a roster says\n", (*approval.Approval)(v).Fingerprint())
 }
 
-// warrantView shows a warrant to trace a member.
-type warrantView warrant.Warrant
+// orderView shows an order to trace a member.
+type orderView order.Order
 
 // MarshalJSON implements json.Marshaler.
-func (v *warrantView) MarshalJSON() ([]byte, error) {
+func (v *orderView) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]any{
 		"group": v.Group, "member": v.Member, "case": v.Case, "reason": v.Reason,
 		"issued_at": v.IssuedAt, "until": v.Until, "approved_by": v.officers(),
 	})
 }
 
-func (v *warrantView) officers() []string {
+func (v *orderView) officers() []string {
 	var out []string
 	for _, text := range v.Approvals {
 		if a, err := approval.Parse(text); err == nil {
@@ -161,8 +161,8 @@ func (v *warrantView) officers() []string {
 	return out
 }
 
-func (v *warrantView) text(w io.Writer) {
-	fmt.Fprintf(w, "warrant to trace member %s of group %s\n", v.Member, v.Group)
+func (v *orderView) text(w io.Writer) {
+	fmt.Fprintf(w, "order to trace member %s of group %s\n", v.Member, v.Group)
 	fmt.Fprintf(w, "  case\t%s\n  reason\t%s\n", clean(v.Case), clean(v.Reason))
 	fmt.Fprintf(w, "  in force\t%s to %s\n", when(v.IssuedAt), when(v.Until))
 	fmt.Fprintf(w, "  approved by\t%s\n", strings.Join(v.officers(), ", "))

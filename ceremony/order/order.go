@@ -1,8 +1,8 @@
-// Package warrant owns the paper by which officers order that one member's
+// Package order owns the paper by which officers order that one member's
 // payments be traced, and nobody else's.
 //
 // It is made by the ceremony "revoke" in its form for a member, signed by the
-// group manager ([trust.TypWarrant]), and asked for by the supervisors, who
+// group manager ([trust.TypOrder]), and asked for by the supervisors, who
 // hold the tracing secret. It holds the approved plan, the hashes of the
 // plan's inputs, the roster and the approvals, so that a supervisor sees for
 // himself who decided and what exactly: the manager's signature alone is not
@@ -14,21 +14,21 @@
 //
 // # Trust
 //
-// [Parse] verifies that the manager of the warrant's own group signed, that
+// [Parse] verifies that the manager of the order's own group signed, that
 // the roster it holds is the one that the approved plan names by its hash, and
 // that the roster's quorum approved this very plan, which names group, member,
 // case, reason and end. Whether these are the officers that the reader
-// believes in is his to say: compare [Warrant.Rosters] with the roster that is
+// believes in is his to say: compare [Order.Rosters] with the roster that is
 // published.
 //
 // # Errors
 //
-// ErrWarrant, ErrExpired, and those of trust and ceremony/approval.
+// ErrOrder, ErrExpired, and those of trust and ceremony/approval.
 //
 // # Concurrency
 //
 // All functions are pure.
-package warrant
+package order
 
 import (
 	"bytes"
@@ -50,16 +50,16 @@ import (
 )
 
 var (
-	// ErrWarrant: the document is malformed, or its parts do not belong
+	// ErrOrder: the document is malformed, or its parts do not belong
 	// together.
-	ErrWarrant = errors.New("warrant: refused")
-	// ErrExpired: the warrant's time is over, or has not begun.
-	ErrExpired = errors.New("warrant: not in force")
+	ErrOrder = errors.New("order: refused")
+	// ErrExpired: the order's time is over, or has not begun.
+	ErrExpired = errors.New("order: not in force")
 )
 
 // Bounds.
 const (
-	// Max bounds a warrant's payload, in bytes.
+	// Max bounds an order's payload, in bytes.
 	Max       = 1 << 20
 	maxCase   = 64  // characters
 	maxReason = 512 // characters
@@ -69,8 +69,8 @@ const (
 	instantLayout = "2006-01-02T15:04:05Z"
 )
 
-// Order is what a warrant orders.
-type Order struct {
+// Terms is what an order orders.
+type Terms struct {
 	Group  string    // the manager's id
 	Member string    // the member's id, as groupdoc/enrol writes it
 	Case   string    // 1 to 64 printable characters
@@ -78,22 +78,22 @@ type Order struct {
 	Until  time.Time // the first instant at which it orders nothing any more
 }
 
-// Check refuses what no warrant may say, with ErrWarrant.
-func (o *Order) Check() error {
+// Check refuses what no order may say, with ErrOrder.
+func (o *Terms) Check() error {
 	if err := trust.CheckID(o.Group); err != nil {
-		return fmt.Errorf("%w: group: %w", ErrWarrant, err)
+		return fmt.Errorf("%w: group: %w", ErrOrder, err)
 	}
 	if _, err := enrol.ParseID(o.Member); err != nil {
-		return fmt.Errorf("%w: member: not an id", ErrWarrant)
+		return fmt.Errorf("%w: member: not an id", ErrOrder)
 	}
 	if !readable(o.Case, maxCase) {
-		return fmt.Errorf("%w: case: 1 to %d printable characters", ErrWarrant, maxCase)
+		return fmt.Errorf("%w: case: 1 to %d printable characters", ErrOrder, maxCase)
 	}
 	if !readable(o.Reason, maxReason) {
-		return fmt.Errorf("%w: reason: 1 to %d printable characters", ErrWarrant, maxReason)
+		return fmt.Errorf("%w: reason: 1 to %d printable characters", ErrOrder, maxReason)
 	}
 	if o.Until.IsZero() || o.Until.Nanosecond() != 0 {
-		return fmt.Errorf("%w: until: an instant in whole seconds", ErrWarrant)
+		return fmt.Errorf("%w: until: an instant in whole seconds", ErrOrder)
 	}
 	return nil
 }
@@ -103,9 +103,9 @@ func readable(s string, most int) bool {
 	return n > 0 && n <= most && strings.TrimSpace(s) == s && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }
 
-// Warrant is an order and what makes it one.
-type Warrant struct {
-	Order
+// Order is an order and what makes it one.
+type Order struct {
+	Terms
 	IssuedAt time.Time
 	// Plan is the approved plan's text, Inputs the files it names with their
 	// hashes; both make the digest that was approved.
@@ -115,6 +115,9 @@ type Warrant struct {
 	// before it where officers changed with this ceremony.
 	Rosters   [][]byte
 	Approvals [][]byte
+	// Digest is SHA-256 of the signed payload, by which a supervisors' warrant
+	// names the order; zero until Parse read it.
+	Digest [32]byte
 }
 
 type payload struct {
@@ -132,103 +135,104 @@ type payload struct {
 	Approvals []transcript.Text  `json:"approvals"`
 }
 
-// Marshal returns the payload to be signed as trust.TypWarrant by the group's
-// manager. A warrant whose parts do not belong together is not written: the
+// Marshal returns the payload to be signed as trust.TypOrder by the group's
+// manager. An order whose parts do not belong together is not written: the
 // errors are those of Parse.
-func (w *Warrant) Marshal() ([]byte, error) {
-	if _, err := w.Approved(); err != nil {
+func (o *Order) Marshal() ([]byte, error) {
+	if _, err := o.Approved(); err != nil {
 		return nil, err
 	}
 	out, err := json.Marshal(payload{
-		Version: 1, Group: w.Group, Member: w.Member, Case: w.Case, Reason: w.Reason,
-		IssuedAt: w.IssuedAt.Format(instantLayout), Until: w.Until.Format(instantLayout),
-		Digest: transcript.PlanDigest(w.Plan, w.Inputs), Plan: transcript.Text(w.Plan), Inputs: w.Inputs,
-		Rosters: texts(w.Rosters), Approvals: texts(w.Approvals),
+		Version: 1, Group: o.Group, Member: o.Member, Case: o.Case, Reason: o.Reason,
+		IssuedAt: o.IssuedAt.Format(instantLayout), Until: o.Until.Format(instantLayout),
+		Digest: transcript.PlanDigest(o.Plan, o.Inputs), Plan: transcript.Text(o.Plan), Inputs: o.Inputs,
+		Rosters: texts(o.Rosters), Approvals: texts(o.Approvals),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrWarrant, err)
+		return nil, fmt.Errorf("%w: %w", ErrOrder, err)
 	}
 	if len(out) > Max {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrWarrant, len(out), Max)
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrOrder, len(out), Max)
 	}
 	return out, nil
 }
 
-// Parse reads and verifies a signed warrant at the given time. Errors:
-// ErrWarrant, ErrExpired, those of trust.Root.Verify and approval.Verify.
-func Parse(root *trust.Root, jws []byte, at time.Time) (*Warrant, error) {
-	doc, err := root.Verify(bytes.TrimSpace(jws), trust.TypWarrant, trust.RoleGroup, at)
+// Parse reads and verifies a signed order at the given time. Errors:
+// ErrOrder, ErrExpired, those of trust.Root.Verify and approval.Verify.
+func Parse(root *trust.Root, jws []byte, at time.Time) (*Order, error) {
+	doc, err := root.Verify(bytes.TrimSpace(jws), trust.TypOrder, trust.RoleGroup, at)
 	if err != nil {
-		return nil, fmt.Errorf("warrant: %w", err)
+		return nil, fmt.Errorf("order: %w", err)
 	}
-	w, err := read(doc.Payload)
+	o, err := read(doc.Payload)
 	if err != nil {
 		return nil, err
 	}
-	if doc.Signer.ID != w.Group {
-		return nil, fmt.Errorf("%w: for group %s, signed by %s", ErrWarrant, w.Group, doc.Signer)
+	o.Digest = doc.Digest
+	if doc.Signer.ID != o.Group {
+		return nil, fmt.Errorf("%w: for group %s, signed by %s", ErrOrder, o.Group, doc.Signer)
 	}
-	if at.Before(w.IssuedAt) || !at.Before(w.Until) {
-		return nil, fmt.Errorf("%w: from %s until %s", ErrExpired, w.IssuedAt.Format(instantLayout), w.Until.Format(instantLayout))
+	if at.Before(o.IssuedAt) || !at.Before(o.Until) {
+		return nil, fmt.Errorf("%w: from %s until %s", ErrExpired, o.IssuedAt.Format(instantLayout), o.Until.Format(instantLayout))
 	}
-	return w, nil
+	return o, nil
 }
 
 // read reads a payload and checks that its parts belong together.
-func read(data []byte) (*Warrant, error) {
+func read(data []byte) (*Order, error) {
 	var j payload
 	if err := strictjson.Unmarshal(data, Max, &j); err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrWarrant, err)
+		return nil, fmt.Errorf("%w: %v", ErrOrder, err)
 	}
 	if j.Version != 1 {
-		return nil, fmt.Errorf("%w: of version %d", ErrWarrant, j.Version)
+		return nil, fmt.Errorf("%w: of version %d", ErrOrder, j.Version)
 	}
 	issued, err1 := time.Parse(instantLayout, j.IssuedAt)
 	until, err2 := time.Parse(instantLayout, j.Until)
 	if err := errors.Join(err1, err2); err != nil {
-		return nil, fmt.Errorf("%w: a time is written like %s", ErrWarrant, instantLayout)
+		return nil, fmt.Errorf("%w: a time is written like %s", ErrOrder, instantLayout)
 	}
-	w := &Warrant{
-		Order:    Order{Group: j.Group, Member: j.Member, Case: j.Case, Reason: j.Reason, Until: until},
+	o := &Order{
+		Terms:    Terms{Group: j.Group, Member: j.Member, Case: j.Case, Reason: j.Reason, Until: until},
 		IssuedAt: issued, Plan: []byte(j.Plan), Inputs: j.Inputs, Rosters: rawTexts(j.Rosters), Approvals: rawTexts(j.Approvals),
 	}
-	if j.Digest != transcript.PlanDigest(w.Plan, w.Inputs) {
-		return nil, fmt.Errorf("%w: digest", ErrWarrant)
+	if j.Digest != transcript.PlanDigest(o.Plan, o.Inputs) {
+		return nil, fmt.Errorf("%w: digest", ErrOrder)
 	}
-	if _, err := w.Approved(); err != nil {
+	if _, err := o.Approved(); err != nil {
 		return nil, err
 	}
-	return w, nil
+	return o, nil
 }
 
 // Approved verifies that plan, roster and approvals belong together and order
-// what the warrant says, and returns who approved.
-func (w *Warrant) Approved() ([]approval.Approved, error) {
-	if err := w.Check(); err != nil {
+// what the order says, and returns who approved.
+func (o *Order) Approved() ([]approval.Approved, error) {
+	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	if err := w.checkPlan(); err != nil {
+	if err := o.checkPlan(); err != nil {
 		return nil, err
 	}
-	if len(w.Rosters) < 1 || len(w.Rosters) > 2 {
-		return nil, fmt.Errorf("%w: %d rosters, 1 or 2 expected", ErrWarrant, len(w.Rosters))
+	if len(o.Rosters) < 1 || len(o.Rosters) > 2 {
+		return nil, fmt.Errorf("%w: %d rosters, 1 or 2 expected", ErrOrder, len(o.Rosters))
 	}
-	if len(w.Inputs) == 0 || w.Inputs[0].Field != fieldOfficers || w.Inputs[0].SHA256 != sha256.Sum256(w.Rosters[0]) {
-		return nil, fmt.Errorf("%w: the roster is not the approved plan's", ErrWarrant)
+	if len(o.Inputs) == 0 || o.Inputs[0].Field != fieldOfficers || o.Inputs[0].SHA256 != sha256.Sum256(o.Rosters[0]) {
+		return nil, fmt.Errorf("%w: the roster is not the approved plan's", ErrOrder)
 	}
 	var rosters []*approval.Roster
-	for _, text := range w.Rosters {
+	for _, text := range o.Rosters {
 		r, err := approval.ParseRoster(text)
 		if err != nil {
 			return nil, err
 		}
 		rosters = append(rosters, r)
 	}
-	return approval.Verify(rosters, w.Approvals, ceremony, transcript.PlanDigest(w.Plan, w.Inputs))
+	return approval.Verify(rosters, o.Approvals, ceremony, transcript.PlanDigest(o.Plan, o.Inputs))
 }
 
 // checkPlan holds the order against the plan that was approved.
-func (w *Warrant) checkPlan() error {
+func (o *Order) checkPlan() error {
 	var plan struct {
 		Ceremony string `yaml:"ceremony"`
 		Member   struct {
@@ -239,16 +243,16 @@ func (w *Warrant) checkPlan() error {
 			Until  string `yaml:"until"`
 		} `yaml:"member"`
 	}
-	if len(w.Plan) > Max {
-		return fmt.Errorf("%w: plan of %d bytes", ErrWarrant, len(w.Plan))
+	if len(o.Plan) > Max {
+		return fmt.Errorf("%w: plan of %d bytes", ErrOrder, len(o.Plan))
 	}
-	if err := yaml.Load(w.Plan, &plan); err != nil {
-		return fmt.Errorf("%w: plan: %w", ErrWarrant, err)
+	if err := yaml.Load(o.Plan, &plan); err != nil {
+		return fmt.Errorf("%w: plan: %w", ErrOrder, err)
 	}
 	m := plan.Member
-	if plan.Ceremony != ceremony || m.Group != w.Group || m.Member != w.Member || m.Case != w.Case || m.Reason != w.Reason ||
-		m.Until != w.Until.Format(instantLayout) {
-		return fmt.Errorf("%w: the approved plan orders something else", ErrWarrant)
+	if plan.Ceremony != ceremony || m.Group != o.Group || m.Member != o.Member || m.Case != o.Case || m.Reason != o.Reason ||
+		m.Until != o.Until.Format(instantLayout) {
+		return fmt.Errorf("%w: the approved plan orders something else", ErrOrder)
 	}
 	return nil
 }

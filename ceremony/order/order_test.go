@@ -1,4 +1,4 @@
-package warrant_test
+package order_test
 
 import (
 	"crypto/ecdsa"
@@ -17,8 +17,8 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/speciecash/specie/ceremony/approval"
+	"github.com/speciecash/specie/ceremony/order"
 	"github.com/speciecash/specie/ceremony/transcript"
-	"github.com/speciecash/specie/ceremony/warrant"
 	"github.com/speciecash/specie/trust"
 )
 
@@ -80,11 +80,11 @@ member:
   until: 2026-09-01T00:00:00Z
 `
 
-// warrant is one that is in order, after edit changed its plan's text.
-func (c *court) warrant(t testing.TB, edit func(string) string, names ...string) *warrant.Warrant {
+// order is one that is in order, after edit changed its plan's text.
+func (c *court) order(t testing.TB, edit func(string) string, names ...string) *order.Order {
 	t.Helper()
-	w := &warrant.Warrant{
-		Order: warrant.Order{
+	w := &order.Order{
+		Terms: order.Terms{
 			Group: "TESTGROUP", Member: "AAECAwQFBgcICQoLDA0ODw", Case: "2026-0173", Reason: "an order of the court",
 			Until: time.Date(2026, 9, 1, 0, 0, 0, 0, time.UTC),
 		},
@@ -102,63 +102,63 @@ func same(s string) string { return s }
 
 func (c *court) sign(t testing.TB, payload []byte) []byte {
 	t.Helper()
-	return must(trust.Sign(trust.TypWarrant, payload, c.key, c.chain))(t)
+	return must(trust.Sign(trust.TypOrder, payload, c.key, c.chain))(t)
 }
 
-func TestAWarrantComesBack(t *testing.T) {
+func TestAnOrderComesBack(t *testing.T) {
 	c := newCourt(t)
-	w := c.warrant(t, same, "ADAMS", "BAKER")
-	got := must(warrant.Parse(c.root, c.sign(t, must(w.Marshal())(t)), now))(t)
-	if got.Order != w.Order || !got.IssuedAt.Equal(now) || string(got.Plan) != planText {
+	w := c.order(t, same, "ADAMS", "BAKER")
+	got := must(order.Parse(c.root, c.sign(t, must(w.Marshal())(t)), now))(t)
+	if got.Terms != w.Terms || !got.IssuedAt.Equal(now) || string(got.Plan) != planText {
 		t.Errorf("%+v", got)
 	}
 	if who := must(got.Approved())(t); len(who) != 2 || who[1].Officer != "BAKER" {
 		t.Errorf("approved by %+v", who)
 	}
 	for _, at := range []time.Time{now.Add(-time.Second), w.Until} {
-		if _, err := warrant.Parse(c.root, c.sign(t, must(w.Marshal())(t)), at); !errors.Is(err, warrant.ErrExpired) {
+		if _, err := order.Parse(c.root, c.sign(t, must(w.Marshal())(t)), at); !errors.Is(err, order.ErrExpired) {
 			t.Errorf("at %s: %v", at, err)
 		}
 	}
 }
 
-func TestWarrantsThatAreNotWritten(t *testing.T) {
+func TestOrdersThatAreNotWritten(t *testing.T) {
 	c := newCourt(t)
 	replace := func(old, new string) func(string) string {
 		return func(s string) string { return strings.Replace(s, old, new, 1) }
 	}
-	good := func() *warrant.Warrant { return c.warrant(t, same, "ADAMS", "BAKER") }
-	with := func(change func(w *warrant.Warrant)) *warrant.Warrant {
+	good := func() *order.Order { return c.order(t, same, "ADAMS", "BAKER") }
+	with := func(change func(w *order.Order)) *order.Order {
 		w := good()
 		change(w)
 		return w
 	}
 	for _, tt := range []struct {
 		name string
-		w    *warrant.Warrant
+		w    *order.Order
 		want error
 	}{
 		{"as it is", good(), nil},
-		{"below the quorum", c.warrant(t, same, "ADAMS"), approval.ErrQuorum},
-		{"with the approvals of another plan", with(func(w *warrant.Warrant) { w.Plan = append(w.Plan, '#') }), approval.ErrDigest},
-		{"a plan about another member", c.warrant(t, replace("AAEC", "BBEC"), "ADAMS", "BAKER"), warrant.ErrWarrant},
-		{"a plan about another group", c.warrant(t, replace("TESTGROUP", "SOMEGROUP"), "ADAMS", "BAKER"), warrant.ErrWarrant},
-		{"a plan about another case", c.warrant(t, replace("0173", "0174"), "ADAMS", "BAKER"), warrant.ErrWarrant},
-		{"a plan with another reason", c.warrant(t, replace("an order", "no order"), "ADAMS", "BAKER"), warrant.ErrWarrant},
-		{"a plan with another end", c.warrant(t, replace("2026-09", "2026-10"), "ADAMS", "BAKER"), warrant.ErrWarrant},
-		{"a plan of another ceremony", c.warrant(t, replace("ceremony: revoke", "ceremony: root"), "ADAMS", "BAKER"), warrant.ErrWarrant},
-		{"a plan that is none", c.warrant(t, func(string) string { return "[" }, "ADAMS", "BAKER"), warrant.ErrWarrant},
-		{"another roster than the plan's", with(func(w *warrant.Warrant) { w.Rosters[0] = append(w.Rosters[0], '\n') }), warrant.ErrWarrant},
-		{"no roster", with(func(w *warrant.Warrant) { w.Rosters = nil }), warrant.ErrWarrant},
-		{"three rosters", with(func(w *warrant.Warrant) { w.Rosters = append(w.Rosters, w.Rosters[0], w.Rosters[0]) }), warrant.ErrWarrant},
-		{"no inputs", with(func(w *warrant.Warrant) { w.Inputs = nil }), warrant.ErrWarrant},
-		{"a group that is none", with(func(w *warrant.Warrant) { w.Group = "x" }), warrant.ErrWarrant},
-		{"a member that is none", with(func(w *warrant.Warrant) { w.Member = "x" }), warrant.ErrWarrant},
-		{"no case", with(func(w *warrant.Warrant) { w.Case = "" }), warrant.ErrWarrant},
-		{"a case of 65 characters", with(func(w *warrant.Warrant) { w.Case = strings.Repeat("ä", 65) }), warrant.ErrWarrant},
-		{"a reason with a line break", with(func(w *warrant.Warrant) { w.Reason = "a\nb" }), warrant.ErrWarrant},
-		{"an end with a fraction", with(func(w *warrant.Warrant) { w.Until = w.Until.Add(1) }), warrant.ErrWarrant},
-		{"no end", with(func(w *warrant.Warrant) { w.Until = time.Time{} }), warrant.ErrWarrant},
+		{"below the quorum", c.order(t, same, "ADAMS"), approval.ErrQuorum},
+		{"with the approvals of another plan", with(func(w *order.Order) { w.Plan = append(w.Plan, '#') }), approval.ErrDigest},
+		{"a plan about another member", c.order(t, replace("AAEC", "BBEC"), "ADAMS", "BAKER"), order.ErrOrder},
+		{"a plan about another group", c.order(t, replace("TESTGROUP", "SOMEGROUP"), "ADAMS", "BAKER"), order.ErrOrder},
+		{"a plan about another case", c.order(t, replace("0173", "0174"), "ADAMS", "BAKER"), order.ErrOrder},
+		{"a plan with another reason", c.order(t, replace("an order", "no order"), "ADAMS", "BAKER"), order.ErrOrder},
+		{"a plan with another end", c.order(t, replace("2026-09", "2026-10"), "ADAMS", "BAKER"), order.ErrOrder},
+		{"a plan of another ceremony", c.order(t, replace("ceremony: revoke", "ceremony: root"), "ADAMS", "BAKER"), order.ErrOrder},
+		{"a plan that is none", c.order(t, func(string) string { return "[" }, "ADAMS", "BAKER"), order.ErrOrder},
+		{"another roster than the plan's", with(func(w *order.Order) { w.Rosters[0] = append(w.Rosters[0], '\n') }), order.ErrOrder},
+		{"no roster", with(func(w *order.Order) { w.Rosters = nil }), order.ErrOrder},
+		{"three rosters", with(func(w *order.Order) { w.Rosters = append(w.Rosters, w.Rosters[0], w.Rosters[0]) }), order.ErrOrder},
+		{"no inputs", with(func(w *order.Order) { w.Inputs = nil }), order.ErrOrder},
+		{"a group that is none", with(func(w *order.Order) { w.Group = "x" }), order.ErrOrder},
+		{"a member that is none", with(func(w *order.Order) { w.Member = "x" }), order.ErrOrder},
+		{"no case", with(func(w *order.Order) { w.Case = "" }), order.ErrOrder},
+		{"a case of 65 characters", with(func(w *order.Order) { w.Case = strings.Repeat("ä", 65) }), order.ErrOrder},
+		{"a reason with a line break", with(func(w *order.Order) { w.Reason = "a\nb" }), order.ErrOrder},
+		{"an end with a fraction", with(func(w *order.Order) { w.Until = w.Until.Add(1) }), order.ErrOrder},
+		{"no end", with(func(w *order.Order) { w.Until = time.Time{} }), order.ErrOrder},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if _, err := tt.w.Marshal(); !errors.Is(err, tt.want) {
@@ -170,7 +170,7 @@ func TestWarrantsThatAreNotWritten(t *testing.T) {
 
 func TestDocumentsThatAreRefused(t *testing.T) {
 	c := newCourt(t)
-	payload := must(c.warrant(t, same, "ADAMS", "BAKER").Marshal())(t)
+	payload := must(c.order(t, same, "ADAMS", "BAKER").Marshal())(t)
 	edit := func(old, new string) []byte {
 		if !strings.Contains(string(payload), old) {
 			t.Fatalf("no %q in the payload", old)
@@ -185,20 +185,20 @@ func TestDocumentsThatAreRefused(t *testing.T) {
 		jws  []byte
 		want error
 	}{
-		{"another version", edit(`"v":1`, `"v":2`), warrant.ErrWarrant},
-		{"an unknown member", edit(`"v":1`, `"v":1,"x":1`), warrant.ErrWarrant},
-		{"another digest", edit(`"digest":"`, `"digest":"00`), warrant.ErrWarrant},
-		{"a changed digest", edit(transcript.PlanDigest([]byte(planText), c.warrant(t, same).Inputs).String(), strings.Repeat("ab", 32)), warrant.ErrWarrant},
-		{"another end", edit(`"until":"2026-09`, `"until":"2027-09`), warrant.ErrWarrant},
-		{"an end in another form", edit(`"until":"2026-09-01T00:00:00Z"`, `"until":"2026-09-01"`), warrant.ErrWarrant},
+		{"another version", edit(`"v":1`, `"v":2`), order.ErrOrder},
+		{"an unknown member", edit(`"v":1`, `"v":1,"x":1`), order.ErrOrder},
+		{"another digest", edit(`"digest":"`, `"digest":"00`), order.ErrOrder},
+		{"a changed digest", edit(transcript.PlanDigest([]byte(planText), c.order(t, same).Inputs).String(), strings.Repeat("ab", 32)), order.ErrOrder},
+		{"another end", edit(`"until":"2026-09`, `"until":"2027-09`), order.ErrOrder},
+		{"an end in another form", edit(`"until":"2026-09-01T00:00:00Z"`, `"until":"2026-09-01"`), order.ErrOrder},
 		{"no approvals", c.sign(t, without(t, payload, "approvals")), approval.ErrQuorum},
 		{"another type of document", must(trust.Sign(trust.TypGroup, payload, c.key, c.chain))(t), trust.ErrType},
-		{"signed by another group's manager", other.sign(t, payload), warrant.ErrWarrant},
+		{"signed by another group's manager", other.sign(t, payload), order.ErrOrder},
 		{"under another root", foreign.sign(t, payload), trust.ErrChain},
 		{"nothing", nil, trust.ErrMalformed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := warrant.Parse(c.root, tt.jws, now); !errors.Is(err, tt.want) {
+			if _, err := order.Parse(c.root, tt.jws, now); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 		})
@@ -217,10 +217,10 @@ func without(t testing.TB, payload []byte, member string) []byte {
 
 func FuzzRead(f *testing.F) {
 	c := newCourt(f)
-	f.Add(must(c.warrant(f, same, "ADAMS", "BAKER").Marshal())(f))
+	f.Add(must(c.order(f, same, "ADAMS", "BAKER").Marshal())(f))
 	f.Add([]byte(`{"v":1}`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		w, err := warrant.Read(payload)
+		w, err := order.Read(payload)
 		if err != nil {
 			return
 		}
@@ -228,7 +228,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			t.Fatalf("read, and not written: %v", err)
 		}
-		if back, err := warrant.Read(again); err != nil || back.Order != w.Order {
+		if back, err := order.Read(again); err != nil || back.Terms != w.Terms {
 			t.Errorf("written and read again: %+v, %v", back, err)
 		}
 	})

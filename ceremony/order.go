@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/speciecash/specie/ceremony/warrant"
+	"github.com/speciecash/specie/ceremony/order"
 	"github.com/speciecash/specie/trust"
 )
 
@@ -17,16 +17,16 @@ type traced struct {
 	Until  instant `yaml:"until"`
 }
 
-func (t *traced) order() warrant.Order {
-	return warrant.Order{Group: t.Group, Member: t.Member, Case: t.Case, Reason: t.Reason, Until: t.Until.Time}
+func (t *traced) terms() order.Terms {
+	return order.Terms{Group: t.Group, Member: t.Member, Case: t.Case, Reason: t.Reason, Until: t.Until.Time}
 }
 
 func (p *revokePlan) validateMember() error {
 	if p.Member == nil || p.Manager == nil {
 		return fmt.Errorf("%w: member and manager go together", ErrPlan)
 	}
-	order := p.Member.order()
-	if err := order.Check(); err != nil {
+	terms := p.Member.terms()
+	if err := terms.Check(); err != nil {
 		return fmt.Errorf("%w: member: %w", ErrPlan, err)
 	}
 	return p.Manager.validate("manager")
@@ -38,28 +38,28 @@ func (p *revokePlan) prepareMember(d *desk) (act, error) {
 		return nil, err
 	}
 	if !d.at.Before(p.Member.Until.Time) {
-		return nil, fmt.Errorf("%w: member: the warrant ends before it is issued", ErrPlan)
+		return nil, fmt.Errorf("%w: member: the order ends before it is issued", ErrPlan)
 	}
 	return func(ctx context.Context, b *bench) (*signatory, error) {
 		s, err := b.signatory(ctx, manager)
 		if err != nil {
 			return nil, err
 		}
-		_, err = b.output("warrant", func() ([]byte, error) {
-			w := warrant.Warrant{
-				Order: p.Member.order(), IssuedAt: b.at, Plan: d.plan.text, Inputs: d.plan.inputs(),
+		_, err = b.output("order", func() ([]byte, error) {
+			w := order.Order{
+				Terms: p.Member.terms(), IssuedAt: b.at, Plan: d.plan.text, Inputs: d.plan.inputs(),
 				Rosters: b.agreed.rosters, Approvals: b.agreed.approvals,
 			}
 			payload, err := w.Marshal()
 			if err != nil {
 				return nil, err
 			}
-			jws, err := s.sign(trust.TypWarrant, payload, b.at)
+			jws, err := s.sign(trust.TypOrder, payload, b.at)
 			if err != nil {
 				return nil, err
 			}
-			if _, err := warrant.Parse(s.root, jws, b.at); err != nil {
-				return nil, fmt.Errorf("ceremony: the new warrant: %w", err)
+			if _, err := order.Parse(s.root, jws, b.at); err != nil {
+				return nil, fmt.Errorf("ceremony: the new order: %w", err)
 			}
 			return jws, nil
 		})
