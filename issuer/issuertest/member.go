@@ -9,16 +9,20 @@ import (
 	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/group/fp256bn"
+	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/opening/openingtest"
 	"github.com/speciecash/specie/tpm"
 )
 
-// Member is a member of the house's group. His key is in a TPM: Google's
-// in-process one, of which a process has one.
+// Member is a member of the house's group.
 type Member struct {
 	*group.Member
-	Key   *tpm.GroupKey
-	Join  *group.Join
-	house *House
+	Key  group.Key
+	Join *group.Join
+	// Context is what Join is a proof for.
+	Context group.JoinContext
+	house   *House
 }
 
 // openTPM returns the process's TPM. The caller holds building.
@@ -35,7 +39,8 @@ func (h *House) openTPM(t testing.TB) *tpm.Device {
 	return h.tpm
 }
 
-// Admit makes a group key in the TPM and admits its owner to the group.
+// Admit makes a group key in a TPM, Google's in-process one, of which a process
+// has one, and admits its owner to the group.
 func (h *House) Admit(t testing.TB) *Member {
 	t.Helper()
 	building.Lock()
@@ -44,11 +49,25 @@ func (h *House) Admit(t testing.TB) *Member {
 	device := h.openTPM(t)
 	auth := tpm.Auth("auth value of a test")
 	blob := must(device.CreateGroupKey(ctx, attest.GroupKeyTemplate(), auth))(t)
-	m := &Member{Key: must(device.LoadGroupKey(ctx, blob, auth))(t), house: h}
-	t.Cleanup(func() { _ = m.Key.Close() })
+	key := must(device.LoadGroupKey(ctx, blob, auth))(t)
+	t.Cleanup(func() { _ = key.Close() })
+	return h.enlist(t, key, key.Point(), key.Name())
+}
 
+// AdmitKnown admits the owner of a key whose scalar is in the test's hands: a
+// TPM has room for two or three members only.
+func (h *House) AdmitKnown(t testing.TB) *Member {
+	t.Helper()
+	key := must(openingtest.NewKey())(t)
+	return h.enlist(t, key, key.Point(), enrol.KeyName(key.Public()))
+}
+
+func (h *House) enlist(t testing.TB, key group.Key, point fp256bn.G1, name []byte) *Member {
+	t.Helper()
+	ctx := context.Background()
+	m := &Member{Key: key, house: h}
 	params := h.Document(t).Parameters()
-	jc := group.JoinContext{KeyName: m.Key.Name(), EK: [32]byte{2}, Form: [32]byte{3}}
+	jc := group.JoinContext{KeyName: name, EK: [32]byte{2}, Form: [32]byte{3}}
 	if _, err := rand.Read(jc.Nonce[:]); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +76,8 @@ func (h *House) Admit(t testing.TB) *Member {
 		t.Fatal(err)
 	}
 	u := must(group.DeriveWalletSecret(secret, group.ID{}, jc.KeyName))(t)
-	m.Join = must(group.NewJoin(ctx, params, m.Key, m.Key.Point(), u, jc))(t)
+	m.Context = jc
+	m.Join = must(group.NewJoin(ctx, params, key, point, u, jc))(t)
 	credential := must(h.Issuer.Issue(m.Join.F, m.Join.Uh, h.Contents.Current.Number))(t)
 	m.Member = must(group.NewMember(params, m.Join.F.Bytes(), u, credential))(t)
 	return m

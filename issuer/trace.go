@@ -1,0 +1,125 @@
+package issuer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/ledger"
+)
+
+// Traced is an operation whose coins a traced member redeemed.
+type Traced struct {
+	Op   ledger.ID
+	Kind string
+	// Account was paid, "" where nobody was.
+	Account string
+	// Amount went to that account, in minor units; Coins were redeemed.
+	Amount coin.Amount
+	Coins  int
+	// Spend is the digest of the spend that the member authorised.
+	Spend [32]byte
+	At    time.Time
+}
+
+// TraceReport is what a trace saw.
+type TraceReport struct {
+	// Searched is how many operations carry a presentation of the group.
+	Searched int64
+	// Hits are those that matched, the earliest first. A hit is a lead; what
+	// convicts is an opening.
+	Hits []Traced
+	// Rows says whether the ledger that was searched is sound.
+	Rows ledger.Audit
+}
+
+// Trace searches all that the bank ever redeemed for the presentations of one
+// member: match says whether one is his, from the tracing token that
+// supervisors released on a warrant (package opening), and may be called on
+// several goroutines at once. Presentations of other groups are not shown to
+// it.
+//
+// The presentations were verified when their coins were taken. An error means
+// that there is no report: ErrUnavailable, or the context's. progress, if not
+// nil, is told how many of how many rows are done. The bank may go on working
+// beside it.
+func Trace(ctx context.Context, l ledger.Ledger, id group.ID, match func(*group.Presentation) bool, progress func(done, total int64)) (*TraceReport, error) {
+	t := &tracer{group: id, match: match, ops: make(chan *ledger.Op, 64)}
+	for range runtime.GOMAXPROCS(0) {
+		t.workers.Go(func() {
+			for op := range t.ops {
+				t.look(op)
+			}
+		})
+	}
+	rows, err := l.Verify(ctx, ledger.Verification{Progress: progress, Op: func(op *ledger.Op) error {
+		t.ops <- op
+		return nil
+	}})
+	close(t.ops)
+	t.workers.Wait()
+	if err != nil && (!errors.Is(err, ledger.ErrCorrupt) || ctx.Err() != nil) {
+		return nil, fmt.Errorf("issuer: trace: %w", store(err))
+	}
+	for _, p := range t.problems {
+		rows.Problem("%s", p)
+	}
+	t.report.Rows = *rows
+	slices.SortFunc(t.report.Hits, func(a, b Traced) int {
+		return cmp.Or(a.At.Compare(b.At), slices.Compare(a.Op[:], b.Op[:]))
+	})
+	return &t.report, nil
+}
+
+// Trace searches the bank's ledger; see the function.
+func (b *Bank) Trace(ctx context.Context, id group.ID, match func(*group.Presentation) bool, progress func(done, total int64)) (*TraceReport, error) {
+	return Trace(ctx, b.cfg.Ledger, id, match, progress)
+}
+
+// tracer looks at operations on as many goroutines as there are processors:
+// each presentation takes a pairing.
+type tracer struct {
+	group   group.ID
+	match   func(*group.Presentation) bool
+	ops     chan *ledger.Op
+	workers sync.WaitGroup
+
+	mu       sync.Mutex
+	report   TraceReport
+	problems []string
+}
+
+func (t *tracer) look(op *ledger.Op) {
+	switch op.Kind {
+	case KindDeposit, KindExchange, KindRecoup:
+	default:
+		return
+	}
+	s, a, err := recordedSpend(op)
+	var p *group.Presentation
+	if err == nil {
+		if s.Group != t.group || len(a.Presentation) == 0 {
+			return
+		}
+		p, err = group.ParsePresentation(a.Presentation)
+	}
+	hit := err == nil && t.match(p)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.report.Searched++
+	if err != nil {
+		t.problems = append(t.problems, fmt.Sprintf("%s %x: %v", op.Kind, op.ID, err))
+	}
+	if hit {
+		t.report.Hits = append(t.report.Hits, Traced{
+			Op: op.ID, Kind: op.Kind, Account: op.Account, Amount: s.Amount, Coins: len(s.Coins), Spend: s.Digest(), At: op.At,
+		})
+	}
+}
