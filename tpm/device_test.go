@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"io"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -16,33 +14,7 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/tpm"
-	"github.com/speciecash/specie/tpm/swtpm"
 )
-
-// reset does to an emulator what a power cycle does to a TPM, in order: the
-// process keeps running, and its objects are gone.
-func reset(t *testing.T, e *swtpm.Emulator) {
-	t.Helper()
-	past := raw(t, e)
-	if _, err := (tpm2.Shutdown{ShutdownType: tpm2.TPMSUClear}).Execute(past); err != nil {
-		t.Fatal(err)
-	}
-	c, err := net.Dial("unix", strings.TrimPrefix(e.TCTI(), "swtpm:path=")+".ctrl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := c.Write([]byte{0, 0, 0, 2, 0, 0, 0, 0}); err != nil { // CMD_INIT, no flags
-		t.Fatal(err)
-	}
-	var code [4]byte
-	if _, err := io.ReadFull(c, code[:]); err != nil || code != [4]byte{} {
-		t.Fatalf("CMD_INIT: %x, %v", code, err)
-	}
-	if _, err := (tpm2.Startup{StartupType: tpm2.TPMSUClear}).Execute(past); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // meddler stands between a device and a real TPM.
 type meddler struct {

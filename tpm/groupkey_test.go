@@ -251,7 +251,9 @@ func TestAKeyOutlivesAResetOfItsTPM(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	reset(t, e)
+	if err := e.Reset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	// In the other order, so that the slots change hands.
 	for i, key := range []*tpm.GroupKey{second, first} {
 		after, _, _, _, err := key.Commit(t.Context(), nil, s2, y2)

@@ -8,6 +8,11 @@ It must never be imported by a program that serves real users: it stands below
 tests, the demonstration and the development mode only. It knows nothing of
 package tpm, which reaches an emulator by its address, [Emulator.TCTI].
 
+What happens to TPMs in the field can be done to an emulated one on purpose:
+[Emulator.Reset], [Emulator.PowerCut], [Emulator.Clear], [Emulator.ExtendPCR],
+[Emulator.SetDictionaryAttack], [Emulator.ForgiveFailures] and
+[Emulator.SetOwnerPassword].
+
 # Trust
 
 None. Whoever can read the state directory has all keys of the emulated TPM, and

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -157,7 +156,7 @@ func (e *Emulator) awaitReady(ctx context.Context) error {
 	defer cancel()
 	for {
 		// TPM2_GetCapability(TPM_CAP_TPM_PROPERTIES, TPM_PT_MANUFACTURER, 1)
-		err := e.exchange(ctx, []byte{0x80, 1, 0, 0, 0, 22, 0, 0, 1, 0x7a, 0, 0, 0, 6, 0, 0, 1, 5, 0, 0, 0, 1})
+		_, err := e.exchange(ctx, []byte{0x80, 1, 0, 0, 0, 22, 0, 0, 1, 0x7a, 0, 0, 0, 6, 0, 0, 1, 5, 0, 0, 0, 1})
 		if err == nil {
 			return nil
 		}
@@ -177,25 +176,20 @@ func (e *Emulator) awaitReady(ctx context.Context) error {
 func (e *Emulator) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownBudget)
 	defer cancel()
-	_ = e.exchange(ctx, []byte{0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x45, 0, 0}) // the process ends in any case
+	_, _ = e.exchange(ctx, startStop(0x145)) // the process ends in any case
 }
 
-// exchange sends one command and waits for the header of its response.
-func (e *Emulator) exchange(ctx context.Context, command []byte) error {
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "unix", e.socket)
+// exchange sends one command and returns the header of its response.
+func (e *Emulator) exchange(ctx context.Context, command []byte) ([]byte, error) {
+	conn, err := dial(ctx, e.socket)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := conn.SetDeadline(deadline); err != nil {
-			return err
-		}
-	}
 	if _, err := conn.Write(command); err != nil {
-		return err
+		return nil, err
 	}
-	_, err = io.ReadFull(conn, make([]byte, 10))
-	return err
+	header := make([]byte, headerSize)
+	_, err = io.ReadFull(conn, header)
+	return header, err
 }
