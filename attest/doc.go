@@ -34,7 +34,7 @@ per manufacturer.
 # Errors
 
 [ErrRoots] for a list of roots that can't be used. [ErrChain], [ErrEKProfile],
-[ErrEKMismatch], [ErrTemplate] and [ErrInput] are verdicts on what the stranger
+[ErrEKMismatch], [ErrTemplate], [ErrPlatform] and [ErrInput] are verdicts on what the stranger
 sent; the text says which check failed and is fit to be shown to him. All are
 matched with errors.Is.
 

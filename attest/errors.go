@@ -17,6 +17,9 @@ var (
 	// ErrTemplate: the group key is not made as the template demands, or the
 	// template would admit keys that can leave the TPM.
 	ErrTemplate = errors.New("group key does not match the template")
+	// ErrPlatform: the rule about platforms is not one that a TPM would keep: not
+	// a policy key, or a state that it did not sign for.
+	ErrPlatform = errors.New("platform rule refused")
 	// ErrInput: an argument that no challenge can be made of.
 	ErrInput = errors.New("bad input for a credential")
 )
