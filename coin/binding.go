@@ -26,6 +26,40 @@ func (g groupVerifier) VerifyPresentation(presentation, message []byte, bound []
 	return g.v.Verify(presentation, message, claims)
 }
 
+// Expelled are members who were struck off before their credentials ran out,
+// recognised by the tracing tokens that supervisors released on a warrant. A
+// *group.RevocationList is one.
+type Expelled interface {
+	// Match says whether one of them made the presentation, and which.
+	Match(p *group.Presentation) (index int, ok bool)
+}
+
+type refusing struct {
+	PresentationVerifier
+	expelled Expelled
+}
+
+// Refusing returns a verifier that refuses, with ErrExpelled, what v accepts
+// from a member on the list. It is for a bank: a list of tokens tells whoever
+// holds it all payments of its members, and belongs into no merchant's till.
+func Refusing(v PresentationVerifier, list Expelled) PresentationVerifier {
+	return refusing{v, list}
+}
+
+func (r refusing) VerifyPresentation(presentation, message []byte, bound []BoundClaim) error {
+	if err := r.PresentationVerifier.VerifyPresentation(presentation, message, bound); err != nil {
+		return err
+	}
+	p, err := group.ParsePresentation(presentation)
+	if err != nil {
+		return err
+	}
+	if _, ok := r.expelled.Match(p); ok {
+		return ErrExpelled
+	}
+	return nil
+}
+
 // Claims turns bound coins' owners into the claims that a member presents.
 // A tag that is no point of the curve is group.ErrClaim.
 func Claims(bound []BoundClaim) ([]group.Claim, error) {

@@ -31,7 +31,7 @@ func TestEveryWireRefusalHasAStableCode(t *testing.T) {
 		coin.ErrRevoked: "key-revoked", coin.ErrCurrency: "wrong-currency", coin.ErrBank: "wrong-bank",
 		coin.ErrAmount: "wrong-amount", coin.ErrCoinSignature: "coin-signature", coin.ErrOwner: "owner-signature",
 		coin.ErrNotRevoked: "key-not-revoked", coin.ErrClaim: "claim",
-		coin.ErrBinding: "binding", coin.ErrOfferExpired: "offer-expired", coin.ErrForeignOffer: "foreign-offer",
+		coin.ErrBinding: "binding", coin.ErrExpelled: "expelled", coin.ErrOfferExpired: "offer-expired", coin.ErrForeignOffer: "foreign-offer",
 	} {
 		if got := coin.Code(fmt.Errorf("coin 3: %w", err)); got != want {
 			t.Errorf("%v has code %q, want %q", err, got, want)

@@ -27,6 +27,7 @@ func wireCodes() []codeOf {
 		{ErrOverflow, "wrong-amount"},
 		{ErrCoinSignature, "coin-signature"},
 		{ErrOwner, "owner-signature"},
+		{ErrExpelled, "expelled"},
 		{ErrBinding, "binding"},
 		{ErrOfferExpired, "offer-expired"},
 		{ErrForeignOffer, "foreign-offer"},

@@ -63,6 +63,8 @@ var (
 	ErrOwner = errors.New("coin: owner's signature refused")
 	// ErrBinding: the bound coins are not proven to belong to one member.
 	ErrBinding = errors.New("coin: binding refused")
+	// ErrExpelled: the bound coins are those of a member who was struck off.
+	ErrExpelled = errors.New("coin: member was expelled")
 
 	// ErrForeignOffer: the offer is not this merchant's or not the one that
 	// the spend pays.

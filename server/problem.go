@@ -40,6 +40,7 @@ const (
 	CodeCoinSignature     Code = "coin-signature"
 	CodeOwnerSignature    Code = "owner-signature"
 	CodeBinding           Code = "binding"
+	CodeExpelled          Code = "expelled"
 	CodeDuplicateCoin     Code = "duplicate-coin"
 	CodeDoubleSpend       Code = "double-spend"
 	CodeInsufficientFunds Code = "insufficient-funds"

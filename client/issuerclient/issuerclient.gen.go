@@ -67,6 +67,7 @@ const (
 	CodeDoubleSpend       Code = "double-spend"
 	CodeDuplicateCoin     Code = "duplicate-coin"
 	CodeEpoch             Code = "epoch"
+	CodeExpelled          Code = "expelled"
 	CodeForbidden         Code = "forbidden"
 	CodeForeignOffer      Code = "foreign-offer"
 	CodeInsufficientFunds Code = "insufficient-funds"
@@ -104,6 +105,8 @@ func (e Code) Valid() bool {
 	case CodeDuplicateCoin:
 		return true
 	case CodeEpoch:
+		return true
+	case CodeExpelled:
 		return true
 	case CodeForbidden:
 		return true
