@@ -1,6 +1,7 @@
 package groupdoc_test
 
 import (
+	"encoding/json"
 	"errors"
 	"testing"
 
@@ -35,6 +36,17 @@ func TestADocumentTakesTheOthersPlaceOnlyIfItIsLater(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			if err := c.doc.After(seen); !errors.Is(err, c.want) || (c.want == nil) != (err == nil) {
 				t.Fatalf("got %v", err)
+			}
+			kept, err := json.Marshal(seen.Mark())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var mark groupdoc.Mark
+			if err := json.Unmarshal(kept, &mark); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.doc.AfterMark(mark); !errors.Is(err, c.want) || (c.want == nil) != (err == nil) {
+				t.Fatalf("by the mark: %v", err)
 			}
 		})
 	}
