@@ -1,6 +1,7 @@
 package attest_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -57,25 +58,48 @@ func (a *authority) issue(t testing.TB, template *x509.Certificate, key crypto.P
 	return cert
 }
 
+func sanOID() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 5, 29, 17} }
+
+// model is a subject alternative name as manufacturers write it. What is empty is
+// left out.
+func model(t testing.TB, manufacturer, model, version string) []byte {
+	t.Helper()
+	var names pkix.RDNSequence
+	for i, value := range []string{manufacturer, model, version} {
+		if value != "" {
+			names = append(names, pkix.RelativeDistinguishedNameSET{{Type: asn1.ObjectIdentifier{2, 23, 133, 2, i + 1}, Value: value}})
+		}
+	}
+	name, err := asn1.Marshal(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return generalNames(t, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 4, IsCompound: true, Bytes: name})
+}
+
+func generalNames(t testing.TB, names ...asn1.RawValue) []byte {
+	t.Helper()
+	san, err := asn1.Marshal(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return san
+}
+
 // endorse certifies an endorsement key as manufacturers do: the subject empty,
 // the model in a critical subject alternative name. change departs from that.
 func (a *authority) endorse(t testing.TB, key crypto.PublicKey, change func(*x509.Certificate)) []byte {
 	t.Helper()
-	model := pkix.RDNSequence{{{Type: asn1.ObjectIdentifier{2, 23, 133, 2, 1}, Value: "id:54455354"}}}
-	name, err := asn1.Marshal(model)
-	if err != nil {
-		t.Fatal(err)
-	}
-	san, err := asn1.Marshal([]asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: 4, IsCompound: true, Bytes: name}})
-	if err != nil {
-		t.Fatal(err)
+	usage := x509.KeyUsageKeyEncipherment
+	if _, ok := key.(*ecdsa.PublicKey); ok {
+		usage = x509.KeyUsageKeyAgreement
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2),
 		NotBefore:    noon().AddDate(0, -1, 0), NotAfter: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageKeyEncipherment,
+		BasicConstraintsValid: true, KeyUsage: usage,
 		UnknownExtKeyUsage: []asn1.ObjectIdentifier{{2, 23, 133, 8, 1}},
-		ExtraExtensions:    []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Critical: true, Value: san}},
+		ExtraExtensions:    []pkix.Extension{{Id: sanOID(), Critical: true, Value: model(t, "id:54455354", "Probe", "id:0755")}},
 	}
 	if change != nil {
 		change(template)
@@ -87,15 +111,34 @@ func (a *authority) pem() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
 
+// rootsOf are roots of the manufacturer TEST, from whom keys on P-256 are taken.
 func rootsOf(t testing.TB, pems ...[]byte) *attest.Roots {
 	t.Helper()
-	var all []byte
-	for _, p := range pems {
-		all = append(all, p...)
-	}
-	r, err := attest.ParseRoots(all)
+	return rootsTaking(t, "p256", pems...)
+}
+
+func rootsTaking(t testing.TB, kind string, pems ...[]byte) *attest.Roots {
+	t.Helper()
+	files := map[string][]byte{"all.pem": bytes.Join(pems, nil)}
+	r, err := attest.ParseRoots(manifestOf(t, kind, files), files)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
+
+func manifestOf(t testing.TB, kind string, files map[string][]byte) []byte {
+	t.Helper()
+	text, err := attest.DraftManifest(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.ReplaceAll(text, []byte(`"?"`), []byte("TEST"))
+	return bytes.ReplaceAll(text, []byte("ek: rsa2048"), []byte("ek: "+kind))
+}
+
+// hardware is the policy of a manager who wants real TPMs, at noon.
+func hardware() attest.Policy { return attest.Policy{At: noon()} }
+
+// anyTPM is the policy of a test bench.
+func anyTPM(at time.Time) attest.Policy { return attest.Policy{At: at, SoftwareTPMs: true} }

@@ -14,6 +14,14 @@ var (
 	ErrEKProfile = errors.New("not an endorsement key of the TCG profile")
 	// ErrEKMismatch: the certificate is for another key than the one shown.
 	ErrEKMismatch = errors.New("endorsement key is not the certified one")
+	// ErrEKKind: the endorsement key is genuine, and of another kind than the one
+	// that is taken from this manufacturer.
+	ErrEKKind = errors.New("endorsement key of a kind that is not taken from this manufacturer")
+	// ErrFirmware: TPMs of this model and firmware are not taken, or the key shows
+	// that it was made by firmware known to make weak keys.
+	ErrFirmware = errors.New("TPM of a model or firmware that is not taken")
+	// ErrSoftwareTPM: the TPM is an emulated one, and those are not taken.
+	ErrSoftwareTPM = errors.New("emulated TPM")
 	// ErrTemplate: the group key is not made as the template demands, or the
 	// template would admit keys that can leave the TPM.
 	ErrTemplate = errors.New("group key does not match the template")

@@ -2,11 +2,14 @@ package attest
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,82 +18,248 @@ import (
 	"github.com/speciecash/specie/frame"
 )
 
-// maxRootsFile bounds a file of roots, in bytes.
-const maxRootsFile = 1 << 20
+const (
+	maxRootsFile = 256 << 10 // bytes of one file
+	maxRootsDir  = 8 << 20   // bytes of all files
+	maxEntries   = 2 * maxListed
+)
 
 // Roots are the certificate authorities of TPM manufacturers that a verifier
-// trusts. Self-signed certificates are roots; others are intermediates, which
-// fill gaps in chains and are trusted only as far as a root vouches for them.
+// trusts, and what he takes of each: made of certificates and the manifest that
+// lists them. Certificates not marked as roots are intermediates, which fill gaps
+// in chains and are trusted only as far as a root vouches for them.
 type Roots struct {
 	pool          *x509.CertPool
 	intermediates *x509.CertPool
-	roots         [][]byte // DER, sorted, each once
+	manifest      *manifest
+	listed        map[[32]byte]*listed
+	digest        [32]byte
 }
 
-// LoadRoots reads roots and intermediates from one file, or from all files of a
-// directory whose names end in .pem, .crt, .cer or .der. A file holds PEM
-// certificates, or one in DER. At least one must be a root. The error is
-// ErrRoots, or the operating system's.
-func LoadRoots(path string) (*Roots, error) {
-	info, err := os.Stat(path)
+// LoadRoots reads a directory: its manifest (see [Manifest]) and the certificates
+// which that lists, in PEM or DER. Every file must be listed, but for those whose
+// names begin with a dot, and every certificate listed must be there, with the
+// digest that the manifest gives. With a pin the digest of the whole must be that,
+// see [Roots.Digest].
+//
+// The error is ErrRoots and names the file, or the operating system's.
+func LoadRoots(dir string, pin *[32]byte) (*Roots, error) {
+	files, err := readDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("load roots: %w", err)
 	}
-	files := []string{path}
-	if info.IsDir() {
-		if files, err = certificateFiles(path); err != nil {
-			return nil, fmt.Errorf("load roots: %w", err)
-		}
+	text, ok := files[Manifest]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s has no %s", ErrRoots, dir, Manifest)
 	}
-	var all []*x509.Certificate
-	for _, f := range files {
-		data, err := readFile(f)
-		if err != nil {
-			return nil, fmt.Errorf("load roots: %w", err)
-		}
-		certs, err := parseCertificates(data)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrRoots, f, err)
-		}
-		all = append(all, certs...)
-	}
-	return newRoots(all)
-}
-
-// ParseRoots reads roots and intermediates from PEM certificates, or one
-// certificate in DER. At least one must be a root. The error is ErrRoots.
-func ParseRoots(data []byte) (*Roots, error) {
-	if len(data) > maxRootsFile {
-		return nil, fmt.Errorf("%w: more than %d bytes", ErrRoots, maxRootsFile)
-	}
-	certs, err := parseCertificates(data)
+	delete(files, Manifest)
+	r, err := ParseRoots(text, files)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRoots, err)
+		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	return newRoots(certs)
+	if pin != nil && r.digest != *pin {
+		return nil, fmt.Errorf("%w: %s has the digest %x, the configuration pins %x", ErrRoots, filepath.Join(dir, Manifest), r.digest, *pin)
+	}
+	return r, nil
 }
 
-// Digest returns SHA-256 over the framed roots in ascending order: what a group
-// document states that its manager trusts. Intermediates don't enter, since they
-// add nobody.
-func (r *Roots) Digest() [32]byte { return frame.Digest(r.roots...) }
+// ParseRoots makes Roots of a manifest and the files it lists, by name. The error
+// is ErrRoots.
+func ParseRoots(manifest []byte, files map[string][]byte) (*Roots, error) {
+	m, err := parseManifest(manifest)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrRoots, Manifest, err)
+	}
+	r := &Roots{pool: x509.NewCertPool(), intermediates: x509.NewCertPool(), manifest: m, listed: make(map[[32]byte]*listed)}
+	for i := range m.Certificates {
+		r.listed[m.Certificates[i].sum] = &m.Certificates[i]
+	}
+	found := make(map[[32]byte]bool)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		certs, err := readCertificates(files[name])
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrRoots, name, err)
+		}
+		for _, c := range certs {
+			if err := r.add(name, c, found); err != nil {
+				return nil, fmt.Errorf("%w: %s: %w", ErrRoots, name, err)
+			}
+		}
+	}
+	for _, c := range m.Certificates {
+		if !found[c.sum] {
+			return nil, fmt.Errorf("%w: %s: no certificate with the digest %s that the manifest lists", ErrRoots, c.File, c.SHA256)
+		}
+	}
+	r.digest = m.digest()
+	return r, nil
+}
 
-func certificateFiles(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
+// add takes a certificate in if the manifest lists it for this file.
+func (r *Roots) add(file string, c *x509.Certificate, found map[[32]byte]bool) error {
+	sum := sha256.Sum256(c.Raw)
+	l, ok := r.listed[sum]
+	if !ok || l.File != file {
+		return fmt.Errorf("the manifest does not list the certificate with the digest %x (%s)", sum, c.Subject)
+	}
+	if found[sum] {
+		return fmt.Errorf("the certificate %x is there twice", sum)
+	}
+	found[sum] = true
+	if !c.IsCA || c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0 {
+		return fmt.Errorf("%s is not a certificate authority", c.Subject)
+	}
+	if l.Root {
+		r.pool.AddCert(c)
+		return nil
+	}
+	if selfSigned(c) {
+		return fmt.Errorf("%s is self-signed, and not marked as a root: it could do nothing", c.Subject)
+	}
+	r.intermediates.AddCert(c)
+	return nil
+}
+
+func selfSigned(c *x509.Certificate) bool {
+	return bytes.Equal(c.RawSubject, c.RawIssuer) && c.CheckSignatureFrom(c) == nil
+}
+
+// Digest returns the digest of what the manifest says: certificates, the kinds of
+// keys, which roots are software, and the rules for firmware. Names of files,
+// order, comments and form don't change it. It is what a group document states,
+// what a registration records, and what a configuration may pin.
+func (r *Roots) Digest() [32]byte { return r.digest }
+
+// Kinds returns the kinds of endorsement keys that are taken from any of the
+// manufacturers, in the order in which a TPM's owner should try them.
+func (r *Roots) Kinds() []string {
+	return slices.DeleteFunc(kinds(), func(kind string) bool {
+		for _, k := range r.manifest.Manufacturers {
+			if k.EK == kind {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// HasSoftware tells whether a root is marked as one of emulated TPMs.
+func (r *Roots) HasSoftware() bool {
+	return slices.ContainsFunc(r.manifest.Certificates, func(c listed) bool { return c.Software })
+}
+
+// Manufacturer is what is taken from one manufacturer.
+type Manufacturer struct {
+	ID                   string // TCG vendor id, "INTC"
+	EK                   string // the kind of endorsement key, as EK.Kind
+	Roots, Intermediates int    // number of certificates
+	Software             bool   // at least one root is of emulated TPMs
+	FirmwareRules        int
+}
+
+// Manufacturers lists them by id.
+func (r *Roots) Manufacturers() []Manufacturer {
+	var all []Manufacturer
+	for _, id := range slices.Sorted(maps.Keys(r.manifest.Manufacturers)) {
+		k := r.manifest.Manufacturers[id]
+		m := Manufacturer{ID: id, EK: k.EK, FirmwareRules: len(k.Firmware.Allow) + len(k.Firmware.Deny)}
+		for _, c := range r.manifest.Certificates {
+			switch {
+			case c.Manufacturer != id:
+			case c.Root:
+				m.Roots++
+				m.Software = m.Software || c.Software
+			default:
+				m.Intermediates++
+			}
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// digest frames every statement of the manifest, with numbers before lists, so
+// that no two manifests of different meaning have the same frame.
+func (m *manifest) digest() [32]byte {
+	parts := [][]byte{[]byte("specie/ek-roots/1"), frame.Uint64(uint64(len(m.Manufacturers)))}
+	for _, id := range slices.Sorted(maps.Keys(m.Manufacturers)) {
+		k := m.Manufacturers[id]
+		parts = append(parts, []byte(id), []byte(k.EK))
+		parts = append(parts, framed(k.Firmware.Allow, rule.frame)...)
+		parts = append(parts, framed(k.Firmware.Deny, rule.frame)...)
+	}
+	parts = append(parts, framed(m.Certificates, listed.frame)...)
+	return frame.Digest(parts...)
+}
+
+// framed returns the number of different items and their frames in ascending
+// order.
+func framed[T any](items []T, encode func(T) []byte) [][]byte {
+	var all [][]byte
+	for _, i := range items {
+		all = append(all, encode(i))
+	}
+	slices.SortFunc(all, bytes.Compare)
+	all = slices.CompactFunc(all, bytes.Equal)
+	return append([][]byte{frame.Uint64(uint64(len(all)))}, all...)
+}
+
+func (r rule) frame() []byte {
+	return frame.Join([]byte(r.Model), []byte(r.Version), []byte(r.From), []byte(r.To))
+}
+
+func (c listed) frame() []byte {
+	var flags uint64
+	if c.Root {
+		flags |= 1
+	}
+	if c.Software {
+		flags |= 2
+	}
+	return frame.Join(c.sum[:], []byte(c.Manufacturer), frame.Uint64(flags))
+}
+
+// readDir reads all files of a directory but hidden ones.
+func readDir(dir string) (map[string][]byte, error) {
+	d, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	var files []string
+	defer d.Close()
+	entries, err := d.ReadDir(maxEntries + 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if len(entries) > maxEntries {
+		return nil, fmt.Errorf("%w: %s has more than %d files", ErrRoots, dir, maxEntries)
+	}
+	files := make(map[string][]byte)
+	total := 0
 	for _, e := range entries {
-		switch strings.ToLower(filepath.Ext(e.Name())) {
-		case ".pem", ".crt", ".cer", ".der":
-			files = append(files, filepath.Join(dir, e.Name()))
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
 		}
+		data, err := readFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		if total += len(data); total > maxRootsDir {
+			return nil, fmt.Errorf("%w: %s has more than %d bytes", ErrRoots, dir, maxRootsDir)
+		}
+		files[e.Name()] = data
 	}
 	return files, nil
 }
 
+// readFile reads a regular file, through a link if need be.
 func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: %s is not a file", ErrRoots, path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -98,18 +267,22 @@ func readFile(path string) ([]byte, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxRootsFile+1))
 	if err == nil && len(data) > maxRootsFile {
-		err = fmt.Errorf("%s: more than %d bytes", path, maxRootsFile)
+		err = fmt.Errorf("%w: %s has more than %d bytes", ErrRoots, path, maxRootsFile)
 	}
 	return data, err
 }
 
-func parseCertificates(data []byte) ([]*x509.Certificate, error) {
+// readCertificates reads a file: certificates in PEM, or one in DER.
+func readCertificates(data []byte) ([]*x509.Certificate, error) {
+	if len(data) > maxRootsFile {
+		return nil, fmt.Errorf("more than %d bytes", maxRootsFile)
+	}
 	if !bytes.Contains(data, []byte("-----BEGIN")) {
-		cert, err := x509.ParseCertificate(data)
+		c, err := parseX509(data)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("not a certificate: %w", err)
 		}
-		return []*x509.Certificate{cert}, nil
+		return []*x509.Certificate{c}, nil
 	}
 	var certs []*x509.Certificate
 	for {
@@ -120,11 +293,11 @@ func parseCertificates(data []byte) ([]*x509.Certificate, error) {
 		if block.Type != "CERTIFICATE" {
 			return nil, fmt.Errorf("contains a %s", block.Type)
 		}
-		cert, err := x509.ParseCertificate(block.Bytes)
+		c, err := parseX509(block.Bytes)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("certificate %d: %w", len(certs)+1, err)
 		}
-		certs = append(certs, cert)
+		certs = append(certs, c)
 		data = rest
 	}
 	if bytes.Contains(data, []byte("-----BEGIN")) {
@@ -133,23 +306,30 @@ func parseCertificates(data []byte) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-func newRoots(certs []*x509.Certificate) (*Roots, error) {
-	r := &Roots{pool: x509.NewCertPool(), intermediates: x509.NewCertPool()}
-	for _, c := range certs {
-		if !c.IsCA {
-			return nil, fmt.Errorf("%w: %s is not a certificate authority", ErrRoots, c.Subject)
-		}
-		if bytes.Equal(c.RawSubject, c.RawIssuer) && c.CheckSignatureFrom(c) == nil {
-			r.pool.AddCert(c)
-			r.roots = append(r.roots, c.Raw)
-		} else {
-			r.intermediates.AddCert(c)
-		}
+// kinds are the kinds of endorsement keys, those first that most TPMs have.
+func kinds() []string { return []string{"rsa2048", "p256", "p384"} }
+
+// vendorID tells whether s names a manufacturer as this package does: the
+// characters of the TCG's vendor id without padding, or, where they are no
+// letters, eight hex digits.
+func vendorID(s string) bool {
+	if len(s) == 8 {
+		b, err := hex.DecodeString(s)
+		return err == nil && vendorName([4]byte(b)) == s
 	}
-	if len(r.roots) == 0 {
-		return nil, fmt.Errorf("%w: no self-signed certificate", ErrRoots)
+	if len(s) == 0 || len(s) > 4 {
+		return false
 	}
-	slices.SortFunc(r.roots, bytes.Compare)
-	r.roots = slices.CompactFunc(r.roots, bytes.Equal)
-	return r, nil
+	var id [4]byte
+	copy(id[:], s)
+	return vendorName(id) == s
+}
+
+// vendorName writes a TCG vendor id, which is padded with zeros or spaces.
+func vendorName(id [4]byte) string {
+	text := strings.TrimRight(string(id[:]), "\x00 ")
+	if text == "" || strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return fmt.Sprintf("%X", id[:])
+	}
+	return text
 }

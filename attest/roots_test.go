@@ -1,6 +1,7 @@
 package attest_test
 
 import (
+	"bytes"
 	"encoding/pem"
 	"errors"
 	"os"
@@ -19,59 +20,62 @@ func write(t *testing.T, dir, name string, data []byte) string {
 	return path
 }
 
-func TestRootsComeFromAFileOrADirectory(t *testing.T) {
+func TestRootsComeFromADirectoryWithAManifest(t *testing.T) {
 	one, two := newAuthority(t, "one", nil), newAuthority(t, "two", nil)
 	under := newAuthority(t, "under two", two)
-	want := rootsOf(t, two.pem(), one.pem()).Digest()
+	want := rootsOf(t, two.pem(), one.pem(), under.pem()).Digest()
 
 	dir := t.TempDir()
-	write(t, dir, "one.pem", one.pem())
-	write(t, dir, "two.CER", two.cert.Raw)
-	write(t, dir, "under.crt", under.cert.Raw)
-	write(t, dir, "README", []byte("where these come from"))
-	fromDir, err := attest.LoadRoots(dir)
+	files := map[string][]byte{"one.pem": one.pem(), "two.CER": two.cert.Raw, "under.crt": under.cert.Raw}
+	for name, data := range files {
+		write(t, dir, name, data)
+	}
+	write(t, dir, ".notes", []byte("where these come from"))
+	write(t, dir, attest.Manifest, append([]byte("# reviewed\n"), manifestOf(t, "p256", files)...))
+	r, err := attest.LoadRoots(dir, &want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fromFile, err := attest.LoadRoots(write(t, t.TempDir(), "all", append(append(one.pem(), two.pem()...), one.pem()...)))
-	if err != nil {
-		t.Fatal(err)
+	if r.Digest() != want {
+		t.Error("order, form, names of files or a comment changes the digest")
 	}
-	if fromDir.Digest() != want || fromFile.Digest() != want {
-		t.Error("order, form, repetition or an intermediate changes the digest")
+	if rootsOf(t, one.pem(), two.pem()).Digest() == want {
+		t.Error("a certificate less does not change the digest")
 	}
-	if rootsOf(t, one.pem()).Digest() == want {
-		t.Error("a root less does not change the digest")
+	if _, err := attest.LoadRoots(dir, &[32]byte{1}); !errors.Is(err, attest.ErrRoots) {
+		t.Errorf("with another digest pinned: got %v, want ErrRoots", err)
 	}
 }
 
 func TestUnusableRootsAreRefused(t *testing.T) {
 	root := newAuthority(t, "root", nil)
 	under := newAuthority(t, "under", root)
-	key := ecKey(t)
 	damaged := root.pem()
 	damaged[40] = '!'
+	good := map[string][]byte{"all.pem": append(root.pem(), under.pem()...)}
+	manifest := manifestOf(t, "p256", good)
 	for name, data := range map[string][]byte{
-		"nothing":                    nil,
-		"no certificate":             []byte("hello"),
-		"an intermediate alone":      under.pem(),
-		"a leaf":                     append(root.pem(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.endorse(t, key, nil)})...),
-		"a private key":              append(root.pem(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte{1}})...),
-		"a damaged certificate":      append(root.pem(), damaged...),
-		"rubbish within a PEM block": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("rubbish")}),
-		"more than any list is long": make([]byte, 2<<20),
+		"nothing":                          nil,
+		"no certificate":                   []byte("hello"),
+		"a certificate missing":            under.pem(),
+		"a certificate that is not listed": bytes.Join([][]byte{good["all.pem"], newAuthority(t, "other", nil).pem()}, nil),
+		"a certificate twice":              bytes.Join([][]byte{good["all.pem"], root.pem()}, nil),
+		"a private key":                    append(root.pem(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte{1}})...),
+		"a damaged certificate":            append(root.pem(), damaged...),
+		"rubbish within a PEM block":       pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("rubbish")}),
+		"more than any list is long":       make([]byte, 2<<20),
 	} {
-		if _, err := attest.ParseRoots(data); !errors.Is(err, attest.ErrRoots) {
+		if _, err := attest.ParseRoots(manifest, map[string][]byte{"all.pem": data}); !errors.Is(err, attest.ErrRoots) {
 			t.Errorf("%s: got %v, want ErrRoots", name, err)
 		}
 	}
-	if _, err := attest.LoadRoots(t.TempDir()); !errors.Is(err, attest.ErrRoots) {
+	if _, err := attest.ParseRoots(manifest, good); err != nil {
+		t.Error(err)
+	}
+	if _, err := attest.LoadRoots(t.TempDir(), nil); !errors.Is(err, attest.ErrRoots) {
 		t.Errorf("an empty directory: got %v, want ErrRoots", err)
 	}
-	if _, err := attest.LoadRoots(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a missing file: got %v, want os.ErrNotExist", err)
-	}
-	if _, err := attest.LoadRoots(write(t, t.TempDir(), "long.pem", make([]byte, 2<<20))); err == nil {
-		t.Error("a file of 2 MiB was read")
+	if _, err := attest.LoadRoots(filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing directory: got %v, want os.ErrNotExist", err)
 	}
 }

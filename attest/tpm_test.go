@@ -13,8 +13,8 @@ import (
 	"github.com/speciecash/specie/tpm/swtpm"
 )
 
-// plant is a manufacturer of emulated TPMs.
-func plant(t *testing.T) (*swtpm.CA, *attest.Roots) {
+// plant is a manufacturer of emulated TPMs, with roots for each kind of key.
+func plant(t *testing.T) (*swtpm.CA, map[string]*attest.Roots) {
 	t.Helper()
 	ca, err := swtpm.NewCA(t.Context(), filepath.Join(t.TempDir(), "ca"))
 	if err != nil {
@@ -24,7 +24,7 @@ func plant(t *testing.T) (*swtpm.CA, *attest.Roots) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ca, rootsOf(t, pem)
+	return ca, map[string]*attest.Roots{"rsa2048": rootsTaking(t, "rsa2048", pem), "p384": rootsTaking(t, "p384", pem)}
 }
 
 // machine is a TPM of that manufacturer, with a group key loaded.
@@ -75,7 +75,7 @@ func random(t *testing.T) []byte {
 
 // activates runs the three steps of an attestation for each endorsement key of
 // a TPM, and returns the kinds.
-func activates(t *testing.T, d *tpm.Device, key *tpm.GroupKey, roots *attest.Roots, at time.Time) []string {
+func activates(t *testing.T, d *tpm.Device, key *tpm.GroupKey, roots map[string]*attest.Roots, at time.Time) []string {
 	t.Helper()
 	eks, err := d.EKs(t.Context())
 	if err != nil {
@@ -90,7 +90,7 @@ func activates(t *testing.T, d *tpm.Device, key *tpm.GroupKey, roots *attest.Roo
 	}
 	var kinds []string
 	for _, shown := range eks {
-		ek, err := attest.VerifyEK([][]byte{shown.CertificateDER}, shown.Public, roots, at)
+		ek, err := attest.VerifyEK([][]byte{shown.CertificateDER}, shown.Public, roots[shown.Kind], anyTPM(at))
 		if err != nil {
 			t.Fatalf("%s: %v", shown.Kind, err)
 		}
@@ -132,13 +132,13 @@ func TestAttestationOfAnEmulator(t *testing.T) {
 	for i := range mine {
 		t.Run(mine[i].Kind, func(t *testing.T) {
 			chain := [][]byte{mine[i].CertificateDER}
-			if _, err := attest.VerifyEK(chain, mine[i].Public, strangers, now); !errors.Is(err, attest.ErrChain) {
+			if _, err := attest.VerifyEK(chain, mine[i].Public, strangers[mine[i].Kind], anyTPM(now)); !errors.Is(err, attest.ErrChain) {
 				t.Errorf("under another manufacturer's root: got %v, want ErrChain", err)
 			}
-			if _, err := attest.VerifyEK(chain, others[i].Public, roots, now); !errors.Is(err, attest.ErrEKMismatch) {
+			if _, err := attest.VerifyEK(chain, others[i].Public, roots[mine[i].Kind], anyTPM(now)); !errors.Is(err, attest.ErrEKMismatch) {
 				t.Errorf("with the certificate of another TPM: got %v, want ErrEKMismatch", err)
 			}
-			ek, err := attest.VerifyEK(chain, mine[i].Public, roots, now)
+			ek, err := attest.VerifyEK(chain, mine[i].Public, roots[mine[i].Kind], anyTPM(now))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -180,8 +180,8 @@ func refuses(t *testing.T, ek *attest.EK, key, other *tpm.GroupKey) {
 }
 
 func TestNoChallengeIsMadeOfBadInput(t *testing.T) {
-	roots := rootsOf(t, fixture(t, "roots.pem"))
-	ek, err := attest.VerifyEK([][]byte{fixture(t, "p384.der")}, fixture(t, "p384.pub"), roots, time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))
+	roots := rootsTaking(t, "p384", fixture(t, "roots.pem"))
+	ek, err := attest.VerifyEK([][]byte{fixture(t, "p384.der")}, fixture(t, "p384.pub"), roots, anyTPM(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)))
 	if err != nil {
 		t.Fatal(err)
 	}

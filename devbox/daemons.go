@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/tpm/swtpm"
 )
@@ -90,6 +91,10 @@ func (b *Box) writeConfigs(ca *swtpm.CA, issuerAddr, groupAddr string) error {
 	if err != nil {
 		return err
 	}
+	manifest, err := attest.DraftManifest(map[string][]byte{"swtpm.pem": roots})
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(b.Path("bank", "ek-roots"), 0o700); err != nil {
 		return err
 	}
@@ -116,6 +121,7 @@ seal_key: seal
 sealed: bank/group.sealed
 supervision: [%s]
 ek_roots: bank/ek-roots
+insecure_software_tpm: true
 signer: run/group-signer.sock
 database: run/group.db
 listen: %s
@@ -124,6 +130,7 @@ epoch: {start: %s, length: 720h}
 `, Group, strings.Join(supervision, ", "), groupAddr, b.at(-time.Hour))
 	return errors.Join(
 		os.WriteFile(b.Path("bank", "ek-roots", "swtpm.pem"), roots, 0o600),
+		os.WriteFile(b.Path("bank", "ek-roots", attest.Manifest), manifest, 0o600),
 		os.WriteFile(b.Path("issuer.yaml"), []byte(issuer), 0o600),
 		os.WriteFile(b.Path("group.yaml"), []byte(group), 0o600),
 	)

@@ -7,11 +7,13 @@ import (
 	"github.com/speciecash/specie/group/fp256bn"
 )
 
-// Kinds of claim. 2 (offline line) and 3 (the tag itself) are reserved.
+// Kinds of claim. 2 (offline line) and 3 (the tag itself) are reserved, 4 is
+// claimBlinded.
 const claimCoin byte = 1
 
 // Claim says that Y = [f]X for the signer's f. X is derived from the public
-// input, never taken from the wire.
+// input; a blinded claim alone takes it from the wire, and is worth nothing
+// until it is shown what it blinds.
 type Claim struct {
 	kind  byte
 	input []byte
@@ -39,7 +41,7 @@ func checkClaims(claims []Claim) error {
 	}
 	seen := make(map[string]bool, len(claims))
 	for _, c := range claims {
-		if c.kind != claimCoin {
+		if c.kind != claimCoin && c.kind != claimBlinded {
 			return fmt.Errorf("%w: unknown kind %d", ErrClaim, c.kind)
 		}
 		id := string(c.input)

@@ -26,6 +26,10 @@ var (
 	ErrAnswered = errors.New("op already has another answer")
 	// ErrState: the member's state does not allow the change.
 	ErrState = errors.New("wrong state")
+	// ErrReadmission: no readmission that is open stands behind the code.
+	ErrReadmission = errors.New("no such readmission")
+	// ErrFull: as many sessions are open as the caller allows.
+	ErrFull = errors.New("too many sessions")
 	// ErrExpired: the session is past its time.
 	ErrExpired = errors.New("session expired")
 	// ErrUnavailable: the store could not answer. A write may or may not
@@ -47,9 +51,11 @@ const (
 	FieldToken   = "token"   // Account.TokenHash
 	FieldSession = "session" // Session.ID, or a Session.Nonce
 	FieldMember  = "member"  // Member.ID
-	FieldEK      = "ek"      // Member.EK
+	FieldEK      = "ek"      // Member.EK, held by another member
 	FieldTag     = "tag"     // Member.F
 	FieldUh      = "uh"      // Member.Uh
+	FieldCode    = "code"    // Readmission.Code
+	FieldWarrant = "warrant" // Warrant.Digest
 )
 
 // DuplicateError says which unique value was taken. It matches ErrDuplicate.

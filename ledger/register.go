@@ -46,9 +46,11 @@ type MemberState string
 
 // States of a member.
 const (
-	MemberPending  MemberState = "pending" // the TPM has not yet proven itself
-	MemberActive   MemberState = "active"
-	MemberExpelled MemberState = "expelled" // for ever
+	MemberPending   MemberState = "pending" // the TPM has not yet proven itself
+	MemberActive    MemberState = "active"
+	MemberRevoked   MemberState = "revoked"   // may be succeeded by a new membership, with a code
+	MemberSucceeded MemberState = "succeeded" // another membership took its place, for ever
+	MemberExpelled  MemberState = "expelled"  // for ever
 )
 
 // Member is one registered TPM and the person behind it. No row is ever
@@ -56,7 +58,8 @@ const (
 type Member struct {
 	// ID is 16 random bytes.
 	ID [16]byte
-	// EK is SHA-256 of the EK public key, unique.
+	// EK is SHA-256 of the EK public key. One member holds it at a time: the
+	// newest that was enrolled with it.
 	EK [32]byte
 	// F is the member's tag, a compressed point, unique.
 	F [33]byte
@@ -74,6 +77,9 @@ type Member struct {
 	Name string
 	// JoinedAt is kept in UTC to the microsecond.
 	JoinedAt time.Time
+	// Succeeds is the membership that this one continues, SucceededBy the one
+	// that continues this one; zero if there is none. Enrol sets SucceededBy.
+	Succeeds, SucceededBy [16]byte
 }
 
 // Validate reports whether the member is well formed, or ErrMalformed.
@@ -89,6 +95,55 @@ func (m *Member) Validate() error {
 		return malformed("member name of %d bytes", len(m.Name))
 	case !validTime(m.JoinedAt):
 		return malformed("member joined at %v", m.JoinedAt)
+	case m.SucceededBy != [16]byte{} || m.Succeeds == m.ID:
+		return malformed("member who is succeeded already, or by himself")
+	}
+	return nil
+}
+
+// Readmission lets one new membership take the place of a revoked one.
+type Readmission struct {
+	// Code is the hash of what the person shows, unique.
+	Code [32]byte
+	// Member is the revoked member.
+	Member [16]byte
+	// Expires is kept in UTC to the microsecond.
+	Expires time.Time
+	// Used tells that the place is taken.
+	Used bool
+}
+
+// Warrant is one entry of the register of warrants, which only grows.
+type Warrant struct {
+	// Seq counts from 1; Prev is the Hash of the entry before, zero for the
+	// first.
+	Seq  uint64
+	Prev [32]byte
+	// Hash is the caller's over the entry; the store chains it and does not
+	// know how it is made.
+	Hash [32]byte
+	// Digest names the warrant, unique.
+	Digest [32]byte
+	// Scope is what the warrant allows, in the alphabet of Op.Kind.
+	Scope string
+	// At is kept in UTC to the microsecond.
+	At time.Time
+	// Papers is the warrant itself, at most MaxSession bytes, sealed by the
+	// caller. Lists leave it out.
+	Papers []byte
+}
+
+// Validate reports whether the entry is well formed, or ErrMalformed.
+func (w *Warrant) Validate() error {
+	switch {
+	case w.Seq == 0 || w.Hash == [32]byte{} || w.Digest == [32]byte{} || (w.Seq == 1) != (w.Prev == [32]byte{}):
+		return malformed("warrant %d with a zero hash or digest, or not in its place", w.Seq)
+	case !ValidName(w.Scope):
+		return malformed("warrant of scope %q", w.Scope)
+	case !validTime(w.At):
+		return malformed("warrant at %v", w.At)
+	case len(w.Papers) > MaxSession:
+		return malformed("warrant of %d bytes", len(w.Papers))
 	}
 	return nil
 }
@@ -97,9 +152,10 @@ func (m *Member) Validate() error {
 // bank's Ledger. The package comment says what holds for all methods.
 type Register interface {
 	// PutSession opens a session, replacing one that is open for the same
-	// EK. ErrMalformed, or a *DuplicateError for FieldSession when ID or
-	// Nonce was used by another EK's session.
-	PutSession(ctx context.Context, s Session) error
+	// EK. ErrMalformed, a *DuplicateError for FieldSession when ID or Nonce
+	// was used by another EK's session, or ErrFull when limit sessions of
+	// other EKs are open, expired ones counted.
+	PutSession(ctx context.Context, s Session, limit int) error
 	// Session returns an open session, expired or not, or ErrNotFound.
 	Session(ctx context.Context, id [16]byte) (*Session, error)
 	// TakeSession ends a session and returns it: of any number of callers
@@ -108,6 +164,8 @@ type Register interface {
 	TakeSession(ctx context.Context, id [16]byte, now time.Time) (*Session, error)
 	// PurgeSessions ends the sessions whose Expires is not after now.
 	PurgeSessions(ctx context.Context, now time.Time) error
+	// Sessions counts those that are open, expired ones too.
+	Sessions(ctx context.Context) (int64, error)
 
 	// Enrol takes a session, as TakeSession does, and adds the member whose
 	// join it was, in one step. The session is used up even when the member
@@ -116,24 +174,63 @@ type Register interface {
 	// included. Any other value that is taken is refused with a
 	// *DuplicateError for FieldEK, FieldTag, FieldUh or FieldMember, in this
 	// order. ErrMalformed also if m.EK is not the session's.
-	Enrol(ctx context.Context, session [16]byte, now time.Time, m Member) error
+	//
+	// A member with Succeeds takes that one's place: code must be that of an
+	// unused readmission of it that expires after now, and he revoked, or
+	// ErrReadmission. The old one becomes succeeded, the code used, and the
+	// new one may hold an EK that one of the line held before him. Without
+	// Succeeds, code is zero, or ErrMalformed.
+	Enrol(ctx context.Context, session [16]byte, now time.Time, m Member, code [32]byte) error
 	// Activate makes a pending member active. Repeating it is harmless.
-	// ErrNotFound, or ErrState if he was expelled.
+	// ErrNotFound, or ErrState if his membership has ended.
 	Activate(ctx context.Context, id [16]byte) error
-	// Expel makes a member expelled, for ever. Repeating it is harmless.
-	// ErrNotFound.
+	// Expel makes a member expelled, for ever, and his readmission void.
+	// Repeating it is harmless. ErrNotFound, or ErrState if he was succeeded.
 	Expel(ctx context.Context, id [16]byte) error
+	// Readmit makes r.Member, active or revoked, revoked, and r his only
+	// readmission. ErrNotFound, ErrState if he was expelled or succeeded, or is
+	// pending, ErrMalformed, or a *DuplicateError for FieldCode.
+	Readmit(ctx context.Context, r Readmission) error
+	// ReadmissionByCode and ReadmissionOf return a readmission, used or expired
+	// too, or ErrNotFound.
+	ReadmissionByCode(ctx context.Context, code [32]byte) (*Readmission, error)
+	ReadmissionOf(ctx context.Context, member [16]byte) (*Readmission, error)
 	// Renew records what was issued to an active member for epoch, which is
 	// not less than the one before. ErrNotFound, ErrState, ErrMalformed, or
 	// ErrStale when a newer epoch is recorded.
 	Renew(ctx context.Context, id [16]byte, epoch uint32, issued []byte) error
 
 	// MemberByID, MemberByEK, MemberByTag and MemberByUh return a member in
-	// whatever state, or ErrNotFound.
+	// whatever state, or ErrNotFound; by EK, the one who holds it now.
 	MemberByID(ctx context.Context, id [16]byte) (*Member, error)
 	MemberByEK(ctx context.Context, ek [32]byte) (*Member, error)
 	MemberByTag(ctx context.Context, tag [33]byte) (*Member, error)
 	MemberByUh(ctx context.Context, uh [33]byte) (*Member, error)
+	// Members returns at most limit members, no more than MaxPage, in the order
+	// of their ids, from the first one behind after.
+	Members(ctx context.Context, after [16]byte, limit int) ([]Member, error)
+	// MemberCounts counts members by state; a state that nobody is in may be
+	// missing.
+	MemberCounts(ctx context.Context) (map[MemberState]int64, error)
+
+	// AddWarrant appends to the register of warrants. A *DuplicateError for
+	// FieldWarrant when the digest is in it, else ErrStale when w is not the
+	// next after the last, or ErrMalformed.
+	AddWarrant(ctx context.Context, w Warrant) error
+	// LastWarrant returns the newest entry, WarrantByDigest that of a warrant,
+	// or ErrNotFound.
+	LastWarrant(ctx context.Context) (*Warrant, error)
+	WarrantByDigest(ctx context.Context, digest [32]byte) (*Warrant, error)
+	// Warrants returns at most limit entries, no more than MaxPage, in order,
+	// from the first one behind after, without Papers.
+	Warrants(ctx context.Context, after uint64, limit int) ([]Warrant, error)
+	// WarrantCounts counts entries by scope.
+	WarrantCounts(ctx context.Context) (map[string]int64, error)
+
+	// Next counts: it returns 1, then 2, and so on for each name of a counter,
+	// in the alphabet of a meta key. A number that was returned, or lost on the
+	// way, never comes again. ErrMalformed.
+	Next(ctx context.Context, counter string) (uint64, error)
 
 	// Meta and SetMeta are as in Ledger.
 	Meta(ctx context.Context, key string) ([]byte, error)

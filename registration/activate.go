@@ -58,7 +58,7 @@ func (m *Manager) Activate(ctx context.Context, id enrol.ID, mac []byte) (*Crede
 	if err != nil {
 		return nil, err
 	}
-	if err := m.cfg.Register.Enrol(ctx, id, now, *member); err != nil {
+	if err := m.cfg.Register.Enrol(ctx, id, now, *member, [32]byte{}); err != nil {
 		return m.enrolFailed(ctx, id, mac, err)
 	}
 	m.log.Info("member active", "member", id, "epoch", e.Number)

@@ -71,24 +71,38 @@ func (m *Manager) Begin(ctx context.Context, r *BeginRequest) (*Session, error) 
 			return nil, fmt.Errorf("registration: begin: %w", err)
 		}
 	}
-	if err := m.cfg.Register.PutSession(ctx, s); err != nil {
-		return nil, stored("begin", err)
+	if err := m.putSession(ctx, s, now); err != nil {
+		return nil, err
 	}
 	return &Session{ID: s.ID, Nonce: s.Nonce, Expires: s.Expires}, nil
 }
 
-// verifyEK checks the endorsement as of a time and that it is of the one kind
-// that counts: a TPM with certificates for two keys would be two members.
+// putSession makes room among expired sessions before it gives up.
+func (m *Manager) putSession(ctx context.Context, s ledger.Session, now time.Time) error {
+	err := m.cfg.Register.PutSession(ctx, s, m.cfg.MaxSessions)
+	if errors.Is(err, ledger.ErrFull) {
+		if err := m.cfg.Register.PurgeSessions(ctx, now); err != nil {
+			return stored("purge", err)
+		}
+		err = m.cfg.Register.PutSession(ctx, s, m.cfg.MaxSessions)
+	}
+	if errors.Is(err, ledger.ErrFull) {
+		return fmt.Errorf("%w: too many registrations are open", ErrBusy)
+	}
+	if err != nil {
+		return stored("session", err)
+	}
+	return nil
+}
+
+// verifyEK checks the endorsement as of a time.
 func (m *Manager) verifyEK(e *endorsement, at time.Time) (*attest.EK, error) {
-	ek, err := attest.VerifyEK(e.Chain, e.Public, m.cfg.EKRoots, at)
-	if errors.Is(err, attest.ErrEKProfile) {
+	ek, err := attest.VerifyEK(e.Chain, e.Public, m.cfg.EKRoots, attest.Policy{At: at, SoftwareTPMs: m.cfg.SoftwareTPMs})
+	if errors.Is(err, attest.ErrEKProfile) || errors.Is(err, attest.ErrEKKind) {
 		return nil, fmt.Errorf("%w: %w", ErrEKProfile, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrEKChain, err)
-	}
-	if ek.Kind != m.cfg.EKKind {
-		return nil, fmt.Errorf("%w: it is %s, this group takes %s", ErrEKProfile, ek.Kind, m.cfg.EKKind)
 	}
 	return ek, nil
 }

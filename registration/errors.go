@@ -49,6 +49,8 @@ var (
 	ErrEpoch = errors.New("registration: no epoch at this time")
 	// ErrOtherGroup: the register belongs to another group or schedule.
 	ErrOtherGroup = errors.New("registration: the register is another group's")
+	// ErrBusy: more is asked at once than this manager takes; ask again later.
+	ErrBusy = errors.New("registration: busy")
 	// ErrUnavailable: the store could not answer, or the signing key; repeat
 	// the request.
 	ErrUnavailable = errors.New("registration: unavailable")

@@ -62,8 +62,8 @@ func (m *Manager) Join(ctx context.Context, id enrol.ID, r *JoinRequest) (*Chall
 	if row.Payload, err = encodeRecord(s); err != nil {
 		return nil, err
 	}
-	if err := m.cfg.Register.PutSession(ctx, *row); err != nil {
-		return nil, stored("join", err)
+	if err := m.putSession(ctx, *row, now); err != nil {
+		return nil, err
 	}
 	return s.Challenge, nil
 }

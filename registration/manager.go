@@ -26,6 +26,10 @@ import (
 // DefaultSession is how long a registration may take.
 const DefaultSession = 10 * time.Minute
 
+// DefaultMaxSessions is how many registrations may be open at once: at most
+// 80 KiB each, a few as a rule.
+const DefaultMaxSessions = 4096
+
 // OpeningVerifier verifies a combined opening by itself and returns the tag
 // that it found. Its errors mean that nobody is named.
 type OpeningVerifier func(ctx context.Context, opening []byte) (tag [33]byte, err error)
@@ -44,10 +48,12 @@ type Config struct {
 	Chain  []*x509.Certificate
 	// Supervision is the supervisors' document, one JWS each.
 	Supervision [][]byte
-	// EKRoots are the accepted manufacturers; EKKind is the one kind of
-	// endorsement key that counts, "rsa2048" if empty.
+	// EKRoots are the accepted manufacturers, with the one kind of endorsement
+	// key that is taken from each.
 	EKRoots *attest.Roots
-	EKKind  string
+	// SoftwareTPMs takes emulated TPMs too. Their keys lie in files: never for
+	// real money.
+	SoftwareTPMs bool
 	// Schedule says which epoch it is.
 	Schedule Schedule
 	// Leaked are scalars of broken TPMs, 32 bytes each, for the document.
@@ -58,6 +64,9 @@ type Config struct {
 	Opening OpeningVerifier
 	// Session is how long a registration may take, DefaultSession if zero.
 	Session time.Duration
+	// MaxSessions is how many registrations may be open at once,
+	// DefaultMaxSessions if zero.
+	MaxSessions int
 	// Clock is time.Now if nil, Logger silent if nil.
 	Clock  func() time.Time
 	Logger *slog.Logger
@@ -113,11 +122,11 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 }
 
 func (c *Config) fill() {
-	if c.EKKind == "" {
-		c.EKKind = "rsa2048"
-	}
 	if c.Session == 0 {
 		c.Session = DefaultSession
+	}
+	if c.MaxSessions == 0 {
+		c.MaxSessions = DefaultMaxSessions
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
@@ -132,7 +141,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if c.Root == nil || c.Issuer == nil || c.FormKey == nil || c.Signer == nil || len(c.Chain) == 0 ||
-		c.EKRoots == nil || c.Register == nil || c.Session < 0 {
+		c.EKRoots == nil || c.Register == nil || c.Session < 0 || c.MaxSessions < 0 {
 		return fmt.Errorf("%w: the manager's configuration lacks a part", ErrMalformed)
 	}
 	return c.Schedule.check()

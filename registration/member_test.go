@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/enrol"
@@ -118,8 +117,7 @@ func TestAManufacturerStruckOffGetsNoRenewals(t *testing.T) {
 	must(t, err)
 	pem, err := other.RootsPEM()
 	must(t, err)
-	w.Config.EKRoots, err = attest.ParseRoots(pem)
-	must(t, err)
+	w.Config.EKRoots = registrationtest.Roots(t, pem, "rsa2048")
 	m, err := registration.New(t.Context(), w.Config)
 	must(t, err)
 	w.Clock.Forward(registrationtest.EpochLength)

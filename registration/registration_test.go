@@ -18,7 +18,9 @@ import (
 func TestATPMBecomesAMember(t *testing.T) {
 	for _, kind := range []string{"rsa2048", "p384"} {
 		t.Run("with its "+kind+" key", func(t *testing.T) {
-			w := registrationtest.NewWorld(t, bench, func(c *registration.Config) { c.EKKind = kind })
+			pem, err := bench.RootsPEM(t.Context())
+			must(t, err)
+			w := registrationtest.NewWorld(t, bench, func(c *registration.Config) { c.EKRoots = registrationtest.Roots(t, pem, kind) })
 			c := registrationtest.NewComputer(t, bench, registrationtest.TPMA, kind)
 			id, member := c.Enrol(t, w, "Ada Lovelace")
 			v, err := w.ReadDocument(t).Verifier(w.Clock.Now())

@@ -26,6 +26,9 @@ var (
 	ErrLockout = errors.New("TPM is locked out")
 	// ErrNoEK: no endorsement key certificate of that kind is stored in the TPM.
 	ErrNoEK = errors.New("no endorsement key certificate in the TPM")
+	// ErrPlatform: the key signs on approved platforms only, and this machine's
+	// state, as its PCRs say, is not one of them. See PlatformError.
+	ErrPlatform = errors.New("the platform's state is not approved")
 	// ErrCredential: the challenge was made for another key or another TPM.
 	ErrCredential = errors.New("credential is not for this key in this TPM")
 	// ErrCommitment: the counter names no open commitment. Each signs once, and

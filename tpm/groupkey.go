@@ -66,6 +66,7 @@ type GroupKey struct {
 	device *Device
 	blob   Blob
 	auth   Auth
+	rule   *rule // nil for a key without a policy
 	name   []byte
 	point  fp256bn.G1
 
@@ -78,11 +79,12 @@ type GroupKey struct {
 }
 
 // LoadGroupKey loads a key that CreateGroupKey made in this TPM. The
-// authorisation value is not checked before its first use.
+// authorisation value is not checked before its first use, nor are the approved
+// platforms that a key with a policy needs (WithPlatform).
 //
-// Errors: ErrInput if the blob is malformed, ErrWrongTPM if it belongs to
+// Errors: ErrInput if the blob is malformed or lacks its platforms, ErrWrongTPM if it belongs to
 // another TPM, ErrUnsupported, ErrNoSlot.
-func (d *Device) LoadGroupKey(ctx context.Context, blob Blob, auth Auth) (*GroupKey, error) {
+func (d *Device) LoadGroupKey(ctx context.Context, blob Blob, auth Auth, opts ...KeyOption) (*GroupKey, error) {
 	if err := auth.check(); err != nil {
 		return nil, fmt.Errorf("load group key: %w", err)
 	}
@@ -94,6 +96,12 @@ func (d *Device) LoadGroupKey(ctx context.Context, blob Blob, auth Auth) (*Group
 		return nil, fmt.Errorf("load group key: %w: private part of %d bytes", ErrInput, len(blob.Private))
 	}
 	g := &GroupKey{device: d, blob: blob, auth: auth, name: name, point: point}
+	for _, opt := range opts {
+		opt(g)
+	}
+	if err := g.bindPolicy(); err != nil {
+		return nil, fmt.Errorf("load group key: %w", err)
+	}
 	if err := d.use(ctx, "load group key", g.load); err != nil {
 		return nil, err
 	}

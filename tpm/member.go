@@ -50,7 +50,8 @@ func (g *GroupKey) authorised() tpm2.AuthHandle {
 // infinity. The counter names r for one later Sign; up to 128 may be open, and
 // one that is not signed with may be forgotten.
 //
-// Errors: ErrInput if P2 is not a point or p1 is infinity, ErrAuth, ErrLockout.
+// Errors: ErrInput if P2 is not a point or p1 is infinity, ErrAuth, ErrLockout,
+// ErrPlatform.
 func (g *GroupKey) Commit(ctx context.Context, p1 *fp256bn.G1, s2 []byte, y2 [32]byte) (k, l, e fp256bn.G1, counter uint16, err error) {
 	if len(s2) == 0 || len(s2) > maxSeed {
 		return k, l, e, 0, fmt.Errorf("commit: %w: s2 of %d bytes", ErrInput, len(s2))
@@ -63,7 +64,7 @@ func (g *GroupKey) Commit(ctx context.Context, p1 *fp256bn.G1, s2 []byte, y2 [32
 		x, y := p1.XY()
 		first.X.Buffer, first.Y.Buffer = x[:], y[:]
 	}
-	err = g.with(ctx, "commit", func(s *sequence, key tpm2.AuthHandle) error {
+	err = g.withUse(ctx, "commit", func(s *sequence, key tpm2.AuthHandle) error {
 		rsp, err := tpm2.Commit{
 			SignHandle: key,
 			P1:         tpm2.New2B(first),
@@ -114,9 +115,9 @@ func point(name string, b *tpm2.TPM2BECCPoint) (fp256bn.G1, error) {
 // is the TPM's nonce, exactly as returned: TPMs drop its leading zeros, and hash
 // what they return, so nothing may be put back.
 //
-// Errors: ErrCommitment, ErrAuth, ErrLockout.
+// Errors: ErrCommitment, ErrAuth, ErrLockout, ErrPlatform.
 func (g *GroupKey) Sign(ctx context.Context, digest [32]byte, counter uint16) (nu []byte, s fp256bn.Scalar, err error) {
-	err = g.with(ctx, "sign", func(seq *sequence, key tpm2.AuthHandle) error {
+	err = g.withUse(ctx, "sign", func(seq *sequence, key tpm2.AuthHandle) error {
 		rsp, err := tpm2.Sign{
 			KeyHandle: key,
 			Digest:    tpm2.TPM2BDigest{Buffer: digest[:]},

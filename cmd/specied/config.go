@@ -72,6 +72,8 @@ type groupConfig struct {
 	Listen      string      `yaml:"listen"`
 	AdminSocket string      `yaml:"admin_socket"`
 	Epoch       epochConfig `yaml:"epoch"`
+	// InsecureSoftwareTPM takes emulated TPMs too: never for real money.
+	InsecureSoftwareTPM bool `yaml:"insecure_software_tpm"`
 }
 
 // signerConfig is signer.yaml.

@@ -64,6 +64,8 @@ func (c groupCmd) load(ctx context.Context, cfg *groupConfig, dir base, k *keys)
 	mc := &registration.Config{
 		ID:       cfg.ID,
 		Schedule: registration.Schedule{Start: cfg.Epoch.Start.UTC(), Length: cfg.Epoch.Length},
+
+		SoftwareTPMs: cfg.InsecureSoftwareTPM,
 	}
 	var err error
 	if mc.Root, err = dir.root(cfg.Root); err != nil {
@@ -82,7 +84,7 @@ func (c groupCmd) load(ctx context.Context, cfg *groupConfig, dir base, k *keys)
 		}
 		mc.Supervision = append(mc.Supervision, bytes.TrimSpace(jws))
 	}
-	if mc.EKRoots, err = attest.LoadRoots(dir.path(cfg.EKRoots)); err != nil {
+	if mc.EKRoots, err = attest.LoadRoots(dir.path(cfg.EKRoots), nil); err != nil {
 		return nil, err
 	}
 	secrets, err := c.unseal(ctx, cfg, dir, k)

@@ -5,20 +5,12 @@ import (
 	"crypto"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"sync"
-	"time"
 
-	"github.com/speciecash/specie/client"
-	"github.com/speciecash/specie/coin"
-	"github.com/speciecash/specie/group"
-	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/issuer"
 	"github.com/speciecash/specie/ledger/sqlite"
 	"github.com/speciecash/specie/server"
-	"github.com/speciecash/specie/trust"
 )
 
 type issuerCmd struct {
@@ -49,7 +41,7 @@ func (c issuerCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	bc.Ledger = db
+	bc.Ledger, bc.Groups = db, newGroupSources(bc.Root, cfg.Groups, db, a.log)
 	bank, err := issuer.New(a.ctx, *bc)
 	if err != nil {
 		return err
@@ -97,7 +89,6 @@ func (c *issuerConfig) bank(a *app, dir base, k *keys) (*issuer.Config, error) {
 	}
 	return &issuer.Config{
 		Root: root, Keyset: keyset, Signer: k.blind, Receipts: receipts, Logger: a.log,
-		Groups: newGroupSources(root, c.Groups),
 	}, nil
 }
 
@@ -131,90 +122,4 @@ func (c *issuerConfig) groups() []server.GroupLink {
 		out = append(out, server.GroupLink{ID: g.ID, URL: g.URL})
 	}
 	return out
-}
-
-// groupSources are the group managers whose members' bound coins the bank
-// redeems. Documents are fetched when needed and again when an epoch ends.
-type groupSources struct {
-	root    *trust.Root
-	sources []groupSource
-
-	mu    sync.Mutex
-	known map[string]*knownGroup // by URL
-}
-
-// knownGroup is a manager's document and the verifier made from it.
-type knownGroup struct {
-	doc      *groupdoc.Document
-	fetched  time.Time
-	verifier *group.Verifier
-	made     time.Time
-}
-
-func newGroupSources(root *trust.Root, sources []groupSource) *groupSources {
-	return &groupSources{root: root, sources: sources, known: map[string]*knownGroup{}}
-}
-
-// documentAge is how long a document is used before the manager is asked for
-// a newer one: it may name leaked keys. verifierAge is how long a verifier
-// with its prepared pairings is used; it is far below groupdoc.EpochSkew.
-const (
-	documentAge = time.Minute
-	verifierAge = 10 * time.Second
-)
-
-// Verifier implements issuer.Groups.
-func (g *groupSources) Verifier(ctx context.Context, id [32]byte) (coin.PresentationVerifier, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var last error
-	for _, s := range g.sources {
-		k, err := g.group(ctx, s)
-		if err != nil {
-			last = err
-			continue
-		}
-		if k.doc.GroupID() != id {
-			continue
-		}
-		if now := time.Now(); k.verifier == nil || now.Sub(k.made) > verifierAge {
-			if k.verifier, err = k.doc.Verifier(now); err != nil {
-				return nil, fmt.Errorf("%w: %w", issuer.ErrUnavailable, err)
-			}
-			k.made = now
-		}
-		return coin.NewPresentationVerifier(k.verifier), nil
-	}
-	if last != nil {
-		return nil, fmt.Errorf("%w: %w", issuer.ErrUnavailable, last)
-	}
-	return nil, fmt.Errorf("%w: not a group of this bank", coin.ErrBinding)
-}
-
-// group returns what is known of a manager: his fresh document if he answers,
-// the one seen last if he doesn't.
-func (g *groupSources) group(ctx context.Context, s groupSource) (*knownGroup, error) {
-	k := g.known[s.URL]
-	now := time.Now()
-	if k != nil && now.Sub(k.fetched) < documentAge {
-		return k, nil
-	}
-	jws, err := client.GroupDocument(ctx, client.NewHTTP(5*time.Second), s.URL)
-	if err != nil {
-		if k == nil {
-			return nil, err
-		}
-		k.fetched = now // ask again in a minute, not at every deposit
-		return k, nil
-	}
-	d, err := groupdoc.Parse(g.root, jws, now)
-	if err != nil {
-		return nil, err
-	}
-	if d.ID != s.ID {
-		return nil, fmt.Errorf("%w: group manager at %s is %s, not %s", errConfig, s.URL, d.ID, s.ID)
-	}
-	k = &knownGroup{doc: d, fetched: now}
-	g.known[s.URL] = k
-	return k, nil
 }

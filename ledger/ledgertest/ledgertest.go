@@ -82,6 +82,15 @@ func Register(t *testing.T, fresh FreshRegister) {
 		{"members change state one way", testMemberStates},
 		{"of 100 joins of one EK, tag or Uh one wins", testConcurrentEnrol},
 		{"of 100 joins on one session one wins", testConcurrentSession},
+		{"no more sessions are open than are allowed", testFullOfSessions},
+		{"a membership is continued with a code", testSuccession},
+		{"a membership is not continued otherwise", testNoSuccession},
+		{"an EK goes along the line of one person", testLineOfSuccession},
+		{"of 100 successors of one member one wins", testConcurrentSuccession},
+		{"members are listed and counted", testMemberLists},
+		{"warrants are chained", testWarrants},
+		{"of 100 next entries one is taken", testConcurrentWarrants},
+		{"a counter never repeats a number", testCounters},
 		{"meta", testRegisterMeta},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, fresh) })

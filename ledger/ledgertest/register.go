@@ -10,6 +10,12 @@ import (
 	"github.com/speciecash/specie/ledger"
 )
 
+// room is more sessions than any test opens.
+const room = 1000
+
+// noCode enrols somebody who succeeds nobody.
+var noCode [32]byte
+
 func short(kind string, n int) (out [16]byte) {
 	h := id(kind, n)
 	copy(out[:], h[:])
@@ -41,8 +47,8 @@ func enrol(f fataler, r ledger.Register, sessionNo int, m ledger.Member) error {
 	f.Helper()
 	s := session(sessionNo, 0)
 	s.EK = m.EK
-	check(f, r.PutSession(context.Background(), s))
-	return r.Enrol(context.Background(), s.ID, moment(0), m)
+	check(f, r.PutSession(context.Background(), s, room))
+	return r.Enrol(context.Background(), s.ID, moment(0), m, noCode)
 }
 
 func wantMember(f fataler, r ledger.Register, want ledger.Member) {
@@ -68,7 +74,7 @@ func testSessions(t *testing.T, fresh FreshRegister) {
 	ctx := context.Background()
 	first, second, other := session(1, 1), session(2, 1), session(3, 2)
 	for _, s := range []ledger.Session{first, other, second} {
-		check(t, r.PutSession(ctx, s))
+		check(t, r.PutSession(ctx, s, room))
 	}
 	_, err := r.Session(ctx, first.ID)
 	wantErr(t, err, ledger.ErrNotFound)
@@ -84,10 +90,10 @@ func testSessions(t *testing.T, fresh FreshRegister) {
 	}
 	reused := session(4, 4)
 	reused.ID = other.ID
-	wantDuplicate(t, r.PutSession(ctx, reused), ledger.FieldSession)
+	wantDuplicate(t, r.PutSession(ctx, reused, room), ledger.FieldSession)
 	reused = session(4, 4)
 	reused.Nonce = other.Nonce
-	wantDuplicate(t, r.PutSession(ctx, reused), ledger.FieldSession)
+	wantDuplicate(t, r.PutSession(ctx, reused, room), ledger.FieldSession)
 	for name, change := range map[string]func(*ledger.Session){
 		"no id":          func(s *ledger.Session) { s.ID = [16]byte{} },
 		"no ek":          func(s *ledger.Session) { s.EK = [32]byte{} },
@@ -99,7 +105,7 @@ func testSessions(t *testing.T, fresh FreshRegister) {
 		t.Run("refused: "+name, func(t *testing.T) {
 			s := session(5, 5)
 			change(&s)
-			wantErr(t, r.PutSession(ctx, s), ledger.ErrMalformed)
+			wantErr(t, r.PutSession(ctx, s, room), ledger.ErrMalformed)
 		})
 	}
 	check(t, r.PurgeSessions(ctx, moment(99)))
@@ -112,7 +118,7 @@ func testSessions(t *testing.T, fresh FreshRegister) {
 
 func testTakeOnce(t *testing.T, fresh FreshRegister) {
 	r := startRegister(t, fresh)
-	check(t, r.PutSession(context.Background(), session(1, 1)))
+	check(t, r.PutSession(context.Background(), session(1, 1), room))
 	var taken atomic.Int64
 	together(100, func(int) {
 		s, err := r.TakeSession(context.Background(), session(1, 1).ID, moment(0))
@@ -132,14 +138,14 @@ func testExpiredSession(t *testing.T, fresh FreshRegister) {
 	r := startRegister(t, fresh)
 	ctx := context.Background()
 	s := session(1, 1)
-	check(t, r.PutSession(ctx, s))
+	check(t, r.PutSession(ctx, s, room))
 	_, err := r.TakeSession(ctx, s.ID, moment(100))
 	wantErr(t, err, ledger.ErrExpired)
 	_, err = r.TakeSession(ctx, s.ID, moment(0))
 	wantErr(t, err, ledger.ErrNotFound)
-	check(t, r.PutSession(ctx, s))
-	wantErr(t, r.Enrol(ctx, s.ID, moment(100), member(1)), ledger.ErrExpired)
-	wantErr(t, r.Enrol(ctx, s.ID, moment(0), member(1)), ledger.ErrNotFound)
+	check(t, r.PutSession(ctx, s, room))
+	wantErr(t, r.Enrol(ctx, s.ID, moment(100), member(1), noCode), ledger.ErrExpired)
+	wantErr(t, r.Enrol(ctx, s.ID, moment(0), member(1), noCode), ledger.ErrNotFound)
 	_, err = r.MemberByEK(ctx, s.EK)
 	wantErr(t, err, ledger.ErrNotFound)
 }
@@ -148,7 +154,7 @@ func testMemberReadBack(t *testing.T, fresh FreshRegister) {
 	open := fresh(t)
 	r := open()
 	ctx := context.Background()
-	wantErr(t, r.Enrol(ctx, session(1, 1).ID, moment(0), member(1)), ledger.ErrNotFound)
+	wantErr(t, r.Enrol(ctx, session(1, 1).ID, moment(0), member(1), noCode), ledger.ErrNotFound)
 	check(t, enrol(t, r, 1, member(1)))
 	bare := member(2)
 	bare.Transcript, bare.Form, bare.Issued, bare.Name, bare.State = nil, nil, nil, "", ledger.MemberActive
@@ -161,9 +167,9 @@ func testMemberReadBack(t *testing.T, fresh FreshRegister) {
 	_, err := r.Session(ctx, session(1, 1).ID)
 	wantErr(t, err, ledger.ErrNotFound)
 
-	check(t, r.PutSession(ctx, session(3, 4)))
-	wantErr(t, r.Enrol(ctx, session(3, 4).ID, moment(0), member(3)), ledger.ErrMalformed) // another EK's session
-	wantErr(t, r.Enrol(ctx, session(3, 4).ID, moment(0), member(4)), ledger.ErrNotFound)  // and now it is used up
+	check(t, r.PutSession(ctx, session(3, 4), room))
+	wantErr(t, r.Enrol(ctx, session(3, 4).ID, moment(0), member(3), noCode), ledger.ErrMalformed) // another EK's session
+	wantErr(t, r.Enrol(ctx, session(3, 4).ID, moment(0), member(4), noCode), ledger.ErrNotFound)  // and now it is used up
 	for name, change := range map[string]func(*ledger.Member){
 		"no id":         func(m *ledger.Member) { m.ID = [16]byte{} },
 		"no tag":        func(m *ledger.Member) { m.F = [33]byte{} },
@@ -178,7 +184,7 @@ func testMemberReadBack(t *testing.T, fresh FreshRegister) {
 		t.Run("refused: "+name, func(t *testing.T) {
 			m := member(5)
 			change(&m)
-			wantErr(t, r.Enrol(ctx, session(5, 5).ID, moment(0), m), ledger.ErrMalformed)
+			wantErr(t, r.Enrol(ctx, session(5, 5).ID, moment(0), m, noCode), ledger.ErrMalformed)
 		})
 	}
 }
@@ -207,7 +213,7 @@ func testUniqueMembers(t *testing.T, fresh FreshRegister) {
 				c.copy(&m)
 				wantDuplicate(t, enrol(t, r, 3, m), c.field)
 				// The nonce has answered, though the member was refused.
-				wantErr(t, r.Enrol(context.Background(), session(3, 0).ID, moment(0), member(3)), ledger.ErrNotFound)
+				wantErr(t, r.Enrol(context.Background(), session(3, 0).ID, moment(0), member(3), noCode), ledger.ErrNotFound)
 				wantMember(t, r, old)
 			})
 		}
@@ -258,6 +264,7 @@ func testMemberStates(t *testing.T, fresh FreshRegister) {
 	check(t, r.Expel(ctx, m.ID))
 	check(t, r.Expel(ctx, m.ID))
 	wantErr(t, r.Activate(ctx, m.ID), ledger.ErrState)
+	wantErr(t, r.Readmit(ctx, readmission(1, m)), ledger.ErrState)
 	wantErr(t, r.Renew(ctx, m.ID, 9, nil), ledger.ErrState)
 	wantErr(t, r.Expel(ctx, short("member", 2)), ledger.ErrNotFound)
 	m.State = ledger.MemberExpelled
@@ -276,13 +283,13 @@ func testConcurrentEnrol(t *testing.T, fresh FreshRegister) {
 			r := startRegister(t, fresh)
 			const n = 100
 			for i := range n {
-				check(t, r.PutSession(ctx, session(i, i)))
+				check(t, r.PutSession(ctx, session(i, i), room))
 			}
 			var won atomic.Int64
 			together(n, func(i int) {
 				m := member(i)
 				contest(&m)
-				err := r.Enrol(ctx, session(i, i).ID, moment(0), m)
+				err := r.Enrol(ctx, session(i, i).ID, moment(0), m, noCode)
 				if err == nil {
 					won.Add(1)
 				} else if !errors.Is(err, ledger.ErrDuplicate) {
@@ -300,12 +307,12 @@ func testConcurrentEnrol(t *testing.T, fresh FreshRegister) {
 		var won atomic.Int64
 		together(100, func(i int) {
 			s := session(i, 1)
-			if err := r.PutSession(ctx, s); err != nil {
+			if err := r.PutSession(ctx, s, room); err != nil {
 				t.Error(err)
 			}
 			m := member(i)
 			m.EK = s.EK
-			err := r.Enrol(ctx, s.ID, moment(0), m)
+			err := r.Enrol(ctx, s.ID, moment(0), m, noCode)
 			if err == nil {
 				won.Add(1)
 			} else if !errors.Is(err, ledger.ErrDuplicate) && !errors.Is(err, ledger.ErrNotFound) {
@@ -321,12 +328,12 @@ func testConcurrentEnrol(t *testing.T, fresh FreshRegister) {
 func testConcurrentSession(t *testing.T, fresh FreshRegister) {
 	r := startRegister(t, fresh)
 	ctx := context.Background()
-	check(t, r.PutSession(ctx, session(1, 1)))
+	check(t, r.PutSession(ctx, session(1, 1), room))
 	var won atomic.Int64
 	together(100, func(i int) {
 		m := member(100 + i)
 		m.EK = id("ek", 1)
-		err := r.Enrol(ctx, session(1, 1).ID, moment(0), m)
+		err := r.Enrol(ctx, session(1, 1).ID, moment(0), m, noCode)
 		if err == nil {
 			won.Add(1)
 		} else if !errors.Is(err, ledger.ErrNotFound) {

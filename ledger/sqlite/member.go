@@ -4,20 +4,20 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/speciecash/specie/ledger"
 )
 
-const memberColumns = "id, ek, f, uh, epoch, state, transcript, form, issued, name, joined_at"
+const memberColumns = "id, ek, f, uh, epoch, state, transcript, form, issued, name, joined_at, succeeds, succeeded_by"
 
 func scanMember(scan func(...any) error, m *ledger.Member) error {
-	var id, ek, f, uh []byte
+	var id, ek, f, uh, succeeds, successor []byte
 	var joined int64
-	err := scan(&id, &ek, &f, &uh, &m.Epoch, &m.State, &m.Transcript, &m.Form, &m.Issued, &m.Name, &joined)
+	err := scan(&id, &ek, &f, &uh, &m.Epoch, &m.State, &m.Transcript, &m.Form, &m.Issued, &m.Name, &joined, &succeeds, &successor)
 	copy(m.ID[:], id)
+	copy(m.Succeeds[:], succeeds)
+	copy(m.SucceededBy[:], successor)
 	copy(m.F[:], f)
 	copy(m.Uh[:], uh)
 	m.EK, m.JoinedAt = toID(ek), fromMicro(joined)
@@ -27,74 +27,15 @@ func scanMember(scan func(...any) error, m *ledger.Member) error {
 // memberValues are the values of memberColumns.
 func memberValues(m *ledger.Member) []any {
 	return []any{m.ID[:], m.EK[:], m.F[:], m.Uh[:], int64(m.Epoch), string(m.State),
-		blob(m.Transcript), blob(m.Form), blob(m.Issued), m.Name, m.JoinedAt.UnixMicro()}
+		blob(m.Transcript), blob(m.Form), blob(m.Issued), m.Name, m.JoinedAt.UnixMicro(), some(m.Succeeds), some(m.SucceededBy)}
 }
 
-// Enrol implements ledger.Register.
-func (r *Register) Enrol(ctx context.Context, session [16]byte, now time.Time, m ledger.Member) error {
-	if err := m.Validate(); err != nil {
-		return fmt.Errorf("sqlite: enrol: %w", err)
+// some is a member's id as it stands in a row: nobody is empty.
+func some(id [16]byte) []byte {
+	if id == [16]byte{} {
+		return []byte{}
 	}
-	m.Transcript, m.Form, m.Issued = bytes.Clone(m.Transcript), bytes.Clone(m.Form), bytes.Clone(m.Issued)
-	// refused is why the session is used up and nobody enrolled: it must not
-	// undo the transaction.
-	var refused error
-	err := r.writer.do(ctx, func(t *tx) error {
-		s, err := take(t, session)
-		if err != nil {
-			return err
-		}
-		if refused = expired(s, now); refused != nil {
-			return nil
-		}
-		if m.EK != s.EK {
-			refused = fmt.Errorf("%w: the session is another EK's", ledger.ErrMalformed)
-			return nil
-		}
-		err = insertMember(t, &m)
-		if errors.Is(err, ledger.ErrDuplicate) {
-			refused, err = err, nil
-		}
-		return err
-	})
-	if err == nil {
-		err = refused
-	}
-	if err != nil {
-		return fmt.Errorf("sqlite: enrol: %w", err)
-	}
-	return nil
-}
-
-// insertMember adds m, or puts it in the place of the pending member that it
-// is: same EK, F and Uh. Nothing is written when it is refused.
-func insertMember(t *tx, m *ledger.Member) error {
-	// A blob, even if there is no such member: NULL would make every
-	// comparison below come out unknown.
-	same := []byte{}
-	_, err := t.get([]any{&same}, "SELECT id FROM members WHERE ek=? AND f=? AND uh=? AND state=?",
-		m.EK[:], m.F[:], m.Uh[:], string(ledger.MemberPending))
-	if err != nil {
-		return err
-	}
-	for _, unique := range []struct {
-		field, column string
-		value         []byte
-	}{
-		{ledger.FieldEK, "ek", m.EK[:]},
-		{ledger.FieldTag, "f", m.F[:]},
-		{ledger.FieldUh, "uh", m.Uh[:]},
-		{ledger.FieldMember, "id", m.ID[:]},
-	} {
-		err := free(t, unique.field, "SELECT id FROM members WHERE "+unique.column+"=? AND id<>?", unique.value, same)
-		if err != nil {
-			return err
-		}
-	}
-	if err := t.exec("DELETE FROM members WHERE id=?", same); err != nil {
-		return err
-	}
-	return t.exec("INSERT INTO members ("+memberColumns+") VALUES (?,?,?,?,?,?,?,?,?,?,?)", memberValues(m)...)
+	return id[:]
 }
 
 // Activate implements ledger.Register.
@@ -113,8 +54,14 @@ func (r *Register) Activate(ctx context.Context, id [16]byte) error {
 // Expel implements ledger.Register.
 func (r *Register) Expel(ctx context.Context, id [16]byte) error {
 	return r.change(ctx, "expel", id, func(t *tx, m *ledger.Member) error {
-		if m.State == ledger.MemberExpelled {
+		switch m.State {
+		case ledger.MemberExpelled:
 			return errNothing
+		case ledger.MemberSucceeded:
+			return fmt.Errorf("%w: %s", ledger.ErrState, m.State)
+		}
+		if err := t.exec("DELETE FROM readmissions WHERE member=?", id[:]); err != nil {
+			return err
 		}
 		return setState(t, id, ledger.MemberExpelled)
 	})
@@ -170,7 +117,7 @@ func (r *Register) MemberByID(ctx context.Context, id [16]byte) (*ledger.Member,
 
 // MemberByEK implements ledger.Register.
 func (r *Register) MemberByEK(ctx context.Context, ek [32]byte) (*ledger.Member, error) {
-	return r.member(ctx, "ek", ek[:])
+	return r.memberWhere(ctx, "ek", "id IN (SELECT member FROM holders WHERE ek=?)", ek[:])
 }
 
 // MemberByTag implements ledger.Register.
@@ -184,16 +131,55 @@ func (r *Register) MemberByUh(ctx context.Context, uh [33]byte) (*ledger.Member,
 }
 
 func (r *Register) member(ctx context.Context, column string, value []byte) (*ledger.Member, error) {
-	var m *ledger.Member
-	err := r.list(ctx, func(rows *sql.Rows) error {
-		m = new(ledger.Member)
-		return classify(scanMember(rows.Scan, m))
-	}, "SELECT "+memberColumns+" FROM members WHERE "+column+"=?", value)
-	if err == nil && m == nil {
+	return r.memberWhere(ctx, column, column+"=?", value)
+}
+
+func (r *Register) memberWhere(ctx context.Context, by, where string, value []byte) (*ledger.Member, error) {
+	found, err := r.members(ctx, "WHERE "+where, value)
+	if err == nil && len(found) == 0 {
 		err = ledger.ErrNotFound
 	}
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: member by %s: %w", column, err)
+		return nil, fmt.Errorf("sqlite: member by %s: %w", by, err)
 	}
-	return m, nil
+	return &found[0], nil
+}
+
+func (r *Register) members(ctx context.Context, tail string, args ...any) (out []ledger.Member, err error) {
+	err = r.list(ctx, func(rows *sql.Rows) error {
+		var m ledger.Member
+		if err := scanMember(rows.Scan, &m); err != nil {
+			return classify(err)
+		}
+		out = append(out, m)
+		return nil
+	}, "SELECT "+memberColumns+" FROM members "+tail, args...)
+	return out, err
+}
+
+// Members implements ledger.Register.
+func (r *Register) Members(ctx context.Context, after [16]byte, limit int) ([]ledger.Member, error) {
+	out, err := r.members(ctx, "WHERE id>? ORDER BY id LIMIT ?", after[:], ledger.Page{Limit: limit}.Size())
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: members: %w", err)
+	}
+	return out, nil
+}
+
+// MemberCounts implements ledger.Register.
+func (r *Register) MemberCounts(ctx context.Context) (map[ledger.MemberState]int64, error) {
+	out := make(map[ledger.MemberState]int64)
+	err := r.list(ctx, func(rows *sql.Rows) error {
+		var state string
+		var n int64
+		if err := rows.Scan(&state, &n); err != nil {
+			return classify(err)
+		}
+		out[ledger.MemberState(state)] = n
+		return nil
+	}, "SELECT state, COUNT(*) FROM members GROUP BY state")
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: count members: %w", err)
+	}
+	return out, nil
 }

@@ -64,6 +64,9 @@ var ledgerSQL string
 //go:embed schema/register.sql
 var registerSQL string
 
+//go:embed schema/register-2.sql
+var register2SQL string
+
 // schema is one kind of store. application is SQLite's application_id, four
 // letters: it keeps a register from being opened as a ledger.
 type schema struct {
@@ -71,10 +74,13 @@ type schema struct {
 	application int64
 	version     int64
 	create      string
+	upgrades    []string // upgrades[i] leads from version i+1 to the next
 }
 
-func ledgerSchema() schema   { return schema{"ledger", 0x53504c47, 1, ledgerSQL} }
-func registerSchema() schema { return schema{"register", 0x53505247, 1, registerSQL} }
+func ledgerSchema() schema { return schema{"ledger", 0x53504c47, 1, ledgerSQL, nil} }
+func registerSchema() schema {
+	return schema{"register", 0x53505247, 2, registerSQL, []string{register2SQL}}
+}
 
 // store is an open file: what ledger and register have in common.
 type store struct {
@@ -155,9 +161,12 @@ func openWriter(ctx context.Context, abs string, s schema, opts Options) (_ *sql
 	}
 	if fresh {
 		opts.Logger.InfoContext(ctx, "creating store", "kind", s.kind, "path", abs)
-		if err := createSchema(ctx, conn, s); err != nil {
-			return nil, nil, err
-		}
+		err = within(ctx, conn, func() error { return createSchema(ctx, conn, s) })
+	} else {
+		err = upgrade(ctx, conn, s, opts.Logger)
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	return db, conn, nil
 }
@@ -208,9 +217,8 @@ func checkPragmas(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// createSchema runs in one transaction, and looks again in it: another
-// process may have come first.
-func createSchema(ctx context.Context, conn *sql.Conn, s schema) (err error) {
+// within runs f in one transaction.
+func within(ctx context.Context, conn *sql.Conn, f func() error) (err error) {
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
@@ -220,18 +228,42 @@ func createSchema(ctx context.Context, conn *sql.Conn, s schema) (err error) {
 			err = errors.Join(err, rollback)
 		}
 	}()
-	fresh, err := checkSchema(ctx, conn, s)
-	if err != nil {
+	if err := f(); err != nil {
 		return err
-	}
-	if fresh {
-		script := fmt.Sprintf("%s\nPRAGMA application_id=%d;\nPRAGMA user_version=%d;", s.create, s.application, s.version)
-		if _, err := conn.ExecContext(ctx, script); err != nil {
-			return err
-		}
 	}
 	_, err = conn.ExecContext(ctx, "COMMIT")
 	return err
+}
+
+// createSchema looks again in its transaction: another process may have come
+// first.
+func createSchema(ctx context.Context, conn *sql.Conn, s schema) error {
+	fresh, err := checkSchema(ctx, conn, s)
+	if err != nil || !fresh {
+		return err
+	}
+	script := fmt.Sprintf("%s\nPRAGMA application_id=%d;\nPRAGMA user_version=%d;", s.create, s.application, s.version)
+	_, err = conn.ExecContext(ctx, script)
+	return err
+}
+
+// upgrade brings a file of an older version to this one, in one transaction.
+func upgrade(ctx context.Context, conn *sql.Conn, s schema, log *slog.Logger) error {
+	version := func() (v int64, err error) {
+		err = conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&v)
+		return v, err
+	}
+	if v, err := version(); err != nil || v == s.version {
+		return err
+	}
+	return within(ctx, conn, func() error {
+		v, err := version() // again: another process may have come first
+		for ; err == nil && v < s.version; v++ {
+			log.InfoContext(ctx, "upgrading store", "kind", s.kind, "from", v, "to", v+1)
+			_, err = conn.ExecContext(ctx, fmt.Sprintf("%s\nPRAGMA user_version=%d;", s.upgrades[v-1], v+1))
+		}
+		return err
+	})
 }
 
 // Close waits for the writes under way and closes the file.

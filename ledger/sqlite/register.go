@@ -47,7 +47,7 @@ func scanSession(scan func(...any) error, s *ledger.Session) error {
 }
 
 // PutSession implements ledger.Register.
-func (r *Register) PutSession(ctx context.Context, s ledger.Session) error {
+func (r *Register) PutSession(ctx context.Context, s ledger.Session, limit int) error {
 	if err := s.Validate(); err != nil {
 		return fmt.Errorf("sqlite: put session: %w", err)
 	}
@@ -55,6 +55,13 @@ func (r *Register) PutSession(ctx context.Context, s ledger.Session) error {
 	err := r.writer.do(ctx, func(t *tx) error {
 		if err := t.exec("DELETE FROM sessions WHERE ek=?", s.EK[:]); err != nil {
 			return err
+		}
+		var others int
+		if _, err := t.get([]any{&others}, "SELECT COUNT(*) FROM sessions"); err != nil {
+			return err
+		}
+		if others >= limit {
+			return fmt.Errorf("%w: %d", ledger.ErrFull, others)
 		}
 		if err := free(t, ledger.FieldSession, "SELECT id FROM sessions WHERE id=? OR nonce=?", s.ID[:], s.Nonce[:]); err != nil {
 			return err
@@ -133,4 +140,33 @@ func (r *Register) PurgeSessions(ctx context.Context, now time.Time) error {
 		return fmt.Errorf("sqlite: purge sessions: %w", err)
 	}
 	return nil
+}
+
+// Sessions implements ledger.Register.
+func (r *Register) Sessions(ctx context.Context) (n int64, err error) {
+	if _, err := r.get(ctx)([]any{&n}, "SELECT COUNT(*) FROM sessions"); err != nil {
+		return 0, fmt.Errorf("sqlite: sessions: %w", err)
+	}
+	return n, nil
+}
+
+// Next implements ledger.Register.
+func (r *Register) Next(ctx context.Context, counter string) (uint64, error) {
+	if !ledger.ValidMetaKey(counter) {
+		return 0, fmt.Errorf("sqlite: %w: counter %q", ledger.ErrMalformed, counter)
+	}
+	var n uint64
+	err := r.writer.do(ctx, func(t *tx) error {
+		err := t.exec(`INSERT INTO counters (name, value) VALUES (?, 1)
+			ON CONFLICT (name) DO UPDATE SET value = counters.value + 1`, counter)
+		if err != nil {
+			return err
+		}
+		_, err = t.get([]any{&n}, "SELECT value FROM counters WHERE name=?", counter)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("sqlite: next %q: %w", counter, err)
+	}
+	return n, nil
 }

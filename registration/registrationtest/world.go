@@ -1,6 +1,7 @@
 package registrationtest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"path/filepath"
@@ -51,14 +52,13 @@ func NewWorld(t testing.TB, lab *Lab, change ...func(*registration.Config)) *Wor
 	w := &World{Clock: &Clock{}}
 	pem, err := lab.RootsPEM(t.Context())
 	must(t, err)
-	roots, err := attest.ParseRoots(pem)
-	must(t, err)
+	roots := Roots(t, pem, "rsa2048")
 	w.Group = groupdoctest.New(t, w.Clock.Now(), attest.GroupKeyTemplate(), roots.Digest())
 	w.Register = EmptyRegister(t)
 	w.Config = registration.Config{
 		Root: w.Group.Root, ID: groupdoctest.Name, Issuer: w.Group.Issuer, FormKey: w.Group.FormKey,
 		Signer: w.Group.Manager.Key, Chain: w.Group.Manager.Chain, Supervision: w.Group.SupervisionJWS,
-		EKRoots:  roots,
+		EKRoots: roots, SoftwareTPMs: true,
 		Schedule: registration.Schedule{Start: w.Clock.Now().Truncate(time.Second).Add(-6*EpochLength - time.Hour), Length: EpochLength},
 		Register: w.Register, Clock: w.Clock.Now, Opening: w.VerifyOpening,
 	}
@@ -68,6 +68,18 @@ func NewWorld(t testing.TB, lab *Lab, change ...func(*registration.Config)) *Wor
 	w.Manager, err = registration.New(t.Context(), w.Config)
 	must(t, err)
 	return w
+}
+
+// Roots are the roots of an emulated manufacturer from whom one kind of
+// endorsement key is taken.
+func Roots(t testing.TB, pem []byte, kind string) *attest.Roots {
+	t.Helper()
+	files := map[string][]byte{"swtpm.pem": pem}
+	manifest, err := attest.DraftManifest(files)
+	must(t, err)
+	roots, err := attest.ParseRoots(bytes.ReplaceAll(manifest, []byte("ek: rsa2048"), []byte("ek: "+kind)), files)
+	must(t, err)
+	return roots
 }
 
 // EmptyRegister is a new register, closed at the end of the test.
@@ -140,7 +152,8 @@ func (c *Computer) BeginRequest() *registration.BeginRequest {
 // EKID is what the manager calls this TPM.
 func (c *Computer) EKID(t testing.TB, w *World) [32]byte {
 	t.Helper()
-	ek, err := attest.VerifyEK([][]byte{c.EK.CertificateDER}, c.EK.Public, w.Config.EKRoots, w.Clock.Now())
+	policy := attest.Policy{At: w.Clock.Now(), SoftwareTPMs: true}
+	ek, err := attest.VerifyEK([][]byte{c.EK.CertificateDER}, c.EK.Public, w.Config.EKRoots, policy)
 	must(t, err)
 	return ek.ID
 }

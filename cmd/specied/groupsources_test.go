@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/speciecash/specie/attest"
+	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/groupdoc/groupdoctest"
+	"github.com/speciecash/specie/issuer"
+	"github.com/speciecash/specie/ledger/sqlite"
+)
+
+// publisher is a group manager's address that hands out whatever a test puts
+// there.
+type publisher struct {
+	*groupdoctest.Group
+	url string
+	jws atomic.Value
+}
+
+func newPublisher(t *testing.T) *publisher {
+	t.Helper()
+	p := &publisher{Group: groupdoctest.New(t, time.Now(), attest.GroupKeyTemplate(), [32]byte{1})}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]any{"document": string(p.jws.Load().([]byte))})
+	}))
+	t.Cleanup(s.Close)
+	p.url = s.URL
+	return p
+}
+
+// publish signs a document with that number, and returns it.
+func (p *publisher) publish(t *testing.T, seq uint64, change func(*groupdoc.Contents)) *groupdoc.Document {
+	t.Helper()
+	p.Contents.Seq = seq
+	if change != nil {
+		change(p.Contents)
+	}
+	p.jws.Store(p.Sign(t))
+	return p.Document(t)
+}
+
+func TestABankTakesNoGroupDocumentFromBeforeTheOneItSaw(t *testing.T) {
+	p := newPublisher(t)
+	db, err := sqlite.OpenLedger(t.Context(), filepath.Join(t.TempDir(), "ledger.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var log strings.Builder
+	sources := []groupSource{{ID: groupdoctest.Name, URL: p.url}}
+	start := func() *groupSources {
+		return newGroupSources(p.Root, sources, db, slog.New(slog.NewTextHandler(&log, nil)))
+	}
+	// later makes what is known old enough to be asked for again.
+	later := func(g *groupSources) { g.known[p.url].fetched = time.Time{} }
+
+	g := start()
+	id := p.publish(t, 5, nil).GroupID()
+	if _, err := g.Verifier(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	p.publish(t, 4, nil)
+	later(g)
+	if _, err := g.Verifier(t.Context(), id); err != nil || g.known[p.url].doc.Seq != 5 {
+		t.Fatalf("the one seen is worked on with: %v", err)
+	}
+	if !strings.Contains(log.String(), groupdoc.ErrRollback.Error()) {
+		t.Fatalf("nobody is told: %s", log.String())
+	}
+	g = start()
+	if _, err := g.Verifier(t.Context(), id); !errors.Is(err, issuer.ErrUnavailable) || !errors.Is(err, groupdoc.ErrRollback) {
+		t.Fatalf("after a restart: %v", err)
+	}
+	p.publish(t, 6, func(c *groupdoc.Contents) { c.Leaked = [][]byte{make([]byte, 32)} })
+	if _, err := g.Verifier(t.Context(), id); err != nil || g.known[p.url].doc.Seq != 6 {
+		t.Fatalf("the next one: %v", err)
+	}
+}

@@ -1,0 +1,56 @@
+-- From version 1 of the register to version 2: an EK may be held by one member
+-- after another.
+
+-- Rows are never deleted, except pending ones that a repeated join replaces.
+CREATE TABLE members_2 (
+    id           BLOB    NOT NULL PRIMARY KEY,
+    ek           BLOB    NOT NULL,
+    f            BLOB    NOT NULL UNIQUE,
+    uh           BLOB    NOT NULL UNIQUE,
+    epoch        INTEGER NOT NULL,
+    state        TEXT    NOT NULL,
+    transcript   BLOB    NOT NULL,
+    form         BLOB    NOT NULL,
+    issued       BLOB    NOT NULL,
+    name         TEXT    NOT NULL,
+    joined_at    INTEGER NOT NULL,
+    succeeds     BLOB    NOT NULL, -- empty: nobody
+    succeeded_by BLOB    NOT NULL
+) STRICT;
+
+INSERT INTO members_2 SELECT id, ek, f, uh, epoch, state, transcript, form, issued, name, joined_at, x'', x'' FROM members;
+DROP TABLE members;
+ALTER TABLE members_2 RENAME TO members;
+
+CREATE INDEX members_by_state ON members (state);
+
+-- Who holds an EK now.
+CREATE TABLE holders (
+    ek     BLOB NOT NULL PRIMARY KEY,
+    member BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO holders SELECT ek, id FROM members;
+
+CREATE TABLE readmissions (
+    member  BLOB    NOT NULL PRIMARY KEY,
+    code    BLOB    NOT NULL UNIQUE,
+    expires INTEGER NOT NULL,
+    used    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Only grows.
+CREATE TABLE warrants (
+    seq    INTEGER NOT NULL PRIMARY KEY,
+    prev   BLOB    NOT NULL,
+    hash   BLOB    NOT NULL,
+    digest BLOB    NOT NULL UNIQUE,
+    scope  TEXT    NOT NULL,
+    at     INTEGER NOT NULL,
+    papers BLOB    NOT NULL
+) STRICT;
+
+CREATE TABLE counters (
+    name  TEXT    NOT NULL PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
