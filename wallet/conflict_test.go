@@ -104,7 +104,7 @@ func TestACopiedPurseIsRefusedWithProof(t *testing.T) {
 func attach(t *testing.T, town *wallettest.Town, h *wallettest.Holder) {
 	t.Helper()
 	if h.Enrolled() {
-		must(t, h.AttachTPM(t.Context(), town.TPM(t, registrationtest.TPMA)))
+		must(t, h.AttachTPM(t.Context(), wallet.TPM{Address: town.TPM(t, registrationtest.TPMA)}))
 	}
 }
 

@@ -1,16 +1,17 @@
 package wallet
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/speciecash/specie/attest"
+	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/client/groupclient"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
@@ -22,15 +23,22 @@ import (
 // who moved to another address is still the same. Every step is written down
 // before it is taken, so a crash costs a repetition and no membership.
 type enrolling struct {
-	Key tpm.Blob `json:"key"`
-	// EKKind, Tag, Session and Join are of the last join that was sent.
+	keyRef
+	// EKID is the TPM in which the key was made.
+	EKID []byte `json:"ek_id,omitempty"`
+	// EKKind, Tag, Session and Join are of the last join that was sent, Code is
+	// the digest of the code that was in it.
 	EKKind  string `json:"ek_kind,omitempty"`
 	Tag     []byte `json:"tag,omitempty"`
 	Session string `json:"session,omitempty"`
 	Join    []byte `json:"join,omitempty"`
+	Code    []byte `json:"code,omitempty"`
 	// Challenge is the answer to it. The manager may have used the session up
 	// from here on, and answers a repeated activation only.
 	Challenge *challenge `json:"challenge,omitempty"`
+
+	// Blob is where earlier versions of this program kept the key.
+	Blob *tpm.Blob `json:"key,omitempty"`
 }
 
 // challenge is what only this TPM can open.
@@ -39,41 +47,75 @@ type challenge struct {
 	Secret []byte `json:"secret"`
 }
 
+// Enrolment is what a person says when he enrols.
+type Enrolment struct {
+	// ManagerURL is the group manager's REST address, see client.CheckAddress.
+	ManagerURL string
+	// Name is the person's, for the form that the manager alone can read.
+	Name string
+	// NewPIN is asked for the PIN of the key that is made, see [CheckPIN]; an
+	// empty one is none, and so is nil. An enrolment that is taken up has its key
+	// already and asks TPM.PIN.
+	NewPIN AskPIN
+	// Code continues an earlier membership, whose TPM was cleared or is gone: the
+	// manager hands it out. The new one has a key of its own, and the same name.
+	// Without it a wallet enrols once.
+	Code enrol.Code
+	// Note is told, in a sentence for the person, what he should know of this
+	// group. It may be nil.
+	Note func(sentence string)
+}
+
 // Membership is what a person is shown of his enrolment.
 type Membership struct {
 	Group  string `json:"group"`
 	Member string `json:"member"`
 	Epoch  uint64 `json:"epoch"`
 	EK     string `json:"ek"`
+	// KeyFile is the path of the key's file, PIN says that the key has one.
+	KeyFile string `json:"key_file"`
+	PIN     bool   `json:"pin"`
+	// Succeeds is the member whom this one succeeds, if there is one.
+	Succeeds string `json:"succeeds,omitempty"`
 }
 
-// enrolment is one go at enrolling.
-type enrolment struct {
+// candidate is one go at enrolling.
+type candidate struct {
+	Enrolment
 	w       *Wallet
 	manager *manager
 	doc     *groupdoc.Document
 	device  *tpm.Device
-	name    string
+	tpm     TPM
 	step    func(int)
 
-	meta   string // where state lies
-	state  enrolling
-	key    *tpm.GroupKey
-	secret group.WalletSecret
+	meta       string // where state lies
+	state      enrolling
+	key        *tpm.GroupKey
+	secret     group.WalletSecret
+	succession []byte // the manager's word, if the code was good
 }
 
 // enrolSteps is how many steps Enroll reports.
 const enrolSteps = 5
 
-// Enroll registers the TPM with a group manager under a name: EK chain, join
+// Enroll registers a TPM with a group manager under a name: EK chain, join
 // proof, credential activation. The wallet calls itself enrolled only after it
 // has checked the credential and made and verified one presentation. An
 // interrupted enrolment is taken up where it stopped.
-func (w *Wallet) Enroll(ctx context.Context, managerURL, name, tcti string, p Progress) (*Membership, error) {
-	if w.enrolled != nil {
+//
+// With a code the wallet becomes the successor of the member whom it was, if it
+// was one: that membership is kept among the former ones (see formerly) with
+// the manager's word for it, and coins that were bound to its key stay in the
+// purse, but can't be spent.
+func (w *Wallet) Enroll(ctx context.Context, t TPM, e Enrolment, p Progress) (*Membership, error) {
+	if w.enrolled != nil && e.Code.IsZero() {
 		return nil, fmt.Errorf("%w with %s", ErrEnrolled, w.enrolled.Group)
 	}
-	m, err := newManager(managerURL, w.http)
+	if w.member != nil {
+		return nil, fmt.Errorf("%w, and its TPM is in use", ErrEnrolled)
+	}
+	m, err := newManager(e.ManagerURL, w.http)
 	if err != nil {
 		return nil, err
 	}
@@ -81,125 +123,188 @@ func (w *Wallet) Enroll(ctx context.Context, managerURL, name, tcti string, p Pr
 	if err != nil {
 		return nil, err
 	}
-	dev, err := openTPM(ctx, tcti)
+	dev, err := openTPM(ctx, t)
 	if err != nil {
 		return nil, err
 	}
 	p.report(1, enrolSteps)
-	e := &enrolment{w: w, manager: m, doc: doc, device: dev, name: name, step: func(n int) { p.report(n, enrolSteps) }}
-	got, cred, err := e.run(ctx)
+	c := &candidate{Enrolment: e, w: w, manager: m, doc: doc, device: dev, tpm: t, step: func(n int) { p.report(n, enrolSteps) }}
+	got, cred, err := c.run(ctx)
 	if err = errors.Join(err, dev.Close()); err != nil {
 		return nil, err
 	}
-	got.ManagerURL, got.Document = managerURL, paper{JWS: jws, At: w.now()}
-	err = w.purse.update(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM meta WHERE key = ?", e.meta); err != nil {
+	got.ManagerURL, got.Document = e.ManagerURL, paper{JWS: jws, At: w.now()}
+	out := &Membership{Group: got.Group, Member: got.Member, Epoch: cred.Epoch, EK: got.EKKind, KeyFile: w.keyPath(got.keyRef), PIN: c.hasPIN()}
+	if out.Succeeds, err = c.settle(ctx, got); err != nil {
+		return nil, err
+	}
+	p.report(enrolSteps, enrolSteps)
+	return out, nil
+}
+
+func (c *candidate) run(ctx context.Context) (*membership, group.Credential, error) {
+	var none group.Credential
+	if old := c.w.enrolled; old != nil && old.groupID != c.doc.GroupID() {
+		return nil, none, fmt.Errorf("%w with %s, and this is another group", ErrEnrolled, old.Group)
+	}
+	if c.doc.SoftwareTPMs && c.Note != nil {
+		c.Note(softwareWords)
+	}
+	if err := c.loadKey(ctx); err != nil {
+		return nil, none, err
+	}
+	defer c.key.Close()
+	var err error
+	if c.secret, err = group.DeriveWalletSecret(c.w.seed[:], c.doc.GroupID(), c.key.Name()); err != nil {
+		return nil, none, err
+	}
+	c.step(2)
+	id, cred, err := c.activate(ctx)
+	if err != nil {
+		return nil, none, c.w.keyError(ctx, c.device, err)
+	}
+	c.step(4)
+	if c.w.checkEpoch(c.doc, cred) != nil {
+		// Taken up in a later epoch than it was begun in.
+		cred, err = c.w.renew(ctx, c.manager, c.doc, id, c.state.EKKind, c.key, c.state.Tag, c.secret)
+	} else {
+		err = firstPresentation(ctx, c.doc, c.key, c.state.Tag, c.secret, cred)
+	}
+	if err != nil {
+		return nil, none, err
+	}
+	groupID := c.doc.GroupID()
+	return &membership{
+		Group: c.doc.ID, GroupID: groupID[:], Member: id.String(), EKKind: c.state.EKKind, EKID: c.state.EKID,
+		keyRef: c.state.keyRef, Tag: c.state.Tag, Credential: cred.Bytes(), groupID: groupID,
+	}, cred, nil
+}
+
+// softwareWords is what to know of a group that takes emulated TPMs.
+const softwareWords = "this group takes emulated TPMs too, which keep no secret from their owner: it is for tests, not for money"
+
+// settle makes the candidate the member that the wallet is, in one transaction.
+// It returns the member whom it succeeds.
+func (c *candidate) settle(ctx context.Context, got *membership) (succeeds string, err error) {
+	old := c.w.enrolled
+	err = c.w.purse.update(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM meta WHERE key = ?", c.meta); err != nil {
 			return fmt.Errorf("purse: %w", err)
+		}
+		if old != nil {
+			if err := c.w.leave(ctx, tx, old, c.succession); err != nil {
+				return err
+			}
 		}
 		return putMeta(ctx, tx, metaMembership, got)
 	})
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	w.enrolled = got
-	p.report(enrolSteps, enrolSteps)
-	return &Membership{Group: got.Group, Member: got.Member, Epoch: cred.Epoch, EK: got.EKKind}, nil
+	c.w.enrolled, c.w.document = got, nil
+	if old == nil {
+		return "", nil
+	}
+	return old.Member, nil
 }
 
-func (e *enrolment) run(ctx context.Context) (*membership, group.Credential, error) {
-	var none group.Credential
-	if err := e.loadKey(ctx); err != nil {
-		return nil, none, err
-	}
-	defer e.key.Close()
-	var err error
-	if e.secret, err = group.DeriveWalletSecret(e.w.seed[:], e.doc.GroupID(), e.key.Name()); err != nil {
-		return nil, none, err
-	}
-	e.step(2)
-	id, cred, err := e.activate(ctx)
-	if err != nil {
-		return nil, none, err
-	}
-	e.step(4)
-	if e.w.checkEpoch(e.doc, cred) != nil {
-		// Taken up in a later epoch than it was begun in.
-		cred, err = e.w.renew(ctx, e.manager, e.doc, id, e.state.EKKind, e.key, e.state.Tag, e.secret)
-	} else {
-		err = firstPresentation(ctx, e.doc, e.key, e.state.Tag, e.secret, cred)
-	}
-	if err != nil {
-		return nil, none, err
-	}
-	groupID := e.doc.GroupID()
-	return &membership{
-		Group: e.doc.ID, GroupID: groupID[:], Member: id.String(), EKKind: e.state.EKKind,
-		Key: e.state.Key, Tag: e.state.Tag, Credential: cred.Bytes(), groupID: groupID,
-	}, cred, nil
+// hasPIN says whether the key has a PIN, as its file has it.
+func (c *candidate) hasPIN() bool {
+	file, err := c.w.readKey(c.state.keyRef)
+	return err == nil && file.NeedsAuth
 }
 
 // loadKey makes the group key, or loads the one that was made before.
-func (e *enrolment) loadKey(ctx context.Context) error {
-	id := e.doc.GroupID()
-	e.meta = metaEnrolling + " " + hex.EncodeToString(id[:])
-	found, err := e.w.purse.get(ctx, e.meta, &e.state)
+func (c *candidate) loadKey(ctx context.Context) error {
+	id := c.doc.GroupID()
+	c.meta = metaEnrolling + " " + hex.EncodeToString(id[:])
+	found, err := c.w.purse.get(ctx, c.meta, &c.state)
 	if err != nil {
 		return err
 	}
-	if found {
-		e.key, err = loadKey(ctx, e.device, e.state.Key)
-		// The key of another machine, or of this TPM before it was cleared. If
-		// it was never shown to the manager, nothing hangs on it.
-		if !errors.Is(err, ErrWrongTPM) || e.state.Session != "" {
+	if found && c.state.Blob != nil {
+		if c.state.keyRef, err = c.w.moveKey(c.doc.ID, *c.state.Blob); err != nil {
+			return err
+		}
+		c.state.Blob = nil
+		if err := c.save(ctx); err != nil {
 			return err
 		}
 	}
-	e.state = enrolling{}
-	if e.state.Key, err = e.device.CreateGroupKey(ctx, e.doc.Template, nil); err != nil {
+	if found {
+		if err := c.state.check(); err != nil {
+			return err
+		}
+		c.key, err = c.w.loadKey(ctx, c.device, c.tpm, c.state.keyRef, c.state.EKID)
+		if err == nil || !c.abandons(err) {
+			return err
+		}
+	}
+	c.state = enrolling{}
+	if c.state.EKID, err = someEK(ctx, c.device); err != nil {
 		return err
 	}
-	if err := e.save(ctx); err != nil {
+	if c.state.keyRef, c.key, err = c.w.makeKey(ctx, c.device, c.doc, c.NewPIN); err != nil {
 		return err
 	}
-	e.key, err = loadKey(ctx, e.device, e.state.Key)
-	return err
+	return c.save(ctx)
 }
 
-func (e *enrolment) save(ctx context.Context) error { return e.w.purse.put(ctx, e.meta, e.state) }
+// abandons says whether a key that can't be loaded is given up for a new one.
+// One that was never shown to the manager is, since nothing hangs on it; so is
+// one that is gone for good: the manager says whether it became a member. One in
+// another TPM is to be used there, unless there is a code.
+func (c *candidate) abandons(err error) bool {
+	switch {
+	case errors.Is(err, ErrCleared), errors.Is(err, ErrKeyFile):
+		return true
+	case errors.Is(err, ErrWrongTPM):
+		return c.state.Session == "" || !c.Code.IsZero()
+	}
+	return false
+}
+
+func (c *candidate) save(ctx context.Context) error { return c.w.purse.put(ctx, c.meta, c.state) }
 
 // activate answers the challenge and opens the credential. A session that the
 // manager has dropped is replaced by a new one, once.
-func (e *enrolment) activate(ctx context.Context) (id enrol.ID, cred group.Credential, err error) {
-	resumed := e.state.Session != ""
+func (c *candidate) activate(ctx context.Context) (id enrol.ID, cred group.Credential, err error) {
+	resumed := c.state.Session != ""
 	for {
-		id, cred, err = e.answer(ctx)
+		id, cred, err = c.answer(ctx)
 		if !resumed || (!isCode(err, "session-expired") && !isCode(err, "not-found")) {
 			return id, cred, err
 		}
 		resumed = false
-		e.state = enrolling{Key: e.state.Key}
+		c.begin()
 	}
 }
 
-func (e *enrolment) answer(ctx context.Context) (id enrol.ID, cred group.Credential, err error) {
-	if e.state.Session == "" {
-		if err := e.newJoin(ctx); err != nil {
+// begin forgets the session and keeps the key.
+func (c *candidate) begin() { c.state = enrolling{keyRef: c.state.keyRef, EKID: c.state.EKID} }
+
+func (c *candidate) answer(ctx context.Context) (id enrol.ID, cred group.Credential, err error) {
+	if c.state.Challenge == nil && !bytes.Equal(c.state.Code, codeDigest(c.Code)) {
+		c.begin() // what was sent had another code in it, or none
+	}
+	if c.state.Session == "" {
+		if err := c.newJoin(ctx); err != nil {
 			return id, cred, err
 		}
 	}
-	if id, err = enrol.ParseID(e.state.Session); err != nil {
+	if id, err = enrol.ParseID(c.state.Session); err != nil {
 		return id, cred, err
 	}
-	if e.state.Challenge == nil {
-		if e.state.Challenge, err = e.manager.join(ctx, id, e.state.Join); err != nil {
-			return id, cred, err
+	if c.state.Challenge == nil {
+		if c.state.Challenge, err = c.manager.join(ctx, id, c.state.Join); err != nil {
+			return id, cred, c.refused(ctx, err)
 		}
-		if err := e.save(ctx); err != nil {
+		if err := c.save(ctx); err != nil {
 			return id, cred, err
 		}
 	}
-	e.step(3)
-	released, err := release(ctx, e.key, e.state.EKKind, *e.state.Challenge)
+	c.step(3)
+	released, err := release(ctx, c.key, c.state.EKKind, *c.state.Challenge)
 	if err != nil {
 		return id, cred, err
 	}
@@ -207,29 +312,96 @@ func (e *enrolment) answer(ctx context.Context) (id enrol.ID, cred group.Credent
 	if err != nil {
 		return id, cred, err
 	}
-	sealed, err := e.manager.activate(ctx, id, mac)
+	sealed, err := c.manager.activate(ctx, id, mac)
 	if err != nil {
+		return id, cred, err
+	}
+	if err := c.succeeds(sealed.succession); err != nil {
 		return id, cred, err
 	}
 	cred, err = released.OpenCredential(id, sealed.epoch, sealed.sealed)
 	return id, cred, err
 }
 
-// newJoin opens a session and makes the join, and writes it down.
-func (e *enrolment) newJoin(ctx context.Context) error {
-	ek, err := e.endorsementKey(ctx)
+// refused forgets a join that the manager will never take, so that the next go
+// can say something else: another name, or another code.
+func (c *candidate) refused(ctx context.Context, err error) error {
+	var p *client.Problem
+	if !errors.As(err, &p) || !p.Final() {
+		return err
+	}
+	c.begin()
+	return errors.Join(err, c.save(ctx))
+}
+
+// succeeds checks the manager's word for whose successor this one is.
+func (c *candidate) succeeds(jws []byte) error {
+	if len(jws) == 0 {
+		if len(c.state.Code) == 0 {
+			return nil
+		}
+		return fmt.Errorf("%w: the manager took the code and gave no succession for it", ErrAnswer)
+	}
+	s, err := enrol.ParseSuccession(c.w.root, c.doc.ID, jws, c.w.now())
 	if err != nil {
 		return err
 	}
-	id, nonce, err := e.manager.begin(ctx, ek.CertificateDER, ek.Public)
+	if !bytes.Equal(s.New[:], c.state.Tag) {
+		return fmt.Errorf("%w: a succession of somebody else", ErrAnswer)
+	}
+	if old := c.w.enrolled; old != nil && !bytes.Equal(s.Old[:], old.Tag) {
+		return fmt.Errorf("%w: it continues another membership than the one in this purse", ErrAnswer)
+	}
+	c.succession = jws
+	return nil
+}
+
+// codeDigest is how a code is remembered; of none, nothing is.
+func codeDigest(code enrol.Code) []byte {
+	if code.IsZero() {
+		return nil
+	}
+	d := code.Digest()
+	return d[:]
+}
+
+// newJoin opens a session and makes the join, and writes it down. A manager
+// takes one kind of endorsement key from each manufacturer: the refusal of one
+// leads to the next.
+func (c *candidate) newJoin(ctx context.Context) error {
+	eks, err := c.endorsementKeys(ctx)
 	if err != nil {
 		return err
 	}
-	recipient, err := e.doc.FormRecipient()
+	var first error
+	for i := range eks {
+		id, nonce, err := c.manager.begin(ctx, eks[i].CertificateDER, eks[i].Public)
+		if err == nil {
+			return c.join(ctx, &eks[i], id, nonce)
+		}
+		if first == nil {
+			first = err
+		}
+		if !refusesEK(err) {
+			return err
+		}
+	}
+	return first
+}
+
+// refusesEK says whether a manager means the endorsement key that he was shown,
+// and not the TPM.
+func refusesEK(err error) bool {
+	var p *client.Problem
+	return errors.As(err, &p) && strings.HasPrefix(p.Code, "ek-") && p.Code != "ek-registered"
+}
+
+func (c *candidate) join(ctx context.Context, ek *tpm.EK, id enrol.ID, nonce [32]byte) error {
+	recipient, err := c.doc.FormRecipient()
 	if err != nil {
 		return err
 	}
-	form, digest, err := enrol.SealForm(recipient, e.doc.ID, nonce, enrol.Form{Name: e.name})
+	form, digest, err := enrol.SealForm(recipient, c.doc.ID, nonce, enrol.Form{Name: c.Name, Code: c.Code})
 	if err != nil {
 		return err
 	}
@@ -237,30 +409,49 @@ func (e *enrolment) newJoin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	j, err := group.NewJoin(ctx, e.doc.Parameters(), e.key, e.key.Point(), e.secret,
-		group.JoinContext{Nonce: nonce, KeyName: e.key.Name(), EK: ekID, Form: digest})
+	j, err := group.NewJoin(ctx, c.doc.Parameters(), c.key, c.key.Point(), c.secret,
+		group.JoinContext{Nonce: nonce, KeyName: c.key.Name(), EK: ekID, Form: digest})
 	if err != nil {
 		return err
 	}
 	tag := j.F.Bytes()
-	request := groupclient.JoinRequest{KeyPublic: e.key.Public(), Join: j.Bytes(), Form: form, FormDigest: digest[:]}
-	next := enrolling{Key: e.state.Key, EKKind: ek.Kind, Tag: tag[:], Session: id.String()}
+	request := groupclient.JoinRequest{KeyPublic: c.key.Public(), Join: j.Bytes(), Form: form, FormDigest: digest[:]}
+	next := enrolling{
+		keyRef: c.state.keyRef, EKID: ekID[:], EKKind: ek.Kind, Tag: tag[:],
+		Session: id.String(), Code: codeDigest(c.Code),
+	}
 	if next.Join, err = json.Marshal(request); err != nil {
 		return fmt.Errorf("enrol: %w", err)
 	}
-	e.state = next
-	return e.save(ctx)
+	c.state = next
+	return c.save(ctx)
 }
 
-// endorsementKey is the one kind that the group takes.
-func (e *enrolment) endorsementKey(ctx context.Context) (*tpm.EK, error) {
-	eks, err := e.device.EKs(ctx)
+// endorsementKeys are those that the group takes, in its order.
+func (c *candidate) endorsementKeys(ctx context.Context) (out []tpm.EK, err error) {
+	eks, err := c.device.EKs(ctx)
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(eks, func(ek tpm.EK) bool { return slices.Contains(e.doc.EKKinds, ek.Kind) })
-	if i < 0 {
-		return nil, fmt.Errorf("%w: %s", ErrNoEK, strings.Join(e.doc.EKKinds, ", "))
+	for _, kind := range c.doc.EKKinds {
+		for _, ek := range eks {
+			if ek.Kind == kind {
+				out = append(out, ek)
+			}
+		}
 	}
-	return &eks[i], nil
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%w: %s", ErrNoEK, strings.Join(c.doc.EKKinds, ", "))
+	}
+	return out, nil
+}
+
+// someEK is one of the TPM's endorsement keys, by which it is known again.
+func someEK(ctx context.Context, dev *tpm.Device) ([]byte, error) {
+	eks, err := dev.EKs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	id, err := attest.EKID(eks[0].Public)
+	return id[:], err
 }

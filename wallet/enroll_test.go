@@ -29,18 +29,28 @@ func code(t *testing.T, err error, code string) {
 	}
 }
 
+// at is one of the lab's TPMs, whose key has no PIN.
+func at(t *testing.T, town *wallettest.Town, number int) wallet.TPM {
+	t.Helper()
+	return wallet.TPM{Address: town.TPM(t, number)}
+}
+
+func asAlice(town *wallettest.Town) wallet.Enrolment {
+	return wallet.Enrolment{ManagerURL: town.GroupURL, Name: "Alice Example"}
+}
+
 func enroll(t *testing.T, town *wallettest.Town, h *wallettest.Holder, number int) error {
 	t.Helper()
-	_, err := h.Enroll(t.Context(), town.GroupURL, "Alice Example", town.TPM(t, number), nil)
+	_, err := h.Enroll(t.Context(), at(t, town, number), asAlice(town), nil)
 	return err
 }
 
 func TestEnroll(t *testing.T) {
 	town := wallettest.New(t)
 	alice := town.NewHolder(t, 100)
-	want(t, alice.AttachTPM(t.Context(), ""), wallet.ErrNotEnrolled)
+	want(t, alice.AttachTPM(t.Context(), wallet.TPM{}), wallet.ErrNotEnrolled)
 	var steps []int
-	m, err := alice.Enroll(t.Context(), town.GroupURL, "Alice Example", town.TPM(t, registrationtest.TPMA),
+	m, err := alice.Enroll(t.Context(), at(t, town, registrationtest.TPMA), asAlice(town),
 		func(done, total int) { steps = append(steps, done) })
 	must(t, err)
 	if m.Group == "" || m.Member == "" || m.Epoch != registrationtest.Epoch || m.EK != "rsa2048" || !alice.Enrolled() {
@@ -62,13 +72,13 @@ func TestEnroll(t *testing.T) {
 	})
 	t.Run("on another TPM the wallet's bound coins are worth nothing", func(t *testing.T) {
 		alice.Reopen(t)
-		want(t, alice.AttachTPM(t.Context(), town.TPM(t, registrationtest.TPMB)), wallet.ErrWrongTPM)
+		want(t, alice.AttachTPM(t.Context(), at(t, town, registrationtest.TPMB)), wallet.ErrWrongTPM)
 		_, err := alice.Pay(t.Context(), town.NewShop(t).Ask(t, 5), coin.Bound)
 		want(t, err, wallet.ErrNoTPM)
 	})
 	t.Run("without a TPM it says so", func(t *testing.T) {
-		want(t, alice.AttachTPM(t.Context(), "swtpm:path="+filepath.Join(t.TempDir(), "sock")), tpm.ErrUnavailable)
-		want(t, alice.AttachTPM(t.Context(), "no:such=tpm"), tpm.ErrAddress)
+		want(t, alice.AttachTPM(t.Context(), wallet.TPM{Address: "swtpm:path=" + filepath.Join(t.TempDir(), "sock")}), tpm.ErrUnavailable)
+		want(t, alice.AttachTPM(t.Context(), wallet.TPM{Address: "no:such=tpm"}), tpm.ErrAddress)
 	})
 }
 
@@ -84,7 +94,7 @@ func TestATPMOfAnUnknownMakerIsRefused(t *testing.T) {
 func TestAnAddressInTheClearIsRefused(t *testing.T) {
 	town := wallettest.New(t)
 	alice := town.NewHolder(t, 0)
-	_, err := alice.Enroll(t.Context(), "http://group.example", "Alice", "", nil)
+	_, err := alice.Enroll(t.Context(), wallet.TPM{}, wallet.Enrolment{ManagerURL: "http://group.example", Name: "Alice"}, nil)
 	want(t, err, client.ErrAddress)
 }
 
@@ -145,8 +155,8 @@ func TestAnEnrolmentMovedToAnotherMachine(t *testing.T) {
 func TestTheCredentialIsRenewedInEachEpoch(t *testing.T) {
 	town := wallettest.New(t)
 	shop, alice := town.NewShop(t), town.NewHolder(t, 100)
-	tcti := town.TPM(t, registrationtest.TPMA)
-	m, err := alice.Enroll(t.Context(), town.GroupURL, "Alice Example", tcti, nil)
+	device := at(t, town, registrationtest.TPMA)
+	m, err := alice.Enroll(t.Context(), device, asAlice(town), nil)
 	must(t, err)
 	attach(t, town, alice)
 	alice.Draw(t, 24, coin.Bound)
@@ -156,17 +166,17 @@ func TestTheCredentialIsRenewedInEachEpoch(t *testing.T) {
 	t.Run("not while the manager can't be reached", func(t *testing.T) {
 		town.GroupGate.Shut(true)
 		defer town.GroupGate.Shut(false)
-		if err := alice.AttachTPM(t.Context(), tcti); err == nil {
+		if err := alice.AttachTPM(t.Context(), device); err == nil {
 			t.Fatal("attached with an old credential")
 		}
 		alice.Reopen(t)
 	})
 	t.Run("nor when the answer is lost", func(t *testing.T) {
 		alice.Wire.Once("/renewals", wallettest.LoseAnswer)
-		want(t, alice.AttachTPM(t.Context(), tcti), wallettest.ErrLost)
+		want(t, alice.AttachTPM(t.Context(), device), wallettest.ErrLost)
 	})
 	t.Run("and is good then", func(t *testing.T) {
-		must(t, alice.AttachTPM(t.Context(), tcti))
+		must(t, alice.AttachTPM(t.Context(), device))
 		_, err := alice.Pay(t.Context(), shop.Ask(t, 13))
 		must(t, err)
 	})
@@ -175,7 +185,7 @@ func TestTheCredentialIsRenewedInEachEpoch(t *testing.T) {
 		alice.Wire.Sent()
 		town.GroupGate.Shut(true)
 		defer town.GroupGate.Shut(false)
-		must(t, alice.AttachTPM(t.Context(), tcti))
+		must(t, alice.AttachTPM(t.Context(), device))
 		if sent := alice.Wire.Sent(); len(sent) != 0 {
 			t.Errorf("it asked %v", sent)
 		}
@@ -186,7 +196,7 @@ func TestTheCredentialIsRenewedInEachEpoch(t *testing.T) {
 		must(t, town.Group.Expel(t.Context(), id))
 		town.Group.Clock.Forward(registrationtest.EpochLength)
 		alice.Reopen(t)
-		code(t, alice.AttachTPM(t.Context(), tcti), "forbidden")
+		code(t, alice.AttachTPM(t.Context(), device), "forbidden")
 		worth(t, alice, 11, 0)
 	})
 }

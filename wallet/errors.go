@@ -15,8 +15,25 @@ var (
 	ErrNotEnrolled = errors.New("this wallet is not enrolled with a group manager")
 	// ErrNoTPM: the operation needs the TPM, and none was attached.
 	ErrNoTPM = errors.New("no TPM attached")
-	// ErrWrongTPM: the wallet's key is in another TPM.
+	// ErrWrongTPM: the wallet's key is in another TPM: another machine, or one
+	// whose mainboard or TPM was replaced.
 	ErrWrongTPM = errors.New("this wallet's key is in another TPM; bound coins can be spent on that machine only")
+	// ErrCleared: it is the TPM that was enrolled, and it was cleared since. The
+	// key is gone; the manager can readmit the member, see Enrolment.Code.
+	ErrCleared = errors.New("this TPM was cleared, and the wallet's key with it")
+	// ErrKeyFile: the file of the key in the TPM is missing, or is not that key's.
+	ErrKeyFile = errors.New("the file of the TPM's key can't be used")
+	// ErrPINForm: no TPM's key can have that PIN.
+	ErrPINForm = fmt.Errorf("a PIN has %d to %d bytes", MinPIN, MaxPIN)
+	// ErrPINNeeded: the key in the TPM has a PIN, and there is nobody to ask.
+	ErrPINNeeded = errors.New("the key in the TPM has a PIN")
+	// ErrPIN: the PIN is wrong. The text says how many tries are left.
+	ErrPIN = errors.New("wrong PIN")
+	// ErrLockout: the TPM refuses every PIN for a while; see [LockoutError].
+	ErrLockout = errors.New("the TPM is locked out after too many wrong PINs")
+	// ErrRegister: the manager's register of warrants is not the one that he
+	// showed before, with more at its end. An opening may have been hidden.
+	ErrRegister = errors.New("the group manager has rewritten his register of warrants")
 	// ErrNoEK: the TPM lacks the kind of endorsement key that the group takes.
 	ErrNoEK = errors.New("the TPM has no endorsement key of the kind that this group takes")
 	// ErrEnrolled: the wallet is a member already.

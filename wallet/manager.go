@@ -39,6 +39,9 @@ type sealedCredential struct {
 	epoch     uint64
 	sealed    []byte
 	challenge challenge // of a renewal
+	// succession is the manager's word, at activation, for whose successor the
+	// member is (compact JWS); empty for a new one.
+	succession []byte
 }
 
 func (m *manager) begin(ctx context.Context, cert, public []byte) (id enrol.ID, nonce [32]byte, err error) {

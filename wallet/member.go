@@ -16,17 +16,25 @@ import (
 )
 
 // membership is what the purse keeps of an enrolment. Nothing in it is secret
-// but to whoever holds the TPM as well.
+// but to whoever holds the TPM as well. The key itself lies in a file beside the
+// purse.
 type membership struct {
-	ManagerURL string   `json:"manager_url"`
-	Group      string   `json:"group"`
-	GroupID    []byte   `json:"group_id"`
-	Member     string   `json:"member"`
-	EKKind     string   `json:"ek_kind"`
-	Key        tpm.Blob `json:"key"`
-	Tag        []byte   `json:"tag"`
-	Credential []byte   `json:"credential"`
-	Document   paper    `json:"document"`
+	keyRef
+	ManagerURL string `json:"manager_url"`
+	Group      string `json:"group"`
+	GroupID    []byte `json:"group_id"`
+	Member     string `json:"member"`
+	// EKKind and EKID (attest.EKID) are the endorsement key that the manager was
+	// shown: by it a TPM that was cleared is told from another one. The ID is
+	// empty where an earlier version of this program enrolled.
+	EKKind     string `json:"ek_kind"`
+	EKID       []byte `json:"ek_id,omitempty"`
+	Tag        []byte `json:"tag"`
+	Credential []byte `json:"credential"`
+	Document   paper  `json:"document"`
+
+	// Blob is where earlier versions of this program kept the key.
+	Blob *tpm.Blob `json:"key,omitempty"`
 
 	groupID [32]byte
 }
@@ -34,53 +42,41 @@ type membership struct {
 // Enrolled says whether the wallet is a member of a group.
 func (w *Wallet) Enrolled() bool { return w.enrolled != nil }
 
-func openTPM(ctx context.Context, tcti string) (*tpm.Device, error) {
-	dev, err := tpm.Open(ctx, tcti)
-	if err != nil {
-		return nil, err
-	}
-	if err := dev.Probe(ctx); err != nil {
-		return nil, errors.Join(err, dev.Close())
-	}
-	return dev, nil
-}
-
-func loadKey(ctx context.Context, dev *tpm.Device, blob tpm.Blob) (*tpm.GroupKey, error) {
-	key, err := dev.LoadGroupKey(ctx, blob, nil)
-	if errors.Is(err, tpm.ErrWrongTPM) {
-		return nil, fmt.Errorf("%w: %w", ErrWrongTPM, err)
-	}
-	return key, err
-}
-
 // AttachTPM opens the TPM and loads the member's key, and renews the
-// credential if its epoch has passed. tcti names the TPM as package tpm has
-// it; empty is the platform's. It returns [ErrWrongTPM] for another TPM than
-// the one enrolled.
-func (w *Wallet) AttachTPM(ctx context.Context, tcti string) error {
+// credential if its epoch has passed. A key that has a PIN is tried at once, so
+// that a wrong one shows here and not in the midst of a payment; t.PIN is asked
+// once, and not at all for a key without one.
+//
+// Errors, besides those of package tpm: [ErrNotEnrolled]; [ErrKeyFile];
+// [ErrPINNeeded], [ErrPIN], [ErrLockout]; [ErrCleared] if the TPM was cleared
+// since, [ErrWrongTPM] for another one; [ErrRegister].
+func (w *Wallet) AttachTPM(ctx context.Context, t TPM) error {
 	if w.enrolled == nil {
 		return ErrNotEnrolled
 	}
 	if w.member != nil {
 		return nil
 	}
-	dev, err := openTPM(ctx, tcti)
+	dev, err := openTPM(ctx, t)
 	if err != nil {
 		return err
 	}
-	key, err := loadKey(ctx, dev, w.enrolled.Key)
+	key, err := w.loadKey(ctx, dev, t, w.enrolled.keyRef, w.enrolled.EKID)
 	if err != nil {
 		return errors.Join(err, dev.Close())
 	}
-	if err := w.attach(ctx, key); err != nil {
-		return errors.Join(err, key.Close(), dev.Close())
+	if err := w.attach(ctx, dev, key); err != nil {
+		return errors.Join(w.keyError(ctx, dev, err), key.Close(), dev.Close())
 	}
 	w.key = key
 	w.closeKey = func() error { return errors.Join(key.Close(), dev.Close()) }
 	return nil
 }
 
-func (w *Wallet) attach(ctx context.Context, key *tpm.GroupKey) error {
+func (w *Wallet) attach(ctx context.Context, dev *tpm.Device, key *tpm.GroupKey) error {
+	if err := w.tryKey(ctx, dev, key); err != nil {
+		return err
+	}
 	doc, err := w.groupDocument(ctx)
 	if err != nil {
 		return err
@@ -112,6 +108,26 @@ func (w *Wallet) attach(ctx context.Context, key *tpm.GroupKey) error {
 	}
 	w.member, err = group.NewMember(doc.Parameters(), [33]byte(w.enrolled.Tag), secret, cred)
 	return err
+}
+
+// tryKey uses the key once: its PIN must be right, and it must be the member's.
+// A purse of before learns which TPM it is in.
+func (w *Wallet) tryKey(ctx context.Context, dev *tpm.Device, key *tpm.GroupKey) error {
+	tag, err := group.Tag(ctx, key)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(tag[:], w.enrolled.Tag) {
+		return fmt.Errorf("%w: the key in it is not the member's", ErrKeyFile)
+	}
+	if len(w.enrolled.EKID) > 0 {
+		return nil
+	}
+	id, err := someEK(ctx, dev)
+	if err != nil {
+		return nil // it can be learnt another time
+	}
+	return w.changeMembership(ctx, func(m *membership) { m.EKID = id })
 }
 
 func (w *Wallet) changeMembership(ctx context.Context, change func(*membership)) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	"github.com/speciecash/specie/client"
@@ -54,6 +55,7 @@ const httpTimeout = time.Minute
 // Wallet is an open purse.
 type Wallet struct {
 	purse    *purse
+	dir      string // where the purse lies
 	settings Settings
 	seed     coin.Seed
 	root     *trust.Root
@@ -75,7 +77,8 @@ const (
 	metaSeed       = "seed"
 	metaKeyset     = "keyset"
 	metaMembership = "membership"
-	metaEnrolling  = "enrolling"
+	metaEnrolling  = "enrolling" // and a group's id
+	metaFormer     = "former memberships"
 )
 
 // Create makes a new purse file with a fresh seed. It returns [ErrExists] if
@@ -117,7 +120,7 @@ func Open(ctx context.Context, path string, o Options) (*Wallet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open purse: %w", err)
 	}
-	w := &Wallet{purse: p, http: o.HTTP, now: o.Now}
+	w := &Wallet{purse: p, dir: filepath.Dir(path), http: o.HTTP, now: o.Now}
 	if err := w.load(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open purse: %w", err), p.close())
 	}
@@ -152,16 +155,7 @@ func (w *Wallet) load(ctx context.Context) error {
 	if w.bank, err = newBank(w.settings.BankURL, w.settings.Token, w.http); err != nil {
 		return err
 	}
-	var m membership
-	if found, err = w.purse.get(ctx, metaMembership, &m); err != nil || !found {
-		return err
-	}
-	if len(m.GroupID) != 32 || len(m.Tag) != 33 {
-		return fmt.Errorf("%w: membership", sqlitefile.ErrDamaged)
-	}
-	m.groupID = [32]byte(m.GroupID)
-	w.enrolled = &m
-	return nil
+	return w.loadMembership(ctx)
 }
 
 // Close closes the purse and flushes the key from the TPM.

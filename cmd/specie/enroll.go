@@ -20,9 +20,13 @@ Example:
   specie enroll --group http://127.0.0.1:8081 --name "Alice Example"`
 }
 
+// device is the TPM that a command uses.
+func (a *app) device() wallet.TPM { return wallet.TPM{Address: a.tpm} }
+
 func (c enrollCmd) Run(a *app) error {
 	return a.withWallet(func(w *wallet.Wallet) error {
-		m, err := w.Enroll(a.ctx, c.Group, c.Name, a.tpm, a.out.Bar("enrolling"))
+		e := wallet.Enrolment{ManagerURL: c.Group, Name: c.Name, Note: func(s string) { a.out.Note("%s", s) }}
+		m, err := w.Enroll(a.ctx, a.device(), e, a.out.Bar("enrolling"))
 		if err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ func (a *app) withWallet(f func(w *wallet.Wallet) error) error {
 // withTPM also attaches the TPM that the wallet was enrolled with.
 func (a *app) withTPM(f func(w *wallet.Wallet) error) error {
 	return a.withWallet(func(w *wallet.Wallet) error {
-		if err := w.AttachTPM(a.ctx, a.tpm); err != nil {
+		if err := w.AttachTPM(a.ctx, a.device()); err != nil {
 			return err
 		}
 		return f(w)
@@ -45,7 +45,7 @@ func (a *app) withAnyTPM(f func(w *wallet.Wallet) error) error {
 	return a.withWallet(func(w *wallet.Wallet) error {
 		var missing error
 		if w.Enrolled() {
-			missing = w.AttachTPM(a.ctx, a.tpm)
+			missing = w.AttachTPM(a.ctx, a.device())
 		}
 		err := f(w)
 		if errors.Is(err, wallet.ErrNoTPM) && missing != nil {

@@ -55,25 +55,28 @@ func (h *Holder) Reopen(t testing.TB) {
 }
 
 // Copy is a second purse with the same contents, in the hands of whoever
-// copied the file.
+// copied the files, that of the key in the TPM too.
 func (h *Holder) Copy(t testing.TB) *Holder {
 	t.Helper()
 	must(t, h.Close())
 	c := &Holder{Path: filepath.Join(t.TempDir(), "copy.db"), Account: h.Account, Token: h.Token, Wire: &Wire{}, town: h.town}
 	copyFile(t, h.Path, c.Path)
+	if keys := filepath.Join(filepath.Dir(h.Path), "keys"); exists(keys) {
+		must(t, os.CopyFS(filepath.Join(filepath.Dir(c.Path), "keys"), os.DirFS(keys)))
+	}
 	h.open(t)
 	c.open(t)
 	t.Cleanup(func() { must(t, c.Close()) })
 	return c
 }
 
-// Enrol registers a TPM of the lab and attaches it.
+// Enrol registers a TPM of the lab, with no PIN, and attaches it.
 func (h *Holder) Enrol(t testing.TB, tpm int) {
 	t.Helper()
-	tcti := h.town.TPM(t, tpm)
-	_, err := h.Enroll(t.Context(), h.town.GroupURL, "Somebody", tcti, nil)
+	at := wallet.TPM{Address: h.town.TPM(t, tpm)}
+	_, err := h.Enroll(t.Context(), at, wallet.Enrolment{ManagerURL: h.town.GroupURL, Name: "Somebody"}, nil)
 	must(t, err)
-	must(t, h.AttachTPM(t.Context(), tcti))
+	must(t, h.AttachTPM(t.Context(), at))
 }
 
 // Draw withdraws.
@@ -151,6 +154,11 @@ func (s *Shop) Ask(t testing.TB, amount coin.Amount) string {
 	t.Helper()
 	_, link := s.Offer(t, merchant.OfferRequest{Amount: amount, Order: "table 7"})
 	return link
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func copyFile(t testing.TB, from, to string) {
