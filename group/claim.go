@@ -66,28 +66,27 @@ func weight(statement [32]byte, i int) fp256bn.Scalar {
 	return fp256bn.ReduceScalar(wide[:])
 }
 
-// weights returns ρ_0 … ρ_{n−1}.
+// weights returns ρ_0 … ρ_{n−1}. The first is 1: whatever the error of the
+// first claim, random weights on all others make the sum of the errors vanish
+// with probability 2⁻¹²⁸ only, and a payment of one coin needs no folding.
 func weights(statement [32]byte, n int) []fp256bn.Scalar {
 	out := make([]fp256bn.Scalar, n)
 	for i := range out {
+		if i == 0 {
+			out[i] = fp256bn.ScalarFromUint64(1)
+			continue
+		}
 		out[i] = weight(statement, i)
 	}
 	return out
 }
 
-// foldX is P1 = Σρ_i·X_i, foldY is Σρ_i·Y_i.
-func foldX(claims []Claim, rho []fp256bn.Scalar) fp256bn.G1 {
-	pts := make([]fp256bn.G1, len(claims))
+// foldTerms are the sums P1 = Σρ_i·X_i and Σρ_i·Y_i.
+func foldTerms(claims []Claim, rho []fp256bn.Scalar) (xs, ys []fp256bn.Term) {
+	xs, ys = make([]fp256bn.Term, len(claims)), make([]fp256bn.Term, len(claims))
 	for i, c := range claims {
-		pts[i] = c.x
+		xs[i] = fp256bn.Term{Point: c.x, Scalar: rho[i]}
+		ys[i] = fp256bn.Term{Point: c.y, Scalar: rho[i]}
 	}
-	return fp256bn.MSM1(pts, rho)
-}
-
-func foldY(claims []Claim, rho []fp256bn.Scalar) fp256bn.G1 {
-	pts := make([]fp256bn.G1, len(claims))
-	for i, c := range claims {
-		pts[i] = c.y
-	}
-	return fp256bn.MSM1(pts, rho)
+	return xs, ys
 }

@@ -25,6 +25,10 @@
 // exponent in both groups: with [o]G and [o]P2 together a pairing names every
 // member (TestOpeningKeyInBothGroupsNamesEverybody keeps that attack).
 //
+// Secret scalars (γ, o, o2, f, u, k and every nonce) are multiplied in constant
+// time; only verification, which sees public values, takes the fast way
+// (TestVariableTimeArithmeticSeesPublicValuesOnly lists every place).
+//
 // # Errors
 //
 // Every refusal matches one of the Err variables with errors.Is.

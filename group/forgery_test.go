@@ -83,6 +83,21 @@ func (wk weakened) verify(v *Verifier, p *Presentation, msg []byte, claims []Cla
 	return nil
 }
 
+// foldX is P1 = Σρ_i·X_i and foldY Σρ_i·Y_i for any weights, one by one.
+func foldX(claims []Claim, rho []fp256bn.Scalar) (sum fp256bn.G1) {
+	for i, c := range claims {
+		sum = sum.Add(c.x.Mul(rho[i]))
+	}
+	return sum
+}
+
+func foldY(claims []Claim, rho []fp256bn.Scalar) (sum fp256bn.G1) {
+	for i, c := range claims {
+		sum = sum.Add(c.y.Mul(rho[i]))
+	}
+	return sum
+}
+
 // witness is what a cheating prover claims to know.
 type witness struct{ f, u, e, r1, r3, k fp256bn.Scalar }
 

@@ -50,11 +50,15 @@ type bases struct {
 	b0 fp256bn.G1
 	hu fp256bn.G1 // base of u
 	he fp256bn.G1 // base of the epoch
+
+	// The same for sums over public scalars.
+	gSums, hfSums, huSums *fp256bn.PreparedG1
+	p2Lines               *fp256bn.PreparedG2
 }
 
 // fixedBases derives the generators once; they depend on nothing.
 var fixedBases = sync.OnceValue(func() *bases {
-	return &bases{
+	b := &bases{
 		g:  fp256bn.Generator1(),
 		p2: fp256bn.Generator2(),
 		hf: HashToCurve("specie/group/Hf"),
@@ -62,6 +66,9 @@ var fixedBases = sync.OnceValue(func() *bases {
 		hu: HashToCurve("specie/group/Hu").Point,
 		he: HashToCurve("specie/group/He").Point,
 	}
+	b.gSums, b.hfSums, b.huSums = fp256bn.PrepareG1(b.g), fp256bn.PrepareG1(b.hf.Point), fp256bn.PrepareG1(b.hu)
+	b.p2Lines = fp256bn.Prepare(b.p2)
+	return b
 })
 
 // traceBase is J = H2C("trace", A'), the base of V = [u]J. A' is fresh in

@@ -11,6 +11,7 @@ import (
 // TPM's scalar stays in the [Key].
 type Member struct {
 	params *Parameters
+	own    *Verifier // for the credential's epoch
 	tag    fp256bn.G1
 	w      WalletSecret
 	cred   Credential
@@ -20,7 +21,8 @@ type Member struct {
 // parameters ([ErrCredential]); that its epoch is the signed document's is
 // the caller's check.
 func NewMember(p *Parameters, tag [33]byte, w WalletSecret, cred Credential) (*Member, error) {
-	if err := p.check(); err != nil {
+	v, err := NewVerifier(p, cred.Epoch)
+	if err != nil {
 		return nil, err
 	}
 	f, err := fp256bn.ParseG1(tag[:])
@@ -30,7 +32,7 @@ func NewMember(p *Parameters, tag [33]byte, w WalletSecret, cred Credential) (*M
 	if err := cred.Verify(p, f, fixedBases().hu.Mul(w.u)); err != nil {
 		return nil, fmt.Errorf("member: %w", err)
 	}
-	return &Member{params: p, tag: f, w: w, cred: cred}, nil
+	return &Member{params: p, own: v, tag: f, w: w, cred: cred}, nil
 }
 
 // Epoch is the epoch of the member's credential.
@@ -63,11 +65,7 @@ func (m *Member) present(ctx context.Context, key Key, message []byte, claims []
 		if p == nil {
 			continue
 		}
-		v, err := NewVerifier(m.params, m.cred.Epoch)
-		if err != nil {
-			return nil, none, err
-		}
-		if err := v.verify(p, message, claims); err != nil {
+		if err := m.own.verify(p, message, claims); err != nil {
 			return nil, none, fmt.Errorf("present: %w: the coins are not of this TPM, or its firmware is faulty: %w", ErrKey, err)
 		}
 		return p, pr.k, nil
@@ -115,8 +113,9 @@ func (pr *prover) sign(ctx context.Context, key Key, message []byte, claims []Cl
 	st := p.statement(m.params.ID(), message, claims)
 	var p1 *fp256bn.G1
 	if len(claims) > 0 {
-		x := foldX(claims, weights(st, len(claims)))
-		p1 = &x
+		a := &attempt{claims: claims, rho: weights(st, len(claims))}
+		fold([]*attempt{a})
+		p1 = &a.x
 	}
 	f, l, e, counter, err := key.Commit(ctx, p1, b.hf.S2, b.hf.Y2)
 	if err != nil {

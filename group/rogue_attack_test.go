@@ -65,7 +65,7 @@ func TestThePresentationIsNotRerandomised(t *testing.T) {
 	bad.E2 = bad.E2.Add(w.params.O.Mul(x))
 	bad.SK = bad.SK.Add(bad.C.Mul(x))
 	rho := weights(good.statement(v.id, []byte("m"), claims), len(claims))
-	was, is := good.commitments(w.params, claims, rho), bad.commitments(w.params, claims, rho)
+	was, is := v.recomputed(good, claims, rho), v.recomputed(&bad, claims, rho)
 	for i := range was {
 		if string(was[i]) != string(is[i]) {
 			t.Fatalf("T%d changed: the attack is not the one described", i+1)
@@ -75,6 +75,13 @@ func TestThePresentationIsNotRerandomised(t *testing.T) {
 	wantErr(t, v.Verify(it.Presentation, it.Message, it.Claims), ErrProof)
 	_, err := OpenPartial(v, w.key, w.shares[0], it)
 	wantErr(t, err, ErrProof)
+}
+
+// recomputed are the first moves of p as the verifier sees them.
+func (v *Verifier) recomputed(p *Presentation, claims []Claim, rho []fp256bn.Scalar) commitments {
+	a := &attempt{p: p, claims: claims, rho: rho}
+	fold([]*attempt{a})
+	return v.firstMoves([]*attempt{a})[0]
 }
 
 // stuckKey is a TPM that uses one r for ever. Its f is lost to whoever sees
@@ -104,7 +111,7 @@ func TestEveryTryDrawsEveryNonceAfresh(t *testing.T) {
 		p, err := pr.sign(t.Context(), key, []byte("m"), claims)
 		must(t, err)
 		must(t, v.verify(p, []byte("m"), claims))
-		return p, p.commitments(w.params, claims, weights(p.statement(v.id, []byte("m"), claims), len(claims)))
+		return p, v.recomputed(p, claims, weights(p.statement(v.id, []byte("m"), claims), len(claims)))
 	}
 	p1, t1 := try()
 	p2, t2 := try()

@@ -3,7 +3,6 @@ package group
 import (
 	"crypto/rand"
 	"fmt"
-	"slices"
 
 	"github.com/speciecash/specie/group/fp256bn"
 )
@@ -12,21 +11,27 @@ import (
 type Verifier struct {
 	params Parameters
 	id     ID
-	epochs []uint64
+	epochs map[uint64]*fp256bn.PreparedG1 // B0+[t]He of those accepted
 	leaked []fp256bn.Scalar
-	w, p2  *fp256bn.PreparedG2
+	w      *fp256bn.PreparedG2
+	o      *fp256bn.PreparedG1
 }
 
-// NewVerifier prepares the group's keys. Presentations of other epochs than
+// NewVerifier prepares the group's keys, in about the time of a pairing: make
+// it once and keep it. Presentations of other epochs than
 // those given are refused with [ErrEpoch].
 func NewVerifier(p *Parameters, epochs ...uint64) (*Verifier, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	return &Verifier{
-		params: *p, id: p.ID(), epochs: slices.Clone(epochs),
-		w: fp256bn.Prepare(p.W), p2: fp256bn.Prepare(fixedBases().p2),
-	}, nil
+	v := &Verifier{
+		params: *p, id: p.ID(), epochs: make(map[uint64]*fp256bn.PreparedG1, len(epochs)),
+		w: fp256bn.Prepare(p.W), o: fp256bn.PrepareG1(p.O),
+	}
+	for _, t := range epochs {
+		v.epochs[t] = fp256bn.PrepareG1(epochBase(t))
+	}
+	return v, nil
 }
 
 // WithLeaked returns a verifier that also refuses claims made with the given
@@ -59,7 +64,7 @@ func (v *Verifier) Verify(presentation, message []byte, claims []Claim) error {
 }
 
 func (v *Verifier) verify(p *Presentation, message []byte, claims []Claim) error {
-	if err := v.checkProof(p, message, claims); err != nil {
+	if err := v.checkProofs([]*attempt{{p: p, message: message, claims: claims}})[0]; err != nil {
 		return err
 	}
 	if !v.checkPairing(p.APrime, p.BBar) {
@@ -68,66 +73,10 @@ func (v *Verifier) verify(p *Presentation, message []byte, claims []Claim) error
 	return nil
 }
 
-// checkProof is all of the verification but the pairing.
-func (v *Verifier) checkProof(p *Presentation, message []byte, claims []Claim) error {
-	if !slices.Contains(v.epochs, p.Epoch) {
-		return fmt.Errorf("presentation: %w: %d", ErrEpoch, p.Epoch)
-	}
-	if p.APrime.IsInfinity() || p.D.IsInfinity() {
-		return fmt.Errorf("presentation: %w: infinity", ErrMalformed)
-	}
-	if err := checkClaims(claims); err != nil {
-		return fmt.Errorf("presentation: %w", err)
-	}
-	st := p.statement(v.id, message, claims)
-	t := p.commitments(&v.params, claims, weights(st, len(claims)))
-	if !challenge(p.Nu, delta(st, t)).Equal(p.C) {
-		return fmt.Errorf("presentation: %w", ErrProof)
-	}
-	return v.checkLeaked(claims)
-}
-
-// checkLeaked refuses a TPM scalar that is public. It runs after the proof,
-// so that nobody makes a verifier walk the list for nothing, and looks at one
-// claim: T6 has shown that all of them have the same f.
-func (v *Verifier) checkLeaked(claims []Claim) error {
-	if len(claims) == 0 {
-		return nil
-	}
-	for _, f := range v.leaked {
-		if claims[0].x.MulVartime(f).Equal(claims[0].y) {
-			return fmt.Errorf("presentation: %w", ErrLeaked)
-		}
-	}
-	return nil
-}
-
 // checkPairing is e(A', W) = e(B̄, P2): B̄ = [γ]A', a credential under W.
 func (v *Verifier) checkPairing(aPrime, bBar fp256bn.G1) bool {
 	return fp256bn.PairingCheckPrepared(
-		[]fp256bn.G1{aPrime, bBar.Neg()}, []*fp256bn.PreparedG2{v.w, v.p2})
-}
-
-// commitments recomputes T1 … T6 from the responses (docs/group-signature.md
-// names what each of them stops).
-func (p *Presentation) commitments(params *Parameters, claims []Claim, rho []fp256bn.Scalar) commitments {
-	b := fixedBases()
-	c := p.C.Neg()
-	msm := func(pts []fp256bn.G1, ss ...fp256bn.Scalar) []byte { return g1(fp256bn.MSM1(pts, ss)) }
-	type pts = []fp256bn.G1
-	t := commitments{
-		msm(pts{p.D, p.APrime, p.BBar}, p.SR1, p.SE.Neg(), c),
-		msm(pts{p.D, b.hf.Point, b.hu, epochBase(p.Epoch)}, p.SR3, p.SF.Neg(), p.SU.Neg(), c),
-		msm(pts{b.g, p.E1}, p.SK, c),
-		msm(pts{b.hf.Point, params.O, p.E2}, p.SF, p.SK, c),
-		msm(pts{traceBase(p.APrime), p.V}, p.SU, c),
-	}
-	if len(claims) > 0 {
-		// T6 stands alone: folded into T2, r3 would be a free witness and
-		// Y := [f]X + [x]D would pass.
-		t[5] = msm(pts{foldX(claims, rho), foldY(claims, rho)}, p.SF, c)
-	}
-	return t
+		[]fp256bn.G1{aPrime, bBar.Neg()}, []*fp256bn.PreparedG2{v.w, fixedBases().p2Lines})
 }
 
 // Item is one presentation of a batch.
@@ -142,34 +91,66 @@ type Item struct {
 // error per item, nil where the item verifies.
 func (v *Verifier) VerifyBatch(items []Item) []error {
 	errs := make([]error, len(items))
-	as := make([]fp256bn.G1, 0, len(items))
-	bs := make([]fp256bn.G1, 0, len(items))
-	ws := make([]fp256bn.Scalar, 0, len(items))
-	ok := make([]int, 0, len(items))
-	for i, it := range items {
-		p, err := ParsePresentation(it.Presentation)
+	proven := make([]provenItem, 0, len(items))
+	for from := 0; from < len(items); from += batchStep {
+		proven = v.checkItems(items, from, min(from+batchStep, len(items)), errs, proven)
+	}
+	if len(proven) == 0 {
+		return errs
+	}
+	var as, bs []fp256bn.Term
+	for _, p := range proven {
+		as = append(as, fp256bn.Term{Point: p.aPrime, Scalar: p.weight})
+		bs = append(bs, fp256bn.Term{Point: p.bBar, Scalar: p.weight})
+	}
+	if sums := fp256bn.Sums1(as, bs); v.checkPairing(sums[0], sums[1]) {
+		return errs
+	}
+	for _, p := range proven {
+		if !v.checkPairing(p.aPrime, p.bBar) {
+			errs[p.index] = fmt.Errorf("presentation: %w", ErrCredential)
+		}
+	}
+	return errs
+}
+
+// batchStep is how many items share tables and inversions: more gains little,
+// and their tables would leave the cache.
+const batchStep = 16
+
+// provenItem is an item of a batch that lacks the pairing only.
+type provenItem struct {
+	index        int
+	aPrime, bBar fp256bn.G1
+	weight       fp256bn.Scalar
+}
+
+// checkItems checks all but the pairing of the items from … to−1, writes down
+// who fails, and appends the others to proven.
+func (v *Verifier) checkItems(items []Item, from, to int, errs []error, proven []provenItem) []provenItem {
+	var attempts []*attempt
+	var index []int
+	for i := from; i < to; i++ {
+		p, err := ParsePresentation(items[i].Presentation)
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		attempts = append(attempts, &attempt{p: p, message: items[i].Message, claims: items[i].Claims})
+		index = append(index, i)
+	}
+	for k, err := range v.checkProofs(attempts) {
+		i := index[k]
+		var wide [32]byte
 		if err == nil {
-			err = v.checkProof(p, it.Message, it.Claims)
+			_, err = rand.Read(wide[16:])
 		}
 		if err != nil {
 			errs[i] = err
 			continue
 		}
-		var wide [32]byte
-		if _, err := rand.Read(wide[16:]); err != nil {
-			errs[i] = fmt.Errorf("batch: %w", err)
-			continue
-		}
-		as, bs, ok = append(as, p.APrime), append(bs, p.BBar), append(ok, i)
-		ws = append(ws, fp256bn.ReduceScalar(wide[:]))
+		p := attempts[k].p
+		proven = append(proven, provenItem{i, p.APrime, p.BBar, fp256bn.ReduceScalar(wide[:])})
 	}
-	if len(ok) == 0 || v.checkPairing(fp256bn.MSM1(as, ws), fp256bn.MSM1(bs, ws)) {
-		return errs
-	}
-	for k, i := range ok {
-		if !v.checkPairing(as[k], bs[k]) {
-			errs[i] = fmt.Errorf("presentation: %w", ErrCredential)
-		}
-	}
-	return errs
+	return proven
 }

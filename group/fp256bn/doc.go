@@ -12,12 +12,21 @@
 // P2 is the generator of the AMCL library's FP256BN.
 //
 // Points are values in affine form; the zero value of G1 and of G2 is the
-// point at infinity. Every addition goes through the complete formulas of
-// Renes, Costello and Batina (IACR ePrint 2015/1060, for a = 0), which have no
+// point at infinity. There are two ways to compute with them.
+//
+// The methods Add, Sub and Mul go through the complete formulas of Renes,
+// Costello and Batina (IACR ePrint 2015/1060, for a = 0), which have no
 // exceptional case on a curve of odd order: equal points, opposite points and
 // infinity need no branch, and none is there to be forgotten. Affine form is
-// paid for with one inversion per operation, 7 µs: for sums use [MSM1] and
-// [MSM2]. Multiplication in G1 uses the curve's endomorphism (glv.go).
+// paid for with one inversion per operation, 8 µs. Secret scalars go here and
+// nowhere else.
+//
+// [Sums1] is for public values. It computes many sums of multiples at once, in
+// Jacobian coordinates, with tables of odd multiples made by affine additions
+// under common inversions, non-adjacent forms, and kept tables for points that
+// come often ([PrepareG1]). [MSM1] is one such sum. The two ways share nothing
+// above the field, and a test holds them apart. Both use the curve's
+// endomorphism (glv.go).
 //
 // The package must never import another package of this module but its own
 // fields fp and fr, which are generated.
@@ -37,8 +46,8 @@
 //   - Add, Sub, Neg, Mul and Equal of [G1] and [G2], and the encodings of
 //     points.
 //
-// MulVartime, MSM1, MSM2, LiftX, the point parsers, [Prepare] and the pairing
-// functions are not, and are for public values only. The guarantee is that of
+// MulVartime, Sums1, MSM1, MSM2, PrepareG1, LiftX, the point parsers, [Prepare]
+// and the pairing functions are not, and are for public values only. The guarantee is that of
 // the Go source: it rests on the compiler turning math/bits' Mul64, Add64 and
 // Sub64 into single instructions, as it does on amd64, arm64, ppc64le, riscv64
 // and s390x, and on a processor that multiplies in constant time. Memory is
@@ -56,6 +65,6 @@
 //
 // # Concurrency
 //
-// All types are immutable values, or, as [PreparedG2], are not written to once
-// made. Everything may be used from several goroutines at once.
+// All types are immutable values, or, as [PreparedG1] and [PreparedG2], are
+// not written to once made. Everything may be used from several goroutines at once.
 package fp256bn

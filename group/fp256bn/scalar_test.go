@@ -203,28 +203,35 @@ func TestWNAF(t *testing.T) {
 	for _, s := range list {
 		values = append(values, s.words())
 	}
-	for _, w := range values {
-		var d, minus wnaf
-		d.set(w, false)
-		minus.set(w, true)
-		if bigDigits(d.digits[:]).Cmp(bigWords(w)) != 0 {
-			t.Errorf("%x recoded as %x", bigWords(w), bigDigits(d.digits[:]))
+	for width := 2; width <= preparedWidth; width++ {
+		for _, w := range values {
+			checkWNAF(t, w, width)
 		}
-		if sum := bigDigits(minus.digits[:]); sum.Add(sum, bigWords(w)).Sign() != 0 || minus.length != d.length {
-			t.Errorf("minus %x recoded as %x", bigWords(w), bigDigits(minus.digits[:]))
+	}
+}
+
+func checkWNAF(t *testing.T, w [4]uint64, width int) {
+	t.Helper()
+	var d, minus wnaf
+	d.set(&w, false, width)
+	minus.set(&w, true, width)
+	if bigDigits(d.digits[:]).Cmp(bigWords(w)) != 0 {
+		t.Errorf("%x recoded as %x", bigWords(w), bigDigits(d.digits[:]))
+	}
+	if sum := bigDigits(minus.digits[:]); sum.Add(sum, bigWords(w)).Sign() != 0 || minus.length != d.length {
+		t.Errorf("minus %x recoded as %x", bigWords(w), bigDigits(minus.digits[:]))
+	}
+	last := -width
+	for i, digit := range d.digits {
+		if digit == 0 {
+			continue
 		}
-		last := -wnafWidth
-		for i, digit := range d.digits {
-			if digit == 0 {
-				continue
-			}
-			if digit%2 == 0 || digit > 15 || digit < -15 || i-last < wnafWidth || i >= d.length {
-				t.Errorf("digit %d of %x is %d", i, bigWords(w), digit)
-			}
-			last = i
+		if digit%2 == 0 || abs(int(digit)) >= 1<<(width-1) || i-last < width || i >= d.length {
+			t.Errorf("width %d: digit %d of %x is %d", width, i, bigWords(w), digit)
 		}
-		if last+1 != max(d.length, 1-wnafWidth) && bigWords(w).Sign() != 0 {
-			t.Errorf("length %d of %x", d.length, bigWords(w))
-		}
+		last = i
+	}
+	if last+1 != max(d.length, 1-width) && bigWords(w).Sign() != 0 {
+		t.Errorf("width %d: length %d of %x", width, d.length, bigWords(w))
 	}
 }

@@ -1,54 +1,56 @@
 package fp256bn
 
-import "math/bits"
-
-// wnafWidth is the window of the recoding below: odd digits up to ±15, so
-// tables of the 8 odd multiples 1, 3, … 15.
+// Widths of the recodings below: of a point that comes once a table of 8 odd
+// multiples is made on the spot, of one that comes often a table of 64 is kept.
 const (
-	wnafWidth   = 5
-	wnafEntries = 1 << (wnafWidth - 2)
+	wnafWidth     = 5
+	wnafEntries   = 1 << (wnafWidth - 2)
+	preparedWidth = 8
+	preparedCount = 1 << (preparedWidth - 2)
 )
 
-// wnaf is the width-5 non-adjacent form of an integer below 2^256, least
-// significant digit first: every digit is 0 or odd, from -15 to 15, and of
-// any five in a row at most one is not 0.
+// wnaf is the non-adjacent form of some width w of an integer below 2^256,
+// least significant digit first: every digit is 0 or odd, below 2^(w-1) in
+// absolute value, and of any w in a row at most one is not 0.
 type wnaf struct {
 	digits [257]int8
 	length int // digits from here on are 0
 }
 
-// set recodes w, least significant word first, or minus w.
-func (d *wnaf) set(w [4]uint64, negative bool) {
+// set recodes w, least significant word first, or minus w, with the given
+// width, from 2 to 8.
+func (d *wnaf) set(w *[4]uint64, negative bool, width int) {
 	*d = wnaf{}
-	for i := 0; w != [4]uint64{}; i++ {
-		digit := int64(0)
-		if w[0]&1 == 1 {
-			digit = int64(w[0] & (1<<wnafWidth - 1))
-			if digit >= 1<<(wnafWidth-1) {
-				digit -= 1 << wnafWidth
-			}
-			d.length = i + 1
+	carry := uint64(0)
+	for i := 0; i < 256; {
+		if w[i/64]>>(i%64)&1 == carry {
+			i++ // the bit and the carry make 0 or 2
+			continue
 		}
-		subtractAndHalve(&w, digit)
+		digit := int(window(w, i, width) + carry)
+		carry = uint64(digit) >> (width - 1) & 1
+		digit -= int(carry) << width
 		if negative {
 			digit = -digit
 		}
 		d.digits[i] = int8(digit)
+		d.length = i + 1
+		i += width
+	}
+	if carry != 0 {
+		d.digits[256] = 1
+		if negative {
+			d.digits[256] = -1
+		}
+		d.length = 257
 	}
 }
 
-// subtractAndHalve sets w = (w-digit)/2. The difference is even, not negative,
-// and may take 257 bits.
-func subtractAndHalve(w *[4]uint64, digit int64) {
-	minus, sign := uint64(-digit), uint64(-digit>>63) // -digit over all words
-	var c uint64
-	w[0], c = bits.Add64(w[0], minus, 0)
-	w[1], c = bits.Add64(w[1], sign, c)
-	w[2], c = bits.Add64(w[2], sign, c)
-	w[3], c = bits.Add64(w[3], sign, c)
-	top := (c + sign) & 1
-	w[0] = w[0]>>1 | w[1]<<63
-	w[1] = w[1]>>1 | w[2]<<63
-	w[2] = w[2]>>1 | w[3]<<63
-	w[3] = w[3]>>1 | top<<63
+// window returns the width bits of w from bit i on; those above w are 0.
+func window(w *[4]uint64, i, width int) uint64 {
+	v := w[i/64] >> (i % 64)
+	if i%64+width > 64 && i < 192 {
+		v |= w[i/64+1] << (64 - i%64)
+	}
+	return v & (1<<width - 1)
 }
