@@ -20,7 +20,7 @@ var _ group.Key = (*tpm.GroupKey)(nil)
 
 // base is a point of which nobody knows the logarithm, in the form that
 // TPM2_Commit takes.
-func base(t *testing.T, data string) (p fp256bn.G1, s2 []byte, y2 [32]byte) {
+func base(t testing.TB, data string) (p fp256bn.G1, s2 []byte, y2 [32]byte) {
 	t.Helper()
 	h := sha256.Sum256([]byte(data))
 	for i := range 256 {

@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -26,7 +28,7 @@ type approver struct {
 	public []byte
 }
 
-func newApprover(t *testing.T) *approver {
+func newApprover(t testing.TB) *approver {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -40,7 +42,7 @@ func newApprover(t *testing.T) *approver {
 }
 
 // approve signs for a state in which those PCRs have that digest.
-func (a *approver) approve(t *testing.T, name string, digest [32]byte, pcrs ...int) groupdoc.PlatformPolicy {
+func (a *approver) approve(t testing.TB, name string, digest [32]byte, pcrs ...int) groupdoc.PlatformPolicy {
 	t.Helper()
 	policy, err := attest.PCRPolicyDigest(pcrs, digest)
 	if err != nil {
@@ -58,7 +60,7 @@ func (a *approver) approve(t *testing.T, name string, digest [32]byte, pcrs ...i
 }
 
 // present signs for the state that a TPM is in.
-func (a *approver) present(t *testing.T, d *tpm.Device, name string, pcrs ...int) groupdoc.PlatformPolicy {
+func (a *approver) present(t testing.TB, d *tpm.Device, name string, pcrs ...int) groupdoc.PlatformPolicy {
 	t.Helper()
 	values, err := d.PCRs(t.Context(), pcrs)
 	if err != nil {
@@ -95,7 +97,7 @@ func load(t *testing.T, d *tpm.Device, blob tpm.Blob, pin tpm.Auth, rule *groupd
 }
 
 // signs makes one signature, as a presentation does.
-func signs(t *testing.T, key *tpm.GroupKey) error {
+func signs(t testing.TB, key *tpm.GroupKey) error {
 	t.Helper()
 	_, s2, y2 := base(t, "tag")
 	_, _, _, counter, err := key.Commit(t.Context(), nil, s2, y2)
@@ -385,6 +387,72 @@ func TestWhatHappensInTheMidstOfAPolicy(t *testing.T) {
 			}
 			if n := loaded(t, past); n != 1 {
 				t.Fatalf("%d handles are in the TPM besides the key", n-1)
+			}
+		})
+	}
+}
+
+// TestWhatAPolicyCosts counts commands, for docs/platform.md.
+func TestWhatAPolicyCosts(t *testing.T) {
+	past := raw(t, emulator(t, "one"))
+	sent := 0
+	d := tpm.New(&meddler{TPM: past, before: func([]byte) { sent++ }})
+	defer d.Close()
+	a := newApprover(t)
+	key := load(t, d, a.newKey(t, d, nil), nil, a.rule(a.present(t, d, "as shipped", 0, 2, 4, 7)))
+	// The first use reads the registers, and has the approval verified.
+	for i, want := range []int{2*5 + 4, 2 * 5, 2 * 5} {
+		sent = 0
+		if err := signs(t, key); err != nil {
+			t.Fatal(err)
+		}
+		if sent != want {
+			t.Errorf("signature %d took %d commands, %d were expected", i+1, sent, want)
+		}
+	}
+	_, plain := newKey(t, d, nil)
+	sent = 0
+	if err := signs(t, plain); err != nil || sent != 2 {
+		t.Errorf("without a policy: %d commands, %v", sent, err)
+	}
+}
+
+func BenchmarkSignatures(b *testing.B) {
+	ca, err := swtpm.NewCA(b.Context(), filepath.Join(factory, "ca"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	dir := b.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(factory, "one"))); err != nil {
+		b.Fatal(err)
+	}
+	e, err := swtpm.Start(b.Context(), dir, ca)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	d, err := tpm.Open(b.Context(), e.TCTI())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer d.Close()
+	a := newApprover(b)
+	rule := a.rule(a.present(b, d, "as shipped", 0, 2, 4, 7))
+	for name, template := range map[string][]byte{"plain": attest.GroupKeyTemplate(), "policy": attest.PlatformTemplate(a.public)} {
+		b.Run(name, func(b *testing.B) {
+			blob, err := d.CreateGroupKey(b.Context(), template, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			key, err := d.LoadGroupKey(b.Context(), blob, nil, tpm.WithPlatform(rule))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer key.Close()
+			for b.Loop() {
+				if err := signs(b, key); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}
