@@ -65,6 +65,15 @@ Endorsement and owner hierarchies are used with the empty password, as shipped.
 An emulated TPM protects nothing from whoever can read its state file, and can be
 rolled back. The verifier decides which manufacturers he trusts.
 
+# Platforms
+
+A key of attest.PlatformTemplate opens to a policy only: the TPM signs with it
+where its PCRs are in a state that the manager's policy key has signed for, given
+the PIN as well. [WithPlatform] brings those states; each use takes a policy
+session of four commands besides its own. A machine in another state is told
+before the PIN is tried: [ErrPlatform], with a [PlatformError] that says where it
+differs. What refuses is the TPM: the check here only spares tries.
+
 # Handles
 
 A TPM has as few as three slots for loaded objects. A Device holds none between
@@ -77,9 +86,9 @@ next call, or in Close.
 
 Everything that a user can do something about is a sentinel to be matched with
 errors.Is: [ErrAddress], [ErrUnavailable], [ErrUnsupported], [ErrWrongTPM],
-[ErrAuth], [ErrLockout], [ErrNoEK], [ErrCredential], [ErrCommitment],
-[ErrNoSlot], [ErrKeyFile], [ErrInput], [ErrClosed]. The TPM's own code is wrapped beside it and
-matches the constants of go-tpm. A response that makes no sense is
+[ErrAuth], [ErrLockout], [ErrPlatform], [ErrNoEK], [ErrCredential],
+[ErrCommitment], [ErrNoSlot], [ErrKeyFile], [ErrInput], [ErrClosed]. The TPM's
+own code is wrapped beside it and matches the constants of go-tpm. A response that makes no sense is
 [ErrResponse].
 
 TPM_RC_RETRY, TPM_RC_YIELDED and TPM_RC_TESTING are no errors: the command is
