@@ -1,17 +1,21 @@
 package groupdoc
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/speciecash/specie/trust/strictjson"
 )
 
 // Bounds of a platform rule.
 const (
-	MaxPolicies   = 64 // approved states
-	maxPolicyName = 64 // characters
-	pcrCount      = 24 // PCRs of a PC client's bank
+	MaxPolicies   = 64       // approved states
+	MaxPlatform   = 128 << 10// bytes of a file
+	maxPolicyName = 64       // characters
+	pcrCount      = 24       // PCRs of a PC client's bank
 )
 
 // Platform is a manager's rule about the state of the machines on which his
@@ -38,6 +42,25 @@ type PlatformPolicy struct {
 	// Signature is r‖s of ECDSA with SHA-256, 64 bytes, by the policy key over
 	// the policy digest.
 	Signature []byte
+}
+
+// ParsePlatform reads a manager's rule from a file, platform.json, as the
+// ceremony left it. The form is all that is checked; the error is ErrMalformed.
+func ParsePlatform(data []byte) (*Platform, error) {
+	var j platformJSON
+	if err := strictjson.Unmarshal(data, MaxPlatform, &j); err != nil {
+		return nil, fmt.Errorf("%w: platform: %v", ErrMalformed, err)
+	}
+	return j.parse()
+}
+
+// Marshal returns what ParsePlatform reads.
+func (p *Platform) Marshal() ([]byte, error) {
+	out, err := json.MarshalIndent(p.json(), "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("groupdoc: platform: %w", err)
+	}
+	return append(out, '\n'), nil
 }
 
 type platformJSON struct {
@@ -90,19 +113,27 @@ func (j *platformJSON) parse() (*Platform, error) {
 	return p, nil
 }
 
+// Check checks the form of name and PCRs; the error is ErrMalformed.
+func (p *PlatformPolicy) Check() error {
+	printable := utf8.ValidString(p.Name) && !slices.ContainsFunc([]rune(p.Name), func(r rune) bool { return !unicode.IsPrint(r) })
+	if n := utf8.RuneCountInString(p.Name); n == 0 || n > maxPolicyName || !printable {
+		return fmt.Errorf("%w: platform: name of a policy", ErrMalformed)
+	}
+	if len(p.PCRs) == 0 || len(p.PCRs) > pcrCount || p.PCRs[0] < 0 || p.PCRs[len(p.PCRs)-1] >= pcrCount {
+		return fmt.Errorf("%w: platform: PCRs of %q", ErrMalformed, p.Name)
+	}
+	for i := 1; i < len(p.PCRs); i++ {
+		if p.PCRs[i] <= p.PCRs[i-1] {
+			return fmt.Errorf("%w: platform: PCRs of %q do not ascend", ErrMalformed, p.Name)
+		}
+	}
+	return nil
+}
+
 func (j policyJSON) parse() (PlatformPolicy, error) {
 	p := PlatformPolicy{Name: j.Name, PCRs: j.PCRs}
-	printable := utf8.ValidString(j.Name) && !slices.ContainsFunc([]rune(j.Name), func(r rune) bool { return !unicode.IsPrint(r) })
-	if n := utf8.RuneCountInString(j.Name); n == 0 || n > maxPolicyName || !printable {
-		return p, fmt.Errorf("%w: platform: name of a policy", ErrMalformed)
-	}
-	if len(j.PCRs) == 0 || len(j.PCRs) > pcrCount || j.PCRs[0] < 0 || j.PCRs[len(j.PCRs)-1] >= pcrCount {
-		return p, fmt.Errorf("%w: platform: PCRs of %q", ErrMalformed, j.Name)
-	}
-	for i := 1; i < len(j.PCRs); i++ {
-		if j.PCRs[i] <= j.PCRs[i-1] {
-			return p, fmt.Errorf("%w: platform: PCRs of %q do not ascend", ErrMalformed, j.Name)
-		}
+	if err := p.Check(); err != nil {
+		return p, err
 	}
 	digest, err := decode("platform digest", j.Digest, len(p.Digest))
 	if err != nil {
