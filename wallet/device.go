@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/speciecash/specie/attest"
+	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/tpm"
 )
 
@@ -56,35 +57,46 @@ func openTPM(ctx context.Context, t TPM) (*tpm.Device, error) {
 	return dev, nil
 }
 
-// loadKey reads a key from its file, asks for its PIN if it has one, and loads
-// it. ekID is an endorsement key (attest.EKID) of the TPM in which it was made,
-// empty if that was not written down. The PIN is not tried before the key's
-// first use. Errors: ErrKeyFile, ErrPINNeeded, ErrCleared, ErrWrongTPM.
-func (w *Wallet) loadKey(ctx context.Context, dev *tpm.Device, t TPM, ref keyRef, ekID []byte) (*tpm.GroupKey, error) {
+// openedKey is a key from its file, and its PIN.
+type openedKey struct {
+	file *tpm.KeyFile
+	pin  tpm.Auth
+}
+
+// load puts the key into the TPM. The PIN is not tried before the key's first
+// use, and neither is the platform, which matters to keys of a group with a rule
+// about it.
+func (k *openedKey) load(ctx context.Context, dev *tpm.Device, platform *groupdoc.Platform) (*tpm.GroupKey, error) {
+	return dev.LoadGroupKey(ctx, k.file.Blob, k.pin, tpm.WithPlatform(platform))
+}
+
+// openKey reads a key from its file, and asks for its PIN if it has one. ekID is
+// an endorsement key (attest.EKID) of the TPM in which it was made, empty if that
+// was not written down. Errors: ErrKeyFile, ErrPINNeeded, ErrCleared,
+// ErrWrongTPM.
+func (w *Wallet) openKey(ctx context.Context, dev *tpm.Device, t TPM, platform *groupdoc.Platform, ref keyRef, ekID []byte) (*openedKey, error) {
 	file, err := w.readKey(ref)
 	if err != nil {
 		return nil, err
 	}
+	k := &openedKey{file: file}
 	// Loaded without the PIN first: where the key can't be loaded, nobody is
 	// asked for it.
-	key, err := dev.LoadGroupKey(ctx, file.Blob, nil)
+	key, err := k.load(ctx, dev, platform)
 	if errors.Is(err, tpm.ErrWrongTPM) {
 		return nil, wrongTPM(ctx, dev, ekID, err)
 	}
-	if err != nil || !file.NeedsAuth {
-		return key, err
-	}
-	if err := key.Close(); err != nil {
+	if err != nil {
 		return nil, err
+	}
+	if err := key.Close(); err != nil || !file.NeedsAuth {
+		return k, err
 	}
 	if t.PIN == nil {
 		return nil, ErrPINNeeded
 	}
-	pin, err := t.PIN(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return dev.LoadGroupKey(ctx, file.Blob, pin)
+	k.pin, err = t.PIN(ctx)
+	return k, err
 }
 
 // wrongTPM tells a TPM that was cleared from another one: clearing makes a new

@@ -123,6 +123,9 @@ func (w *Wallet) Enroll(ctx context.Context, t TPM, e Enrolment, p Progress) (*M
 	if err != nil {
 		return nil, err
 	}
+	if err := w.checkFirst(ctx, m, doc); err != nil {
+		return nil, err
+	}
 	dev, err := openTPM(ctx, t)
 	if err != nil {
 		return nil, err
@@ -140,6 +143,19 @@ func (w *Wallet) Enroll(ctx context.Context, t TPM, e Enrolment, p Progress) (*M
 	}
 	p.report(enrolSteps, enrolSteps)
 	return out, nil
+}
+
+// checkFirst holds a document against the one seen last, if there is one, or its
+// register of warrants against its own entries.
+func (w *Wallet) checkFirst(ctx context.Context, m *manager, doc *groupdoc.Document) error {
+	if w.enrolled != nil && w.enrolled.groupID == doc.GroupID() {
+		known, err := groupdoc.Parse(w.root, w.enrolled.Document.JWS, w.enrolled.Document.At)
+		if err != nil {
+			return fmt.Errorf("group document seen last: %w", err)
+		}
+		return w.checkSuccessor(ctx, m, known, doc)
+	}
+	return checkRegister(ctx, m, doc.ID, groupdoc.WarrantHead{}, doc.Warrants)
 }
 
 func (c *candidate) run(ctx context.Context) (*membership, group.Credential, error) {
@@ -235,8 +251,12 @@ func (c *candidate) loadKey(ctx context.Context) error {
 		if err := c.state.check(); err != nil {
 			return err
 		}
-		c.key, err = c.w.loadKey(ctx, c.device, c.tpm, c.state.keyRef, c.state.EKID)
-		if err == nil || !c.abandons(err) {
+		opened, err := c.w.openKey(ctx, c.device, c.tpm, c.doc.Platform, c.state.keyRef, c.state.EKID)
+		if err == nil {
+			c.key, err = opened.load(ctx, c.device, c.doc.Platform)
+			return err
+		}
+		if !c.abandons(err) {
 			return err
 		}
 	}

@@ -128,7 +128,7 @@ func (w *Wallet) makeKey(ctx context.Context, dev *tpm.Device, doc *groupdoc.Doc
 	if err != nil {
 		return ref, nil, err
 	}
-	key, err = dev.LoadGroupKey(ctx, blob, pin)
+	key, err = dev.LoadGroupKey(ctx, blob, pin, tpm.WithPlatform(doc.Platform))
 	return ref, key, err
 }
 

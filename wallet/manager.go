@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 
 	"github.com/speciecash/specie/api"
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/client/groupclient"
 	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/groupdoc/warrant"
 )
 
 // manager is what a wallet asks of the group manager.
@@ -93,4 +96,30 @@ func (m *manager) renew(ctx context.Context, id enrol.ID) (*sealedCredential, er
 		epoch: uint64(r.JSON200.Epoch), sealed: r.JSON200.Credential,
 		challenge: challenge{Blob: r.JSON200.CredentialBlob, Secret: r.JSON200.EncryptedSecret},
 	}, nil
+}
+
+// warrants fetches a part of the register of warrants, from after an entry on.
+func (m *manager) warrants(ctx context.Context, after uint64) (*warrant.Register, error) {
+	address := fmt.Sprintf("%s/v1/warrants?after=%d", strings.TrimSuffix(m.url, "/"), after)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, fmt.Errorf("group manager: %w", err)
+	}
+	resp, err := m.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("group manager: %w", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, warrant.MaxRegister+1))
+	if err != nil {
+		return nil, fmt.Errorf("group manager: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, client.ReadProblem(resp, body)
+	}
+	r, err := warrant.ParseRegister(body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRegister, err)
+	}
+	return r, nil
 }

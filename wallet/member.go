@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
@@ -43,9 +41,10 @@ type membership struct {
 func (w *Wallet) Enrolled() bool { return w.enrolled != nil }
 
 // AttachTPM opens the TPM and loads the member's key, and renews the
-// credential if its epoch has passed. A key that has a PIN is tried at once, so
-// that a wrong one shows here and not in the midst of a payment; t.PIN is asked
-// once, and not at all for a key without one.
+// credential if its epoch has passed. The key is tried at once, so that a wrong
+// PIN, or a platform that the manager has not approved, shows here and not in
+// the midst of a payment; t.PIN is asked once, and not at all for a key without
+// one.
 //
 // Errors, besides those of package tpm: [ErrNotEnrolled]; [ErrKeyFile];
 // [ErrPINNeeded], [ErrPIN], [ErrLockout]; [ErrCleared] if the TPM was cleared
@@ -57,30 +56,71 @@ func (w *Wallet) AttachTPM(ctx context.Context, t TPM) error {
 	if w.member != nil {
 		return nil
 	}
+	doc, err := w.groupDocument(ctx)
+	if err != nil {
+		return err
+	}
 	dev, err := openTPM(ctx, t)
 	if err != nil {
 		return err
 	}
-	key, err := w.loadKey(ctx, dev, t, w.enrolled.keyRef, w.enrolled.EKID)
+	key, err := w.attach(ctx, dev, t, doc)
 	if err != nil {
-		return errors.Join(err, dev.Close())
-	}
-	if err := w.attach(ctx, dev, key); err != nil {
-		return errors.Join(w.keyError(ctx, dev, err), key.Close(), dev.Close())
+		return errors.Join(w.keyError(ctx, dev, err), dev.Close()) // and with it the key
 	}
 	w.key = key
 	w.closeKey = func() error { return errors.Join(key.Close(), dev.Close()) }
 	return nil
 }
 
-func (w *Wallet) attach(ctx context.Context, dev *tpm.Device, key *tpm.GroupKey) error {
-	if err := w.tryKey(ctx, dev, key); err != nil {
-		return err
-	}
-	doc, err := w.groupDocument(ctx)
+func (w *Wallet) attach(ctx context.Context, dev *tpm.Device, t TPM, doc *groupdoc.Document) (*tpm.GroupKey, error) {
+	opened, err := w.openKey(ctx, dev, t, doc.Platform, w.enrolled.keyRef, w.enrolled.EKID)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	key, err := w.tryKey(ctx, dev, opened, doc)
+	if errors.Is(err, tpm.ErrPlatform) {
+		// The machine was updated; the manager may have approved of it since.
+		newer, ferr := w.newestDocument(ctx)
+		if ferr != nil || newer.Digest == doc.Digest {
+			return nil, err
+		}
+		doc = newer
+		key, err = w.tryKey(ctx, dev, opened, doc)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return key, w.enter(ctx, doc, key)
+}
+
+// tryKey loads the key and uses it once: its PIN must be right, and it must be
+// the member's. A purse of before learns which TPM it is in.
+func (w *Wallet) tryKey(ctx context.Context, dev *tpm.Device, opened *openedKey, doc *groupdoc.Document) (*tpm.GroupKey, error) {
+	key, err := opened.load(ctx, dev, doc.Platform)
+	if err != nil {
+		return nil, err
+	}
+	tag, err := group.Tag(ctx, key)
+	if err != nil {
+		return nil, errors.Join(err, key.Close())
+	}
+	if !bytes.Equal(tag[:], w.enrolled.Tag) {
+		return nil, errors.Join(fmt.Errorf("%w: the key in it is not the member's", ErrKeyFile), key.Close())
+	}
+	if len(w.enrolled.EKID) > 0 {
+		return key, nil
+	}
+	id, err := someEK(ctx, dev)
+	if err != nil {
+		return key, nil // it can be learnt another time
+	}
+	return key, w.changeMembership(ctx, func(m *membership) { m.EKID = id })
+}
+
+// enter makes the wallet the member that its key is, with a credential of the
+// present epoch.
+func (w *Wallet) enter(ctx context.Context, doc *groupdoc.Document, key *tpm.GroupKey) error {
 	secret, err := group.DeriveWalletSecret(w.seed[:], doc.GroupID(), key.Name())
 	if err != nil {
 		return err
@@ -108,26 +148,6 @@ func (w *Wallet) attach(ctx context.Context, dev *tpm.Device, key *tpm.GroupKey)
 	}
 	w.member, err = group.NewMember(doc.Parameters(), [33]byte(w.enrolled.Tag), secret, cred)
 	return err
-}
-
-// tryKey uses the key once: its PIN must be right, and it must be the member's.
-// A purse of before learns which TPM it is in.
-func (w *Wallet) tryKey(ctx context.Context, dev *tpm.Device, key *tpm.GroupKey) error {
-	tag, err := group.Tag(ctx, key)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(tag[:], w.enrolled.Tag) {
-		return fmt.Errorf("%w: the key in it is not the member's", ErrKeyFile)
-	}
-	if len(w.enrolled.EKID) > 0 {
-		return nil
-	}
-	id, err := someEK(ctx, dev)
-	if err != nil {
-		return nil // it can be learnt another time
-	}
-	return w.changeMembership(ctx, func(m *membership) { m.EKID = id })
 }
 
 func (w *Wallet) changeMembership(ctx context.Context, change func(*membership)) error {
@@ -196,82 +216,6 @@ func firstPresentation(ctx context.Context, doc *groupdoc.Document, key group.Ke
 		return fmt.Errorf("first presentation: %w", err)
 	}
 	return nil
-}
-
-// documentAge is how long a group document is used before a newer one is
-// asked for: who asks at every payment tells the manager when he pays.
-const documentAge = 12 * time.Hour
-
-// groupDocument is the manager's document: the one in the purse while it is
-// fresh, a newer one otherwise, the last one seen if he can't be reached. It
-// must be of the group that the wallet joined, and no older than the one seen
-// last.
-func (w *Wallet) groupDocument(ctx context.Context) (*groupdoc.Document, error) {
-	if w.document != nil {
-		return w.document, nil
-	}
-	seen := w.enrolled.Document
-	known, err := w.readDocument(seen.JWS)
-	if err == nil && seen.fresh(w.now(), documentAge) {
-		w.document = known
-		return known, nil
-	}
-	m, merr := newManager(w.enrolled.ManagerURL, w.http)
-	if merr != nil {
-		return nil, merr
-	}
-	brief, cancel := context.WithTimeout(ctx, briefly)
-	defer cancel()
-	jws, doc, ferr := w.fetchDocument(brief, m)
-	if ferr == nil && known != nil {
-		if err := doc.After(known); err != nil {
-			ferr = fmt.Errorf("group document: %w: %w", ErrAnswer, err)
-		}
-	}
-	if ferr != nil {
-		if err != nil {
-			return nil, ferr
-		}
-		w.document = known
-		return known, nil
-	}
-	if doc.GroupID() != w.enrolled.groupID {
-		return nil, fmt.Errorf("group document: %w: it is another group's", ErrAnswer)
-	}
-	if err := w.changeMembership(ctx, func(m *membership) { m.Document = paper{JWS: jws, At: w.now()} }); err != nil {
-		return nil, err
-	}
-	w.document = doc
-	return doc, nil
-}
-
-// readDocument reads the document in the purse; it must say something about
-// the present.
-func (w *Wallet) readDocument(jws []byte) (*groupdoc.Document, error) {
-	doc, err := groupdoc.Parse(w.root, jws, w.now())
-	if err != nil {
-		return nil, err
-	}
-	_, err = doc.EpochAt(w.now())
-	return doc, err
-}
-
-// fetchDocument gets the manager's document and verifies it against the root,
-// all supervisors' signatures included. Its key template must be the one this
-// wallet knows: another could make keys that leave the TPM.
-func (w *Wallet) fetchDocument(ctx context.Context, m *manager) ([]byte, *groupdoc.Document, error) {
-	jws, err := m.document(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	doc, err := groupdoc.Parse(w.root, jws, w.now())
-	if err != nil {
-		return nil, nil, fmt.Errorf("group document: %w", err)
-	}
-	if !bytes.Equal(doc.Template, attest.GroupKeyTemplate()) {
-		return nil, nil, fmt.Errorf("group document: %w: it asks for a TPM key of another make", ErrAnswer)
-	}
-	return jws, doc, nil
 }
 
 // ownVerifier verifies presentations of this wallet's own group, or nothing
