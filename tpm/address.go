@@ -14,19 +14,21 @@ import (
 // 108 with its terminating zero.
 const maxSocketPath = 107
 
-// address is a parsed TCTI string: a device file, or a socket.
+// address is a parsed TCTI string: a device file, Windows' TPM Base Services, or
+// a socket.
 type address struct {
 	device          string
+	services        bool
 	network, target string
 }
 
 // parseAddress reads the forms listed in the package comment.
 func parseAddress(s string) (address, error) {
 	if s == "" {
-		if defaultDevice == "" {
-			return address{}, fmt.Errorf("%w: no default on this platform, name one", ErrAddress)
+		if DefaultTCTI == "" {
+			return address{}, fmt.Errorf("%w: this system has no TPM of its own to use; name one, such as swtpm:path=…", ErrAddress)
 		}
-		return address{device: defaultDevice}, nil
+		s = DefaultTCTI
 	}
 	kind, rest, _ := strings.Cut(s, ":")
 	switch kind {
@@ -37,8 +39,29 @@ func parseAddress(s string) (address, error) {
 		return address{device: rest}, nil
 	case "swtpm":
 		return parseSocket(rest)
+	case "tbs":
+		if rest != "" {
+			return address{}, fmt.Errorf("%w: tbs takes no options", ErrAddress)
+		}
+		return address{services: true}, nil
 	}
-	return address{}, fmt.Errorf("%w: %q is neither device:… nor swtpm:…", ErrAddress, s)
+	return address{}, fmt.Errorf("%w: %q: %s", ErrAddress, s, instead(kind))
+}
+
+// instead says what to write for a string that other tools take, or that is near
+// to one.
+func instead(kind string) string {
+	switch {
+	case strings.HasPrefix(kind, "/"):
+		return "a device file is written device:" + kind
+	case kind == "mssim":
+		return "the Microsoft simulator's protocol is not spoken here; start swtpm and write swtpm:host=…,port=… or swtpm:path=…"
+	case kind == "tabrmd":
+		return "the resource manager in user space is not needed; write device:/dev/tpmrm0, the kernel's"
+	case kind == "libtpms":
+		return "a TPM inside the program can't be shared; start swtpm and write swtpm:path=…"
+	}
+	return "write device:/dev/tpmrm0, tbs (on Windows), swtpm:path=… or swtpm:host=…,port=…"
 }
 
 // parseSocket reads the options of swtpm:…, either path or host and port.
@@ -90,13 +113,9 @@ func Open(ctx context.Context, tcti string) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	var port transport.TPMCloser
-	if a.device != "" {
-		if port, err = openFile(a.device); err != nil {
-			return nil, err
-		}
-	} else {
-		port = newSocketPort(a.network, a.target)
+	port, err := a.open()
+	if err != nil {
+		return nil, err
 	}
 	d := New(port)
 	if err := d.hello(ctx); err != nil {
@@ -104,4 +123,14 @@ func Open(ctx context.Context, tcti string) (*Device, error) {
 		return nil, fmt.Errorf("open TPM: %w", err)
 	}
 	return d, nil
+}
+
+func (a address) open() (transport.TPMCloser, error) {
+	switch {
+	case a.device != "":
+		return openFile(a.device)
+	case a.services:
+		return openServices()
+	}
+	return newSocketPort(a.network, a.target), nil
 }

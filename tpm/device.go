@@ -84,12 +84,13 @@ func (d *Device) use(ctx context.Context, what string, f func(*sequence) error) 
 	if d.closed.Load() {
 		return fmt.Errorf("%s: TPM %w", what, ErrClosed)
 	}
+	s := &sequence{ctx: ctx, device: d}
 	err := d.settle(ctx)
 	if err == nil {
-		err = f(&sequence{ctx: ctx, device: d})
+		err = f(s)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", what, meaning(err))
+		return fmt.Errorf("%s: %w", what, s.meaning(err))
 	}
 	return nil
 }

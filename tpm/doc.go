@@ -22,13 +22,15 @@ TPMs are named by the strings that users of tpm2-tools know:
 
 	device:/dev/tpmrm0                  the kernel's resource manager, the default on Linux
 	device:/dev/tpm0                    the bare device; nobody else may use the TPM meanwhile
+	tbs                                 TPM Base Services, the default on Windows
 	swtpm:path=/x/sock                  an emulator's UNIX socket
 	swtpm:host=127.0.0.1,port=2321      an emulator's TCP port (swtpm socket --server type=tcp,…,disconnect,
 	                                    or without disconnect)
 
 The last two speak swtpm's raw byte stream, not the framing of the Microsoft
 simulator. They connect anew for each command, as tpm2-tools do, so that several
-processes can take turns.
+processes can take turns. Other strings that tpm2-tools know are refused with a
+word on what to write instead.
 
 # Key files
 
@@ -85,7 +87,8 @@ next call, or in Close.
 # Errors
 
 Everything that a user can do something about is a sentinel to be matched with
-errors.Is: [ErrAddress], [ErrUnavailable], [ErrUnsupported], [ErrWrongTPM],
+errors.Is: [ErrAddress], [ErrUnavailable], [ErrBusy], [ErrBroken],
+[ErrHierarchy], [ErrUnsupported], [ErrWrongTPM],
 [ErrAuth], [ErrLockout], [ErrPlatform], [ErrNoEK], [ErrCredential],
 [ErrCommitment], [ErrNoSlot], [ErrKeyFile], [ErrInput], [ErrClosed]. The TPM's
 own code is wrapped beside it and matches the constants of go-tpm. A response that makes no sense is

@@ -147,7 +147,7 @@ func (s *sequence) createEK(template tpm2.TPMTPublic, cert []byte) (ek *loadedEK
 		InPublic:      tpm2.New2B(template),
 	}.Execute(s)
 	if err != nil {
-		return nil, false, fmt.Errorf("make it from the template: %w", err)
+		return nil, false, fmt.Errorf("make it from the template: %w", endorsement(err))
 	}
 	ek = &loadedEK{
 		handle: rsp.ObjectHandle, name: rsp.Name, public: rsp.OutPublic.Bytes(),
@@ -172,4 +172,12 @@ func carries(cert []byte, public *tpm2.TPM2BPublic) bool {
 		return len(point) > 0 && bytes.Contains(cert, point)
 	}
 	return false
+}
+
+// endorsement says that the endorsement hierarchy has a password, if err does.
+func endorsement(err error) error {
+	if isRC(err, tpm2.TPMRCAuthFail, tpm2.TPMRCBadAuth) {
+		return fmt.Errorf("%w: the endorsement hierarchy's; who set it can take it away (tpm2_changeauth -c endorsement -p PASSWORD): %w", ErrHierarchy, err)
+	}
+	return err
 }

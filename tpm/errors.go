@@ -1,11 +1,6 @@
 package tpm
 
-import (
-	"errors"
-	"fmt"
-
-	"github.com/google/go-tpm/tpm2"
-)
+import "errors"
 
 // The errors of this package, to be matched with errors.Is.
 var (
@@ -13,16 +8,26 @@ var (
 	ErrAddress = errors.New("bad TPM address")
 	// ErrUnavailable: there is no TPM at that address, or no permission.
 	ErrUnavailable = errors.New("TPM not available")
+	// ErrBusy: another program uses the TPM and does not share it.
+	ErrBusy = errors.New("TPM is in use by another program")
+	// ErrBroken: the TPM has found a fault in itself and works no more until it is
+	// reset (failure mode).
+	ErrBroken = errors.New("TPM is in failure mode")
 	// ErrUnsupported: this TPM lacks what a group key needs. The text names it.
 	ErrUnsupported = errors.New("TPM does not support group keys")
 	// ErrWrongTPM: the wrapped key belongs to another TPM, or to this one before
 	// it was cleared, or has been altered.
 	ErrWrongTPM = errors.New("this key does not belong to this TPM")
+	// ErrHierarchy: the owner or the endorsement hierarchy of this TPM has a
+	// password, which this package has none to give for.
+	ErrHierarchy = errors.New("a hierarchy of the TPM has a password")
 	// ErrAuth: the authorisation value is wrong. A failure on a group key counts
-	// towards the TPM's lock-out.
+	// towards the TPM's lock-out, and is an *AuthError that says how many tries are
+	// left.
 	ErrAuth = errors.New("wrong authorisation value")
 	// ErrLockout: too many wrong authorisation values, or unclean power losses;
-	// the TPM refuses even the right one until its recovery time has passed.
+	// the TPM refuses even the right one until its recovery time has passed. It is a
+	// *LockoutError that says how long that takes at most.
 	ErrLockout = errors.New("TPM is locked out")
 	// ErrNoEK: no endorsement key certificate of that kind is stored in the TPM.
 	ErrNoEK = errors.New("no endorsement key certificate in the TPM")
@@ -46,34 +51,3 @@ var (
 	// ErrClosed: the device, or the group key, has been closed.
 	ErrClosed = errors.New("closed")
 )
-
-// meaning puts the sentinel that a response code stands for in front of it,
-// wherever the command was sent. Errors of other origin pass unchanged.
-func meaning(err error) error {
-	var rc tpm2.TPMRC
-	if !errors.As(err, &rc) {
-		return err
-	}
-	switch {
-	case rc.Is(tpm2.TPMRCAuthFail), rc.Is(tpm2.TPMRCBadAuth):
-		return fmt.Errorf("%w: %w", ErrAuth, err)
-	case rc.Is(tpm2.TPMRCLockout):
-		return fmt.Errorf("%w: %w", ErrLockout, err)
-	case rc.Is(tpm2.TPMRCObjectMemory), rc.Is(tpm2.TPMRCObjectHandles), rc.Is(tpm2.TPMRCSessionMemory), rc.Is(tpm2.TPMRCSessionHandles):
-		return fmt.Errorf("%w: %w", ErrNoSlot, err)
-	case rc.Is(tpm2.TPMRCInitialize):
-		return fmt.Errorf("%w: it has not been started (tpm2_startup -c): %w", ErrUnavailable, err)
-	}
-	return err
-}
-
-// isRC says whether err is, or wraps, one of the response codes, whatever
-// handle or parameter they point at.
-func isRC(err error, codes ...tpm2.TPMRC) bool {
-	for _, rc := range codes {
-		if errors.Is(err, rc) {
-			return true
-		}
-	}
-	return false
-}

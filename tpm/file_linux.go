@@ -8,9 +8,10 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
-// defaultDevice is the kernel's resource manager, which swaps objects and
-// sessions, so that programs do not run each other out of slots.
-const defaultDevice = "/dev/tpmrm0"
+// DefaultTCTI is what the empty string stands for: the kernel's resource manager,
+// which swaps objects and sessions, so that programs do not run each other out
+// of slots.
+const DefaultTCTI = "device:/dev/tpmrm0"
 
 // openFile opens a TPM's character device. os.OpenFile would put it into
 // non-blocking mode, in which the driver answers an early read with nothing.
@@ -29,4 +30,8 @@ func openFile(path string) (transport.TPMCloser, error) {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return filePort{file}, nil
+}
+
+func openServices() (transport.TPMCloser, error) {
+	return nil, fmt.Errorf("%w: tbs is a matter of Windows; write %s", ErrAddress, DefaultTCTI)
 }

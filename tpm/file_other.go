@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux && !windows
 
 package tpm
 
@@ -8,9 +8,13 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
-// defaultDevice is empty where this package knows of no device file.
-const defaultDevice = ""
+// DefaultTCTI is empty where this package knows of no TPM that the platform has.
+const DefaultTCTI = ""
 
 func openFile(path string) (transport.TPMCloser, error) {
-	return nil, fmt.Errorf("%w: device files are a matter of Linux: %s", ErrUnavailable, path)
+	return nil, fmt.Errorf("%w: device files are a matter of Linux: %s", ErrAddress, path)
+}
+
+func openServices() (transport.TPMCloser, error) {
+	return nil, fmt.Errorf("%w: tbs is a matter of Windows", ErrAddress)
 }

@@ -26,7 +26,7 @@ type Blob struct {
 // template is a TPMT_PUBLIC; auth is needed for each use of the key.
 //
 // Errors: ErrInput, ErrUnsupported where the TPM refuses the template's curve or
-// scheme, ErrAuth if the owner hierarchy has a password.
+// scheme, ErrHierarchy if the owner hierarchy has a password.
 func (d *Device) CreateGroupKey(ctx context.Context, template []byte, auth Auth) (Blob, error) {
 	if err := auth.check(); err != nil {
 		return Blob{}, fmt.Errorf("create group key: %w", err)
@@ -152,7 +152,7 @@ func (s *sequence) storageKey() (tpm2.AuthHandle, error) {
 		InPublic:      tpm2.New2B(storageTemplate()),
 	}.Execute(s)
 	if isRC(err, tpm2.TPMRCAuthFail, tpm2.TPMRCBadAuth) {
-		return tpm2.AuthHandle{}, fmt.Errorf("the owner hierarchy has a password: %w", err)
+		return tpm2.AuthHandle{}, fmt.Errorf("%w: the owner's; who set it can take it away (tpm2_changeauth -c owner -p PASSWORD): %w", ErrHierarchy, err)
 	}
 	if err != nil {
 		return tpm2.AuthHandle{}, fmt.Errorf("make the storage key: %w", err)

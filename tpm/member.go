@@ -248,7 +248,7 @@ func (s *sequence) authoriseEK(p ekProfile) (tpm2.AuthHandle, func(), error) {
 		NonceTPM:      session.NonceTPM(),
 	}).Execute(s); err != nil {
 		release()
-		return tpm2.AuthHandle{}, nil, fmt.Errorf("endorsement hierarchy: %w", err)
+		return tpm2.AuthHandle{}, nil, fmt.Errorf("authorise endorsement key: %w", endorsement(err))
 	}
 	auth.Auth = session
 	return auth, release, nil
