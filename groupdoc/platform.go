@@ -12,10 +12,10 @@ import (
 
 // Bounds of a platform rule.
 const (
-	MaxPolicies   = 64       // approved states
-	MaxPlatform   = 128 << 10// bytes of a file
-	maxPolicyName = 64       // characters
-	pcrCount      = 24       // PCRs of a PC client's bank
+	MaxPolicies   = 64        // approved states
+	MaxPlatform   = 128 << 10 // bytes of a file
+	maxPolicyName = 64        // characters
+	pcrCount      = 24        // PCRs of a PC client's bank
 )
 
 // Platform is a manager's rule about the state of the machines on which his
