@@ -137,7 +137,7 @@ func BenchmarkLeakedKey(b *testing.B) {
 	w := newWorld(b)
 	m := w.admit(b)
 	claims := m.coins(b, 1)
-	for _, n := range []int{1, 64} {
+	for _, n := range []int{1, 64, 1024} {
 		var keys [][]byte
 		for range n {
 			f := scalar(b).Bytes()
@@ -147,6 +147,27 @@ func BenchmarkLeakedKey(b *testing.B) {
 		must(b, err)
 		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
 			inPairings(b, n, func() { must(b, v.checkLeaked(claims)) })
+		})
+	}
+}
+
+// BenchmarkRevocationList is what one token on the list adds to the check of a
+// payment; e(V, P2), which comes once, is in the figure for one.
+func BenchmarkRevocationList(b *testing.B) {
+	w := newWorld(b)
+	p := w.admit(b).present(b, "m")
+	var tokens []TracingToken
+	for range 64 {
+		tokens = append(tokens, TracingToken{fixedBases().p2.Mul(scalar(b))})
+	}
+	for _, n := range []int{1, 64} {
+		list := NewRevocationList(tokens[:n]...)
+		b.Run(fmt.Sprintf("tokens=%d", n), func(b *testing.B) {
+			inPairings(b, n, func() {
+				if _, ok := list.Match(p); ok {
+					b.Fatal("a stranger is hit")
+				}
+			})
 		})
 	}
 }

@@ -129,18 +129,3 @@ func (v *Verifier) relations(a *attempt) [][]fp256bn.Term {
 	}
 	return sums
 }
-
-// checkLeaked refuses a TPM scalar that is public. It runs after the proof,
-// so that nobody makes a verifier walk the list for nothing, and looks at one
-// claim: T6 has shown that all of them have the same f.
-func (v *Verifier) checkLeaked(claims []Claim) error {
-	if len(claims) == 0 {
-		return nil
-	}
-	for _, f := range v.leaked {
-		if claims[0].x.MulVartime(f).Equal(claims[0].y) {
-			return fmt.Errorf("presentation: %w", ErrLeaked)
-		}
-	}
-	return nil
-}

@@ -112,10 +112,12 @@ func (t TracingToken) Check(uh fp256bn.G1) error {
 
 // Trace says whether the token's member made the presentation:
 // e(V, P2) = e(H2C("trace", A'), τ). The caller has verified the
-// presentation. A hit is a lead; what convicts is an opening.
+// presentation. A hit is a lead; what convicts is an opening. For more than one
+// presentation or token make a [RevocationList].
 func Trace(t TracingToken, p *Presentation) bool {
 	j := traceBase(p.APrime)
-	return fp256bn.PairingCheck([]fp256bn.G1{p.V, j.Neg()}, []fp256bn.G2{fixedBases().p2, t.tau})
+	return fp256bn.PairingCheckPrepared([]fp256bn.G1{p.V, j.Neg()},
+		[]*fp256bn.PreparedG2{fixedBases().p2Lines, fp256bn.Prepare(t.tau)})
 }
 
 // Bytes encodes τ, [TracingTokenSize] bytes.

@@ -12,7 +12,7 @@ type Verifier struct {
 	params Parameters
 	id     ID
 	epochs map[uint64]*fp256bn.PreparedG1 // B0+[t]He of those accepted
-	leaked []fp256bn.Scalar
+	leaked []leakedKey
 	w      *fp256bn.PreparedG2
 	o      *fp256bn.PreparedG1
 }
@@ -32,21 +32,6 @@ func NewVerifier(p *Parameters, epochs ...uint64) (*Verifier, error) {
 		v.epochs[t] = fp256bn.PrepareG1(epochBase(t))
 	}
 	return v, nil
-}
-
-// WithLeaked returns a verifier that also refuses claims made with the given
-// TPM scalars (32 bytes each), published because a TPM was broken: [ErrLeaked].
-func (v *Verifier) WithLeaked(keys [][]byte) (*Verifier, error) {
-	out := *v
-	out.leaked = nil
-	for _, k := range keys {
-		s, err := fp256bn.ParseScalar(k)
-		if err != nil {
-			return nil, fmt.Errorf("leaked key: %w: %w", ErrMalformed, err)
-		}
-		out.leaked = append(out.leaked, s)
-	}
-	return &out, nil
 }
 
 // GroupID is the group whose presentations v accepts.

@@ -13,8 +13,13 @@ type GT struct{ e fp12 }
 // Pair returns the reduced optimal ate pairing e(p, q), with the exact
 // exponent (p¹²-1)/n. It is 1 if p or q is infinity. For public values only.
 func Pair(p G1, q G2) GT {
+	return PairPrepared(p, Prepare(q))
+}
+
+// PairPrepared is [Pair] for a point of G2 that went through [Prepare].
+func PairPrepared(p G1, q *PreparedG2) GT {
 	var r GT
-	r.e = millerLoop([]G1{p}, []*PreparedG2{Prepare(q)})
+	r.e = millerLoop([]G1{p}, []*PreparedG2{q})
 	r.e.finalExponentiation(&r.e)
 	return r
 }
