@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/attest"
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // noon is the time at which the tests' certificates are looked at.
@@ -60,6 +63,12 @@ func (a *authority) issue(t testing.TB, template *x509.Certificate, key crypto.P
 
 func sanOID() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 5, 29, 17} }
 
+// sanExtension names the probe of the manufacturer TEST.
+func sanExtension(t testing.TB, critical bool) pkix.Extension {
+	t.Helper()
+	return pkix.Extension{Id: sanOID(), Critical: critical, Value: model(t, "id:54455354", "Probe", "id:0755")}
+}
+
 // model is a subject alternative name as manufacturers write it. What is empty is
 // left out.
 func model(t testing.TB, manufacturer, model, version string) []byte {
@@ -99,7 +108,7 @@ func (a *authority) endorse(t testing.TB, key crypto.PublicKey, change func(*x50
 		NotBefore:    noon().AddDate(0, -1, 0), NotAfter: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
 		BasicConstraintsValid: true, KeyUsage: usage,
 		UnknownExtKeyUsage: []asn1.ObjectIdentifier{{2, 23, 133, 8, 1}},
-		ExtraExtensions:    []pkix.Extension{{Id: sanOID(), Critical: true, Value: model(t, "id:54455354", "Probe", "id:0755")}},
+		ExtraExtensions:    []pkix.Extension{sanExtension(t, true)},
 	}
 	if change != nil {
 		change(template)
@@ -107,8 +116,68 @@ func (a *authority) endorse(t testing.TB, key crypto.PublicKey, change func(*x50
 	return a.issue(t, template, key).Raw
 }
 
+// resign changes what was certified, and signs it again.
+func (a *authority) resign(t testing.TB, der []byte, edit func(tbs []byte) []byte) []byte {
+	t.Helper()
+	var cert struct {
+		TBS       asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(der, &cert); err != nil {
+		t.Fatal(err)
+	}
+	cert.TBS = asn1.RawValue{FullBytes: edit(bytes.Clone(cert.TBS.FullBytes))}
+	digest := sha256.Sum256(cert.TBS.FullBytes)
+	sig, err := ecdsa.SignASN1(rand.Reader, a.key, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert.Signature = asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)}
+	out, err := asn1.Marshal(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// replacing edits the one place where old stands, of the same length as with.
+func replacing(t testing.TB, old, with string) func([]byte) []byte {
+	return func(tbs []byte) []byte {
+		t.Helper()
+		if len(old) != len(with) || bytes.Count(tbs, []byte(old)) != 1 {
+			t.Fatalf("%x stands %d times", old, bytes.Count(tbs, []byte(old)))
+		}
+		return bytes.Replace(tbs, []byte(old), []byte(with), 1)
+	}
+}
+
+// serial edits a serial number: tag and contents.
+func serial(t testing.TB, tag cbasn1.Tag, contents string) func([]byte) []byte {
+	return func(tbs []byte) []byte {
+		t.Helper()
+		in := cryptobyte.String(tbs)
+		var body, version, number cryptobyte.String
+		versionTag := cbasn1.Tag(0).Constructed().ContextSpecific()
+		if !in.ReadASN1(&body, cbasn1.SEQUENCE) || !body.ReadASN1Element(&version, versionTag) || !body.ReadASN1(&number, cbasn1.INTEGER) {
+			t.Fatal("no certificate")
+		}
+		var b cryptobyte.Builder
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddBytes(version)
+			b.AddASN1(tag, func(b *cryptobyte.Builder) { b.AddBytes([]byte(contents)) })
+			b.AddBytes(body)
+		})
+		return b.BytesOrPanic()
+	}
+}
+
+func pemOf(der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
 func (a *authority) pem() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
+	return pemOf(a.cert.Raw)
 }
 
 // rootsOf are roots of the manufacturer TEST, from whom keys on P-256 are taken.

@@ -23,14 +23,16 @@ func readStored(stored []byte, parse func([]byte) (*x509.Certificate, error)) (*
 	if err != nil {
 		return nil, err
 	}
-	if len(rest) > 0 && len(bytes.Trim(rest, "\xff")) > 0 && len(bytes.Trim(rest, "\x00")) > 0 {
+	if len(bytes.Trim(rest, "\xff")) > 0 {
 		return nil, errors.New("followed by something else")
 	}
 	return parse(der)
 }
 
 // unwrap returns the first DER element, without the header that the TCG's PC
-// client specification for TPM 1.2 (§7.3.2) puts before it, and what follows.
+// client specification for TPM 1.2 (§7.3.2) puts before it, and what follows. The
+// header is TCG_TAG_PCCLIENT_STORED_CERT, TCG_FULL_CERT and the size of the rest,
+// which may begin with TCG_TAG_PCCLIENT_FULL_CERT.
 func unwrap(stored []byte) (der, rest []byte, err error) {
 	body := stored
 	if header := []byte{0x10, 0x01, 0x00}; len(stored) > 5 && bytes.HasPrefix(stored, header) {
@@ -38,7 +40,7 @@ func unwrap(stored []byte) (der, rest []byte, err error) {
 		if len(stored) < 5+n {
 			return nil, nil, errors.New("shorter than its header says")
 		}
-		body, rest = stored[5:5+n], stored[5+n:]
+		body, rest = bytes.TrimPrefix(stored[5:5+n], []byte{0x10, 0x02}), stored[5+n:]
 	}
 	var outer asn1.RawValue
 	after, err := asn1.Unmarshal(body, &outer)

@@ -45,10 +45,11 @@ of one manufacturer.
 Manufacturers have issued certificates that break the rules. Put up with are, in
 endorsement key certificates and in listed authorities: serial numbers that are
 negative or have superfluous leading bytes; in what a TPM stores: the header of the
-PC client specification for TPM 1.2, and padding of 0xFF or of 0x00 after the
-certificate; in endorsement key certificates: RSA keys marked id-RSAES-OAEP, and a
-critical subject alternative name, which the profile asks for and Go's verifier does
-not know. Nothing else.
+PC client specification for TPM 1.2, and padding of 0xFF after the certificate; in
+endorsement key certificates: RSA keys marked id-RSAES-OAEP, and a critical subject
+alternative name, which the profile asks for and Go's verifier does not know. Nothing
+else: certificates signed with SHA-1, as of TPMs of before about 2016, are refused,
+and so are those without an extended key usage or without the name of the TPM.
 
 # Errors
 

@@ -1,12 +1,10 @@
 package attest
 
 import (
-	"crypto"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/asn1"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -70,15 +68,15 @@ func VerifyEK(chain [][]byte, ekPublic []byte, roots *Roots, p Policy) (*EK, err
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrChain, err)
 	}
-	if err := checkUsage(leaf); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrEKProfile, err)
-	}
 	kind, key, err := matchProfile(ekPublic)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkCertified(leaf, key); err != nil {
 		return nil, err
+	}
+	if err := checkLeaf(leaf, kind); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEKProfile, err)
 	}
 	id, err := keyID(key)
 	if err != nil {
@@ -98,6 +96,9 @@ func VerifyEK(chain [][]byte, ekPublic []byte, roots *Roots, p Policy) (*EK, err
 	}
 	if err := roots.admit(ek, p); err != nil {
 		return nil, err
+	}
+	if rsaKey, ok := key.(*rsa.PublicKey); ok && roca(rsaKey.N) {
+		return nil, fmt.Errorf("%w: the key was made by firmware whose keys can be broken (CVE-2017-15361)", ErrFirmware)
 	}
 	return ek, nil
 }
@@ -156,7 +157,21 @@ func verifyChain(chain [][]byte, roots *Roots, at time.Time) (*x509.Certificate,
 		Roots: roots.pool, Intermediates: intermediates, CurrentTime: at,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}, // the usage that counts, Go has no name for
 	})
-	return leaf, chains, err
+	if err != nil {
+		return nil, nil, err
+	}
+	chains = slices.DeleteFunc(chains, func(chain []*x509.Certificate) bool { return slices.ContainsFunc(chain[1:], weak) })
+	if len(chains) == 0 {
+		return nil, nil, fmt.Errorf("an issuer has an RSA key of less than %d bits", rsaBits)
+	}
+	return leaf, chains, nil
+}
+
+// weak tells whether a certificate's key is shorter than what endorsement keys
+// have, which Go's verifier takes down to 1024 bits.
+func weak(c *x509.Certificate) bool {
+	k, ok := c.PublicKey.(*rsa.PublicKey)
+	return ok && k.N.BitLen() < rsaBits
 }
 
 // parseChain reads the leaf, and gathers the intermediates of the sender with
@@ -186,48 +201,4 @@ func parseChain(chain [][]byte, roots *Roots) (*x509.Certificate, *x509.CertPool
 		}
 	}
 	return leaf, intermediates, nil
-}
-
-// checkCertified checks that a certificate is for that key.
-func checkCertified(leaf *x509.Certificate, key crypto.PublicKey) error {
-	certified, err := certifiedKey(leaf)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrEKProfile, err)
-	}
-	if k, ok := key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !k.Equal(certified) {
-		return ErrEKMismatch
-	}
-	return nil
-}
-
-// checkUsage checks that a certificate is an endorsement key's, which Go's
-// verifier can't: it has the extended key usage tcg-kp-EKCertificate, and is not
-// one that issues certificates.
-func checkUsage(leaf *x509.Certificate) error {
-	if leaf.IsCA || leaf.KeyUsage&x509.KeyUsageCertSign != 0 {
-		return errors.New("the certificate is a certificate authority's")
-	}
-	if !slices.ContainsFunc(leaf.UnknownExtKeyUsage, asn1.ObjectIdentifier{2, 23, 133, 8, 1}.Equal) {
-		return errors.New("the certificate lacks the key usage 2.23.133.8.1")
-	}
-	return nil
-}
-
-// certifiedKey returns the key of a certificate. Some manufacturers mark RSA keys
-// as id-RSAES-OAEP (RFC 4055 §4.1), which Go's parser leaves alone.
-func certifiedKey(leaf *x509.Certificate) (crypto.PublicKey, error) {
-	if leaf.PublicKey != nil {
-		return leaf.PublicKey, nil
-	}
-	var spki struct {
-		Algorithm pkix.AlgorithmIdentifier
-		Key       asn1.BitString
-	}
-	if _, err := asn1.Unmarshal(leaf.RawSubjectPublicKeyInfo, &spki); err != nil {
-		return nil, err
-	}
-	if !spki.Algorithm.Algorithm.Equal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 7}) {
-		return nil, fmt.Errorf("key algorithm %s", spki.Algorithm.Algorithm)
-	}
-	return x509.ParsePKCS1PublicKey(spki.Key.RightAlign())
 }

@@ -211,48 +211,6 @@ func TestTheCertificateOfAnotherKeyIsRefused(t *testing.T) {
 	}
 }
 
-// Some manufacturers certify RSA keys as id-RSAES-OAEP.
-func TestAnOAEPKeyIsUnderstood(t *testing.T) {
-	root := newAuthority(t, "root", nil)
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cert struct {
-		TBS       asn1.RawValue
-		Algorithm pkix.AlgorithmIdentifier
-		Signature asn1.BitString
-	}
-	if _, err := asn1.Unmarshal(root.endorse(t, &key.PublicKey, nil), &cert); err != nil {
-		t.Fatal(err)
-	}
-	remark := func(to byte) []byte {
-		rsaOID := []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01}
-		other := append(bytes.Clone(rsaOID[:10]), to)
-		c := cert
-		c.TBS = asn1.RawValue{FullBytes: bytes.Replace(cert.TBS.FullBytes, rsaOID, other, 1)}
-		digest := sha256.Sum256(c.TBS.FullBytes)
-		sig, err := ecdsa.SignASN1(rand.Reader, root.key, digest[:])
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Signature = asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)}
-		der, err := asn1.Marshal(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return der
-	}
-	roots := rootsTaking(t, "rsa2048", root.pem())
-	ek, err := attest.VerifyEK([][]byte{remark(7)}, rsaPublic(&key.PublicKey), roots, hardware())
-	if err != nil || ek.Kind != "rsa2048" {
-		t.Fatalf("id-RSAES-OAEP: %v", err)
-	}
-	if _, err := attest.VerifyEK([][]byte{remark(99)}, rsaPublic(&key.PublicKey), roots, hardware()); !errors.Is(err, attest.ErrEKProfile) {
-		t.Fatalf("an unknown algorithm: got %v, want ErrEKProfile", err)
-	}
-}
-
 // fixture reads what an emulated TPM has stored.
 func fixture(t testing.TB, name string) []byte {
 	t.Helper()
