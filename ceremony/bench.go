@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/x509"
 	"errors"
@@ -39,6 +40,8 @@ type stage interface {
 	token(ctx context.Context, u *hsm.URI) (*hsm.Token, error)
 	// signatory finds the key of a certificate, audits and tries it.
 	signatory(ctx context.Context, c *certified) (*signatory, error)
+	// existing finds a key that has no certificate, by its public key.
+	existing(ctx context.Context, u *hsm.URI, pub *ecdsa.PublicKey) (*hsm.ECDSAKey, error)
 	// inspect audits and tries the keys on a token that should be there.
 	inspect(ctx context.Context, u *hsm.URI, l *stocklist) error
 	// erase destroys a token, once judge has seen what is on it.

@@ -11,6 +11,7 @@
 //	revoke         the next keyset with keys revoked or lost; or an order to
 //	               trace one member (package ceremony/order)
 //	group          a group manager's keys; his issuing secret, sealed
+//	platform       states of members' machines, approved by a policy key
 //	certify        a supervisor's certificate, from his request
 //	supervisors    the supervisors' keys, made between their own machines
 //	restore        a token that came back from a backup, inspected
@@ -46,7 +47,7 @@
 // [Runner.Abandon] gives up: no output is left, and the labels of keys that
 // were made are named, for they stay taken.
 //
-// It imports coin, group, groupdoc, hsm, softhsm (to rehearse), trust, frame
+// It imports attest, coin, group, groupdoc, hsm, softhsm (to rehearse), trust, frame
 // and the packages below it, and must never import issuer, registration,
 // opening or a store. The supervisors' tools, which need no HSM, are in
 // ceremony/officer.

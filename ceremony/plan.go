@@ -36,6 +36,7 @@ const (
 	KindRevoke        Kind = "revoke"
 	KindRestore       Kind = "restore"
 	KindDestroy       Kind = "destroy"
+	KindPlatform      Kind = "platform"
 )
 
 // Plan is a plan that was read and makes sense by itself. Its input files are
@@ -200,6 +201,8 @@ func newBody(k Kind) (body, error) {
 		return &restorePlan{}, nil
 	case KindDestroy:
 		return &destroyPlan{}, nil
+	case KindPlatform:
+		return &platformPlan{}, nil
 	case "":
 		return nil, fmt.Errorf("%w: it does not say which ceremony it is for", ErrPlan)
 	}

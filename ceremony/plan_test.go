@@ -72,7 +72,7 @@ type planRefusal struct {
 }
 
 func planRefusals(t testing.TB) []planRefusal {
-	return slices.Concat(formRefusals(t), uriRefusals(t), fileRefusals(t), seriesRefusals(t), kindRefusals(t))
+	return slices.Concat(formRefusals(t), uriRefusals(t), fileRefusals(t), seriesRefusals(t), kindRefusals(t), platformRefusals(t))
 }
 
 func formRefusals(t testing.TB) []planRefusal {
@@ -276,7 +276,7 @@ func TestTheDigestCoversPlanAndInputs(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{rootText, issuerText, signingText, fullText, groupText, certifyText, rotateText, revokeText, orderText, restoreText, destroyText} {
+	for _, text := range []string{rootText, issuerText, signingText, fullText, groupText, certifyText, rotateText, revokeText, orderText, restoreText, destroyText, platformText, updateText} {
 		f.Add([]byte(plan(text, "/m.so")))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -1,0 +1,420 @@
+package ceremony
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/speciecash/specie/attest"
+	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/hsm"
+	"github.com/speciecash/specie/trust"
+)
+
+// platformPlan approves states of members' machines: the policy key signs a
+// policy for each. The first ceremony makes the key; every later one has the
+// file of the one before, keeps its states but those withdrawn, and adds its own.
+type platformPlan struct {
+	common `yaml:",inline"`
+	Group  string `yaml:"group"`
+	// Key is the policy key.
+	Key      uri             `yaml:"key"`
+	Previous string          `yaml:"previous,omitempty"`
+	Policies []platformState `yaml:"policies,omitempty"`
+	// Withdraw are names of states that are not to be published any more.
+	Withdraw []string  `yaml:"withdraw,omitempty"`
+	Root     string    `yaml:"root"`
+	Manager  authority `yaml:"manager"`
+	Output   struct {
+		record   `yaml:",inline"`
+		Platform string `yaml:"platform"`
+	} `yaml:"output"`
+}
+
+// platformState is a state as "specie tpm pcrs" prints it.
+type platformState struct {
+	Name   string `yaml:"name"`
+	PCRs   []int  `yaml:"pcrs"`
+	Digest string `yaml:"digest"` // hex
+}
+
+// policy is the state before it is signed.
+func (s *platformState) policy() (groupdoc.PlatformPolicy, error) {
+	p := groupdoc.PlatformPolicy{Name: s.Name, PCRs: s.PCRs}
+	if err := p.Check(); err != nil {
+		return p, fmt.Errorf("%w: %w", ErrPlan, err)
+	}
+	digest, err := hex.DecodeString(s.Digest)
+	if err != nil || len(digest) != len(p.Digest) {
+		return p, fmt.Errorf("%w: digest of %q is not 64 hex digits", ErrPlan, s.Name)
+	}
+	p.Digest = [32]byte(digest)
+	return p, nil
+}
+
+func (p *platformPlan) validate() error {
+	if err := first(checkID("group", p.Group), p.Manager.validate("manager")); err != nil {
+		return err
+	}
+	check := p.Key.checkNewKey
+	if p.Previous != "" {
+		check = p.Key.checkKey
+	}
+	if err := check("key"); err != nil {
+		return err
+	}
+	if p.Previous == "" && len(p.Withdraw) > 0 {
+		return fmt.Errorf("%w: withdraw: there is no previous file to withdraw from", ErrPlan)
+	}
+	if len(p.Policies)+len(p.Withdraw) == 0 {
+		return fmt.Errorf("%w: no policies", ErrPlan)
+	}
+	_, err := p.planned(nil)
+	return err
+}
+
+// planned are the states that this ceremony would publish after those of the
+// file before: their signatures, where they are new, are still to come.
+func (p *platformPlan) planned(previous *groupdoc.Platform) ([]groupdoc.PlatformPolicy, error) {
+	var all []groupdoc.PlatformPolicy
+	if previous != nil {
+		all = slices.Clone(previous.Policies)
+		for _, name := range p.Withdraw {
+			i := slices.IndexFunc(all, func(q groupdoc.PlatformPolicy) bool { return q.Name == name })
+			if i < 0 {
+				return nil, fmt.Errorf("%w: withdraw: %q is not in the previous file", ErrInput, name)
+			}
+			all = slices.Delete(all, i, i+1)
+		}
+	}
+	for i := range p.Policies {
+		policy, err := p.Policies[i].policy()
+		if err != nil {
+			return nil, err
+		}
+		for _, other := range all {
+			if other.Name == policy.Name {
+				return nil, fmt.Errorf("%w: two states are called %q", ErrPlan, policy.Name)
+			}
+			if other.Digest == policy.Digest && slices.Equal(other.PCRs, policy.PCRs) {
+				return nil, fmt.Errorf("%w: %q is the same state as %q", ErrPlan, policy.Name, other.Name)
+			}
+		}
+		all = append(all, policy)
+	}
+	if len(all) > groupdoc.MaxPolicies {
+		return nil, fmt.Errorf("%w: %d states, at most %d", ErrPlan, len(all), groupdoc.MaxPolicies)
+	}
+	return all, nil
+}
+
+func (p *platformPlan) transcript() string { return p.Output.Transcript }
+
+func (p *platformPlan) inputs() []input {
+	all := []input{{"root", p.Root, maxCertificate}, p.Manager.input("manager")}
+	if p.Previous != "" {
+		all = append(all, input{"previous", p.Previous, groupdoc.MaxPlatform})
+	}
+	return all
+}
+
+func (p *platformPlan) outputs() []product {
+	return []product{{"platform", p.Output.Platform, false}}
+}
+
+func (p *platformPlan) tokens() []named { return []named{p.Manager.named("manager"), {"key", p.Key}} }
+
+func (p *platformPlan) made() []newKey {
+	if p.Previous != "" {
+		return nil
+	}
+	return []newKey{{p.Key.URI, kindP256}}
+}
+
+func (p *platformPlan) answers() []trust.Name {
+	return []trust.Name{{Role: trust.RoleGroup, ID: p.Group}}
+}
+
+// readPlatform reads the file of an earlier ceremony, every signature in it
+// verified.
+func readPlatform(data []byte) (*groupdoc.Platform, error) {
+	previous, err := groupdoc.ParsePlatform(data)
+	if err != nil {
+		return nil, err
+	}
+	return previous, attest.CheckPlatform(previous)
+}
+
+// before reads the previous file, nil if there is none.
+func (p *platformPlan) before(read func(field string) ([]byte, error)) (*groupdoc.Platform, error) {
+	if p.Previous == "" {
+		return nil, nil
+	}
+	data, err := read("previous")
+	if err != nil {
+		return nil, err
+	}
+	previous, err := readPlatform(data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: previous: %w", ErrInput, err)
+	}
+	return previous, nil
+}
+
+func (p *platformPlan) prepare(d *desk) (act, error) {
+	manager, err := p.Manager.as(d, "manager", trust.Name{Role: trust.RoleGroup, ID: p.Group})
+	if err != nil {
+		return nil, err
+	}
+	previous, err := p.before(d.read)
+	if err != nil {
+		return nil, err
+	}
+	states, err := p.planned(previous)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, b *bench) (*signatory, error) {
+		s, err := b.signatory(ctx, manager)
+		if err != nil {
+			return nil, err
+		}
+		key, err := p.policyKey(ctx, b, previous)
+		if err != nil {
+			return nil, err
+		}
+		_, err = b.output("platform", func() ([]byte, error) { return approve(ctx, key, states) })
+		return s, err
+	}, nil
+}
+
+// policyKey makes the policy key, or finds the one of the previous file.
+func (p *platformPlan) policyKey(ctx context.Context, b *bench, previous *groupdoc.Platform) (*hsm.ECDSAKey, error) {
+	if previous == nil {
+		return b.newEC(ctx, p.Key.URI, elliptic.P256())
+	}
+	pub, err := attest.ParsePolicyKey(previous.Key)
+	if err != nil {
+		return nil, err
+	}
+	return b.existing(ctx, p.Key.URI, pub)
+}
+
+// approve signs for the states that have no signature yet, and verifies those
+// as a TPM will.
+func approve(ctx context.Context, key *hsm.ECDSAKey, states []groupdoc.PlatformPolicy) ([]byte, error) {
+	pub, ok := key.Public().(*ecdsa.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("%w: the policy key is no ECDSA key", ErrKey)
+	}
+	public, err := attest.PolicyKey(pub)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	out := &groupdoc.Platform{Key: public}
+	for _, state := range states {
+		if state.Signature == nil {
+			if state.Signature, err = signState(ctx, key, state); err != nil {
+				return nil, err
+			}
+			if err := attest.VerifyPlatformPolicy(public, state); err != nil {
+				return nil, fmt.Errorf("ceremony: the new approval: %w", err)
+			}
+		}
+		out.Policies = append(out.Policies, state)
+	}
+	return out.Marshal()
+}
+
+// signState returns r‖s over the approval of a state.
+func signState(ctx context.Context, key *hsm.ECDSAKey, state groupdoc.PlatformPolicy) ([]byte, error) {
+	policy, err := attest.PCRPolicyDigest(state.PCRs, state.Digest)
+	if err != nil {
+		return nil, err
+	}
+	approved := attest.ApprovedHash(policy)
+	der, err := key.SignDigest(ctx, approved[:], crypto.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	var inner cryptobyte.String
+	r, s := new(big.Int), new(big.Int)
+	outer := cryptobyte.String(der)
+	if !outer.ReadASN1(&inner, asn1.SEQUENCE) || !inner.ReadASN1Integer(r) || !inner.ReadASN1Integer(s) || !inner.Empty() {
+		return nil, fmt.Errorf("%w: malformed signature", hsm.ErrFaulty)
+	}
+	out := make([]byte, 64)
+	r.FillBytes(out[:32])
+	s.FillBytes(out[32:])
+	return out, nil
+}
+
+func (p *platformPlan) describe(t *Table) {
+	t.authority("manager", &p.Manager)
+	key := keyName(p.Key.Token, p.Key.Object)
+	if p.Previous != "" {
+		t.row("authority", "policy key", key, "signs; must be the key of "+p.Previous)
+	} else {
+		t.warn("with its first platform file a group begins: members who enrolled without one have keys of another make")
+	}
+	blank := make(map[[32]byte]bool)
+	for n := 1; n <= 24; n++ {
+		blank[sha256.Sum256(make([]byte, 32*n))] = true
+	}
+	for i := range p.Policies {
+		s := &p.Policies[i]
+		t.row("state", s.Name, fmt.Sprintf("PCRs %s, digest %s", numbers(s.PCRs), s.Digest), "members' TPMs sign in this state, for as long as the policy key counts")
+		if policy, err := s.policy(); err == nil && blank[policy.Digest] {
+			t.warn("state %q: no register was ever extended: a machine that measures nothing would be in it", s.Name)
+		}
+		if !slices.Contains(s.PCRs, 7) {
+			t.warn("state %q: without PCR 7 it says nothing of Secure Boot", s.Name)
+		}
+	}
+	for _, name := range p.Withdraw {
+		t.row("state", name, "in "+p.Previous, "not published any more")
+	}
+	if len(p.Withdraw) > 0 {
+		t.warn("who kept the file with a state that is withdrawn can go on using it: a TPM forgets no signature. Only a new policy key ends it, and with it everybody enrols anew")
+	}
+	p.foresee(t)
+}
+
+// foresee says what can't be planned after the previous file.
+func (p *platformPlan) foresee(t *Table) {
+	if p.Previous == "" || t.desk == nil {
+		return
+	}
+	previous, err := p.before(t.desk.read)
+	if err != nil {
+		t.warn("%v", err)
+		return
+	}
+	states, err := p.planned(previous)
+	if err != nil {
+		t.warn("%v", err)
+		return
+	}
+	for _, s := range states {
+		if s.Signature != nil {
+			t.row("state", s.Name, fmt.Sprintf("PCRs %s, digest %x", numbers(s.PCRs), s.Digest), "stays, from "+p.Previous)
+		}
+	}
+	if len(states) == 0 {
+		t.warn("no state is left: nobody in the group can sign")
+	}
+}
+
+func numbers(list []int) string { return strings.Trim(fmt.Sprint(list), "[]") }
+
+func (p *platformPlan) verify(c *check) {
+	c.hardware()
+	var got *groupdoc.Platform
+	c.look("platform", "every state in platform was signed by the policy key", func(data []byte) (string, error) {
+		read, err := readPlatform(data)
+		if err != nil {
+			return "", err
+		}
+		got = read
+		return fmt.Sprintf("%d states", len(read.Policies)), nil
+	})
+	c.look("platform", "the policy key is the one of the plan", func([]byte) (string, error) {
+		if got == nil {
+			return "", fmt.Errorf("%w: policy key", ErrKey)
+		}
+		return p.verifyKey(c, got)
+	})
+	c.look("platform", "the states are those before and those of the plan", func([]byte) (string, error) {
+		if got == nil {
+			return "", fmt.Errorf("%w: states", ErrInput)
+		}
+		return "", p.verifyStates(c, got)
+	})
+}
+
+// verifyKey: the key is the one that was made, or that of the previous file.
+func (p *platformPlan) verifyKey(c *check, got *groupdoc.Platform) (string, error) {
+	pub, err := attest.ParsePolicyKey(got.Key)
+	if err != nil {
+		return "", err
+	}
+	spki, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		return "", fmt.Errorf("%w: policy key: %w", ErrKey, err)
+	}
+	sum := sha256.Sum256(spki)
+	detail := fmt.Sprintf("key %x …", sum[:8])
+	if p.Previous == "" {
+		made, err := c.key(p.Key.Token, p.Key.Object)
+		if err != nil {
+			return "", err
+		}
+		if string(made.SPKI) != string(spki) {
+			return "", fmt.Errorf("%w: another policy key than %s", ErrKey, keyName(p.Key.Token, p.Key.Object))
+		}
+		return detail, nil
+	}
+	previous, err := p.before(c.input)
+	if err != nil {
+		return "", err
+	}
+	if string(previous.Key) != string(got.Key) {
+		return "", fmt.Errorf("%w: another policy key than that of %s", ErrKey, p.Previous)
+	}
+	return detail, nil
+}
+
+func (p *platformPlan) verifyStates(c *check, got *groupdoc.Platform) error {
+	previous, err := p.before(c.input)
+	if err != nil {
+		return err
+	}
+	want, err := p.planned(previous)
+	if err != nil {
+		return err
+	}
+	same := slices.EqualFunc(want, got.Policies, func(a, b groupdoc.PlatformPolicy) bool {
+		kept := a.Signature == nil || string(a.Signature) == string(b.Signature)
+		return a.Name == b.Name && a.Digest == b.Digest && slices.Equal(a.PCRs, b.PCRs) && kept
+	})
+	if !same {
+		return fmt.Errorf("%w: other states than the plan's", ErrInput)
+	}
+	return nil
+}
+
+// existing is a key that is there already and has no certificate.
+func (l *live) existing(ctx context.Context, u *hsm.URI, pub *ecdsa.PublicKey) (*hsm.ECDSAKey, error) {
+	t, err := l.token(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	key, err := t.FindECDSA(ctx, u.Object)
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", keyName(u.Token, u.Object), err)
+	}
+	if !pub.Equal(key.Public()) || len(u.ID) > 0 && !slices.Equal(u.ID, key.ID()) {
+		return nil, fmt.Errorf("%w: key %s", ErrKey, keyName(u.Token, u.Object))
+	}
+	return key, nil
+}
+
+// existing makes a stand-in.
+func (r *rehearsal) existing(ctx context.Context, u *hsm.URI, pub *ecdsa.PublicKey) (*hsm.ECDSAKey, error) {
+	t, err := r.token(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	return t.GenerateECDSA(ctx, u.Object, pub.Curve)
+}
