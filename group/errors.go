@@ -20,6 +20,10 @@ var (
 	ErrLeaked = errors.New("made with a leaked TPM key")
 	// ErrKey: the key in the TPM isn't the member's, or answered wrongly.
 	ErrKey = errors.New("the TPM key is not this member's")
+	// ErrCommitment: Key.Sign was given a counter that names no open commitment.
+	// Proofs begin anew when they meet it: a reset of the TPM voids all that are
+	// open.
+	ErrCommitment = errors.New("commitment is used, expired or lost")
 	// ErrShare: a supervisor's share or dealing contradicts its commitments.
 	ErrShare = errors.New("share does not match its commitments")
 	// ErrQuorum: fewer distinct partial decryptions than the threshold.

@@ -5,6 +5,7 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"github.com/speciecash/specie/frame"
@@ -77,7 +78,7 @@ func NewJoin(ctx context.Context, p *Parameters, key Key, q fp256bn.G1, w Wallet
 		}
 		return j, nil
 	}
-	return nil, fmt.Errorf("join: %w: no full-length nonce in %d signatures", ErrKey, signTries)
+	return nil, fmt.Errorf("join: %w: no commitment that lasts and no full-length nonce in %d tries", ErrKey, signTries)
 }
 
 func tryJoin(ctx context.Context, p *Parameters, key Key, q fp256bn.G1, w WalletSecret, jc JoinContext) (*Join, error) {
@@ -105,6 +106,9 @@ func tryJoin(ctx context.Context, p *Parameters, key Key, q fp256bn.G1, w Wallet
 	}
 	delta := j.delta(p, jc, t)
 	nu, s, err := key.Sign(ctx, delta, counter)
+	if errors.Is(err, ErrCommitment) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,8 @@ type Key interface {
 	// The counter names r for one later Sign.
 	Commit(ctx context.Context, p1 *fp256bn.G1, s2 []byte, y2 [32]byte) (k, l, e fp256bn.G1, counter uint16, err error)
 	// Sign runs TPM2_Sign (ECDAA, SHA-256): nu is the TPM's nonce exactly as
-	// returned, s = r + SHA-256(nu‖digest)·f mod n. A counter signs once.
+	// returned, s = r + SHA-256(nu‖digest)·f mod n. A counter signs once;
+	// ErrCommitment if it no longer does.
 	Sign(ctx context.Context, digest [32]byte, counter uint16) (nu []byte, s fp256bn.Scalar, err error)
 }
 

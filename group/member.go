@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/speciecash/specie/group/fp256bn"
@@ -70,7 +71,7 @@ func (m *Member) present(ctx context.Context, key Key, message []byte, claims []
 		}
 		return p, pr.k, nil
 	}
-	return nil, none, fmt.Errorf("present: %w: no full-length nonce in %d signatures", ErrKey, signTries)
+	return nil, none, fmt.Errorf("present: %w: no commitment that lasts and no full-length nonce in %d tries", ErrKey, signTries)
 }
 
 // prover holds one presentation's secrets; its points are fixed before the
@@ -107,7 +108,7 @@ func (m *Member) prepare() (*prover, error) {
 }
 
 // sign does steps 3 to 6 with fresh nonces. It returns nil without an error
-// when the TPM's nonce came out short.
+// when the TPM's nonce came out short, or the commitment was lost in a reset.
 func (pr *prover) sign(ctx context.Context, key Key, message []byte, claims []Claim) (*Presentation, error) {
 	b, m, p := fixedBases(), pr.m, pr.p
 	st := p.statement(m.params.ID(), message, claims)
@@ -143,6 +144,9 @@ func (pr *prover) sign(ctx context.Context, key Key, message []byte, claims []Cl
 	}
 	d := delta(st, t)
 	nu, s, err := key.Sign(ctx, d, counter)
+	if errors.Is(err, ErrCommitment) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
