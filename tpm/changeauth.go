@@ -23,7 +23,7 @@ func (g *GroupKey) ChangeAuth(ctx context.Context, auth Auth) (Blob, error) {
 	}
 	blob := Blob{Public: g.Public()}
 	err := g.with(ctx, "change authorisation value", func(s *sequence, key tpm2.AuthHandle) error {
-		srk, err := s.storageKey()
+		srk, err := s.primaryKey(g.parent)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,10 @@
 package tpm
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/speciecash/specie/group"
+)
 
 // The errors of this package, to be matched with errors.Is.
 var (
@@ -37,8 +41,8 @@ var (
 	// ErrCredential: the challenge was made for another key or another TPM.
 	ErrCredential = errors.New("credential is not for this key in this TPM")
 	// ErrCommitment: the counter names no open commitment. Each signs once, and
-	// a reset of the TPM voids them all: commit again.
-	ErrCommitment = errors.New("commitment is used, expired or lost")
+	// a reset of the TPM voids them all: commit again, as package group does.
+	ErrCommitment = group.ErrCommitment
 	// ErrNoSlot: another program keeps all of the TPM's slots. The resource
 	// manager, device:/dev/tpmrm0, has no such limit.
 	ErrNoSlot = errors.New("no free slot in the TPM")

@@ -2,6 +2,7 @@ package tpm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -75,7 +76,9 @@ type GroupKey struct {
 
 	// What follows belongs to whoever has the device's turn.
 	handle tpm2.TPMHandle
+	parent tpm2.TPMTPublic // the template of the storage key that wraps it
 	closed bool
+	open   map[uint16]struct{} // commitments that have not been signed with
 }
 
 // LoadGroupKey loads a key that CreateGroupKey made in this TPM. The
@@ -95,7 +98,7 @@ func (d *Device) LoadGroupKey(ctx context.Context, blob Blob, auth Auth, opts ..
 	if len(blob.Private) == 0 || len(blob.Private) > maxArea {
 		return nil, fmt.Errorf("load group key: %w: private part of %d bytes", ErrInput, len(blob.Private))
 	}
-	g := &GroupKey{device: d, blob: blob, auth: auth, name: name, point: point}
+	g := &GroupKey{device: d, blob: blob, auth: auth, name: name, point: point, open: make(map[uint16]struct{})}
 	for _, opt := range opts {
 		opt(g)
 	}
@@ -108,9 +111,18 @@ func (d *Device) LoadGroupKey(ctx context.Context, blob Blob, auth Auth, opts ..
 	return g, nil
 }
 
-// load puts the key into a slot of the TPM.
+// load puts the key into a slot of the TPM. Keys from before there were key files
+// are wrapped by the storage key of go-tpm's template.
 func (g *GroupKey) load(s *sequence) error {
-	srk, err := s.storageKey()
+	err := g.loadUnder(s, storageTemplate())
+	if errors.Is(err, ErrWrongTPM) && g.loadUnder(s, tpm2.ECCSRKTemplate) == nil {
+		return nil
+	}
+	return err
+}
+
+func (g *GroupKey) loadUnder(s *sequence, template tpm2.TPMTPublic) error {
+	srk, err := s.primaryKey(template)
 	if err != nil {
 		return err
 	}
@@ -130,8 +142,9 @@ func (g *GroupKey) load(s *sequence) error {
 	case err != nil:
 		return err
 	}
-	g.handle = rsp.ObjectHandle
+	g.handle, g.parent = rsp.ObjectHandle, template
 	s.device.held[g.handle] = g
+	clear(g.open) // a reset of the TPM has voided them
 	return nil
 }
 
@@ -144,12 +157,14 @@ func storageTemplate() tpm2.TPMTPublic {
 	return t
 }
 
-// storageKey makes the primary key that group keys are wrapped by. The TPM
+// storageKey makes the primary key that new group keys are wrapped by. The TPM
 // derives the same one each time; the caller flushes it.
-func (s *sequence) storageKey() (tpm2.AuthHandle, error) {
+func (s *sequence) storageKey() (tpm2.AuthHandle, error) { return s.primaryKey(storageTemplate()) }
+
+func (s *sequence) primaryKey(template tpm2.TPMTPublic) (tpm2.AuthHandle, error) {
 	rsp, err := tpm2.CreatePrimary{
 		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)},
-		InPublic:      tpm2.New2B(storageTemplate()),
+		InPublic:      tpm2.New2B(template),
 	}.Execute(s)
 	if isRC(err, tpm2.TPMRCAuthFail, tpm2.TPMRCBadAuth) {
 		return tpm2.AuthHandle{}, fmt.Errorf("%w: the owner's; who set it can take it away (tpm2_changeauth -c owner -p PASSWORD): %w", ErrHierarchy, err)

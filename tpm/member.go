@@ -1,7 +1,9 @@
 package tpm
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/go-tpm/tpm2"
@@ -19,8 +21,9 @@ const (
 )
 
 // with runs f with the key loaded and ready. If the TPM has been reset since the
-// key was loaded, it is loaded again, once. After a reset the slot may hold
-// another key of this device, which the password of this one must not reach.
+// key was loaded, it is loaded again, once, and f begins anew. After a reset the
+// slot may hold another key of this device, which the password of this one must
+// not reach.
 func (g *GroupKey) with(ctx context.Context, what string, f func(*sequence, tpm2.AuthHandle) error) error {
 	return g.device.use(ctx, what, func(s *sequence) error {
 		if g.closed {
@@ -28,7 +31,7 @@ func (g *GroupKey) with(ctx context.Context, what string, f func(*sequence, tpm2
 		}
 		if s.device.held[g.handle] == g {
 			err := f(s, g.authorised())
-			if !isRC(err, tpm2.TPMRCReferenceH0) {
+			if !g.lost(s, err) {
 				return err
 			}
 			delete(s.device.held, g.handle)
@@ -38,6 +41,21 @@ func (g *GroupKey) with(ctx context.Context, what string, f func(*sequence, tpm2
 		}
 		return f(s, g.authorised())
 	})
+}
+
+// lost says whether a use of the key failed because the TPM has been reset: what
+// was loaded is gone then, or, if another program was quicker, something else is
+// in its place.
+func (g *GroupKey) lost(s *sequence, err error) bool {
+	var rc tpm2.TPMRC
+	if !errors.As(err, &rc) || s.ctx.Err() != nil {
+		return false
+	}
+	there, err := tpm2.ReadPublic{ObjectHandle: g.handle}.Execute(s)
+	if err != nil {
+		return isRC(err, tpm2.TPMRCReferenceH0, tpm2.TPMRCHandle)
+	}
+	return !bytes.Equal(there.Name.Buffer, g.name)
 }
 
 func (g *GroupKey) authorised() tpm2.AuthHandle {
@@ -89,6 +107,7 @@ func (g *GroupKey) Commit(ctx context.Context, p1 *fp256bn.G1, s2 []byte, y2 [32
 			}
 		}
 		counter = rsp.Counter
+		g.open[counter] = struct{}{}
 		return nil
 	})
 	if err != nil {
@@ -118,6 +137,10 @@ func point(name string, b *tpm2.TPM2BECCPoint) (fp256bn.G1, error) {
 // Errors: ErrCommitment, ErrAuth, ErrLockout, ErrPlatform.
 func (g *GroupKey) Sign(ctx context.Context, digest [32]byte, counter uint16) (nu []byte, s fp256bn.Scalar, err error) {
 	err = g.withUse(ctx, "sign", func(seq *sequence, key tpm2.AuthHandle) error {
+		// After a reset of the TPM the counter may name somebody else's r.
+		if _, ok := g.open[counter]; !ok {
+			return ErrCommitment
+		}
 		rsp, err := tpm2.Sign{
 			KeyHandle: key,
 			Digest:    tpm2.TPM2BDigest{Buffer: digest[:]},
@@ -128,11 +151,13 @@ func (g *GroupKey) Sign(ctx context.Context, digest [32]byte, counter uint16) (n
 			Validation: tpm2.TPMTTKHashCheck{Tag: tpm2.TPMSTHashCheck, Hierarchy: tpm2.TPMRHNull},
 		}.Execute(seq)
 		if isRC(err, tpm2.TPMRCValue) {
+			delete(g.open, counter)
 			return fmt.Errorf("%w: %w", ErrCommitment, err)
 		}
 		if err != nil {
 			return err
 		}
+		delete(g.open, counter)
 		sig, err := rsp.Signature.Signature.ECDAA()
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrResponse, err)
