@@ -177,7 +177,7 @@ func (c *candidate) run(ctx context.Context) (*membership, group.Credential, err
 	c.step(2)
 	id, cred, err := c.activate(ctx)
 	if err != nil {
-		return nil, none, c.w.keyError(ctx, c.device, err)
+		return nil, none, keyError(err)
 	}
 	c.step(4)
 	if c.w.checkEpoch(c.doc, cred) != nil {

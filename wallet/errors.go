@@ -27,7 +27,7 @@ var (
 	ErrPINForm = fmt.Errorf("a PIN has %d to %d bytes", MinPIN, MaxPIN)
 	// ErrPINNeeded: the key in the TPM has a PIN, and there is nobody to ask.
 	ErrPINNeeded = errors.New("the key in the TPM has a PIN")
-	// ErrPIN: the PIN is wrong. The text says how many tries are left.
+	// ErrPIN: the PIN is wrong; see [PINError].
 	ErrPIN = errors.New("wrong PIN")
 	// ErrLockout: the TPM refuses every PIN for a while; see [LockoutError].
 	ErrLockout = errors.New("the TPM is locked out after too many wrong PINs")

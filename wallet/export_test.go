@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"context"
+	"database/sql"
 
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
@@ -14,3 +15,23 @@ func (w *Wallet) GroupDocument(ctx context.Context) (*groupdoc.Document, error) 
 
 // WrapKey puts something between the wallet and its TPM.
 func (w *Wallet) WrapKey(wrap func(group.Key) group.Key) { w.key = wrap(w.key) }
+
+// KeepKeyInPurse makes the purse one of before, which holds the key itself and
+// does not know its TPM.
+func (w *Wallet) KeepKeyInPurse(ctx context.Context) error {
+	file, err := w.readKey(w.enrolled.keyRef)
+	if err != nil {
+		return err
+	}
+	old := *w.enrolled
+	old.Blob, old.keyRef, old.EKID = &file.Blob, keyRef{}, nil
+	return w.purse.update(ctx, func(tx *sql.Tx) error { return putMeta(ctx, tx, metaMembership, old) })
+}
+
+// KnowsItsTPM says whether the wallet can tell its own TPM after it was cleared.
+func (w *Wallet) KnowsItsTPM() bool { return len(w.enrolled.EKID) > 0 }
+
+// ForgetTPM takes that away.
+func (w *Wallet) ForgetTPM(ctx context.Context) error {
+	return w.changeMembership(ctx, func(m *membership) { m.EKID = nil })
+}

@@ -64,6 +64,18 @@ func (l *Lab) TCTI(ctx context.Context, number int) (string, error) {
 	return e.TCTI(), nil
 }
 
+// Make starts one more TPM of TPMA's manufacturer, for a test that does to it what
+// others must not see. Its state lies in dir; the caller closes it.
+func (l *Lab) Make(ctx context.Context, dir string) (*swtpm.Emulator, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ca, err := l.maker(ctx, "maker")
+	if err != nil {
+		return nil, err
+	}
+	return swtpm.Start(ctx, dir, ca)
+}
+
 func (l *Lab) maker(ctx context.Context, name string) (*swtpm.CA, error) {
 	if ca := l.makers[name]; ca != nil {
 		return ca, nil

@@ -54,17 +54,24 @@ func (h *Holder) Reopen(t testing.TB) {
 	h.open(t)
 }
 
+// CopyFiles copies purse and key, and returns the path of the new purse.
+func (h *Holder) CopyFiles(t testing.TB) string {
+	t.Helper()
+	must(t, h.Close())
+	defer h.open(t)
+	path := filepath.Join(t.TempDir(), "copy.db")
+	copyFile(t, h.Path, path)
+	if keys := filepath.Join(filepath.Dir(h.Path), "keys"); exists(keys) {
+		must(t, os.CopyFS(filepath.Join(filepath.Dir(path), "keys"), os.DirFS(keys)))
+	}
+	return path
+}
+
 // Copy is a second purse with the same contents, in the hands of whoever
 // copied the files, that of the key in the TPM too.
 func (h *Holder) Copy(t testing.TB) *Holder {
 	t.Helper()
-	must(t, h.Close())
-	c := &Holder{Path: filepath.Join(t.TempDir(), "copy.db"), Account: h.Account, Token: h.Token, Wire: &Wire{}, town: h.town}
-	copyFile(t, h.Path, c.Path)
-	if keys := filepath.Join(filepath.Dir(h.Path), "keys"); exists(keys) {
-		must(t, os.CopyFS(filepath.Join(filepath.Dir(c.Path), "keys"), os.DirFS(keys)))
-	}
-	h.open(t)
+	c := &Holder{Path: h.CopyFiles(t), Account: h.Account, Token: h.Token, Wire: &Wire{}, town: h.town}
 	c.open(t)
 	t.Cleanup(func() { must(t, c.Close()) })
 	return c

@@ -26,6 +26,7 @@ import (
 	"github.com/speciecash/specie/ledger/sqlite"
 	"github.com/speciecash/specie/registration/registrationtest"
 	"github.com/speciecash/specie/server"
+	"github.com/speciecash/specie/tpm/swtpm"
 	"github.com/speciecash/specie/trust"
 )
 
@@ -313,6 +314,19 @@ func (w *Town) TPM(t testing.TB, number int) string {
 	tcti, err := w.lab.TCTI(t.Context(), number)
 	must(t, err)
 	return tcti
+}
+
+// NewTPM makes one more TPM that the group manager accepts, for what is done to a
+// TPM and must not be to those that all tests share. It is switched off with the
+// test.
+func (w *Town) NewTPM(t testing.TB) *swtpm.Emulator {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tpm") // short enough for sockets
+	must(t, err)
+	e, err := w.lab.Make(t.Context(), dir)
+	must(t, err)
+	t.Cleanup(func() { must(t, errors.Join(e.Close(), os.RemoveAll(dir))) })
+	return e
 }
 
 func must(t testing.TB, err error) {
