@@ -2,10 +2,12 @@ package tpm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/go-tpm/tpm2/transport"
 )
@@ -13,6 +15,10 @@ import (
 // maxSocketPath is the longest path of a UNIX socket in bytes: sun_path holds
 // 108 with its terminating zero.
 const maxSocketPath = 107
+
+// answerBudget is how long Open waits for the first answer: an emulator serves one
+// program at a time, and a TPM may still be testing itself.
+const answerBudget = retryBudget + 5*time.Second
 
 // address is a parsed TCTI string: a device file, Windows' TPM Base Services, or
 // a socket.
@@ -107,7 +113,8 @@ func parseSocket(options string) (address, error) {
 // platform's own. See the package comment for the forms. It sends one harmless
 // command, so that a wrong address shows here and not later.
 //
-// Errors: ErrAddress, ErrUnavailable, and the context's.
+// Errors: ErrAddress, ErrUnavailable, ErrBusy for a TPM that does not answer (with
+// the context's error if that has ended), ErrBroken.
 func Open(ctx context.Context, tcti string) (*Device, error) {
 	a, err := parseAddress(tcti)
 	if err != nil {
@@ -118,8 +125,13 @@ func Open(ctx context.Context, tcti string) (*Device, error) {
 		return nil, err
 	}
 	d := New(port)
-	if err := d.hello(ctx); err != nil {
+	greeting, cancel := context.WithTimeout(ctx, answerBudget)
+	defer cancel()
+	if err := d.hello(greeting); err != nil {
 		_ = port.Close() // and not d.Close, which would wait for the answer
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("%w: it does not answer: %w", ErrBusy, err)
+		}
 		return nil, fmt.Errorf("open TPM: %w", err)
 	}
 	return d, nil

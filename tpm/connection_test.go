@@ -1,6 +1,8 @@
 package tpm_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -94,4 +96,23 @@ func TestATPMBehindAFile(t *testing.T) {
 		}
 	})
 	roundTrip(t, d)
+}
+
+func TestAnEmulatorThatServesAnotherProgramIsBusy(t *testing.T) {
+	e := emulator(t, "one")
+	other, err := net.Dial("unix", strings.TrimPrefix(e.TCTI(), "swtpm:path="))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	time.Sleep(50 * time.Millisecond) // until it is served
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := tpm.Open(ctx, e.TCTI()); !errors.Is(err, tpm.ErrBusy) {
+		t.Fatalf("got %v, want ErrBusy", err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, e.TCTI())
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -48,11 +49,14 @@ func (p *socketPort) Send(command []byte) ([]byte, error) {
 	}
 	defer conn.Close()
 	if _, err := conn.Write(command); err != nil {
-		return nil, fmt.Errorf("send command to %s: %w", p.target, err)
+		return nil, fmt.Errorf("%w: send command to %s: %w", ErrUnavailable, p.target, err)
 	}
 	response, err := readResponse(conn)
-	if err != nil {
+	if errors.Is(err, ErrResponse) {
 		return nil, fmt.Errorf("read response from %s: %w", p.target, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s hung up without an answer: %w", ErrUnavailable, p.target, err)
 	}
 	return response, nil
 }
@@ -114,7 +118,7 @@ type filePort struct {
 // Send implements transport.TPM.
 func (p filePort) Send(command []byte) ([]byte, error) {
 	if _, err := p.file.Write(command); err != nil {
-		return nil, fmt.Errorf("send command to %s: %w", p.file.Name(), err)
+		return nil, fmt.Errorf("send command: %w", unavailable(p.file.Name(), err))
 	}
 	buf := make([]byte, maxResponse)
 	n, err := p.file.Read(buf)
@@ -122,7 +126,7 @@ func (p filePort) Send(command []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: none from %s", ErrResponse, p.file.Name())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read response from %s: %w", p.file.Name(), err)
+		return nil, fmt.Errorf("read response: %w", unavailable(p.file.Name(), err))
 	}
 	if n < headerSize || binary.BigEndian.Uint32(buf[2:6]) != uint32(n) {
 		return nil, fmt.Errorf("%w: %d bytes that announce another length", ErrResponse, n)
@@ -133,9 +137,11 @@ func (p filePort) Send(command []byte) ([]byte, error) {
 // Close implements io.Closer.
 func (p filePort) Close() error { return p.file.Close() }
 
-// unavailable explains why a device file does not open.
+// unavailable explains why a device file does not open, or takes no command.
 func unavailable(path string, err error) error {
 	switch {
+	case errors.Is(err, syscall.EBUSY):
+		return fmt.Errorf("%w: write device:/dev/tpmrm0 to share it, or find out who has it (fuser -v %s): %w", ErrBusy, path, err)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: there is no %s: no TPM 2.0, or it is switched off in the firmware set-up: %w", ErrUnavailable, path, err)
 	case errors.Is(err, fs.ErrPermission):

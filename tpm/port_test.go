@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -75,8 +76,8 @@ func TestOpenHonoursItsContextWhenNobodyAnswers(t *testing.T) {
 	defer cancel()
 	begin := time.Now()
 	_, err := Open(ctx, tcti)
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("got %v, want the context's error", err)
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrBusy) {
+		t.Fatalf("got %v, want ErrBusy and the context's error", err)
 	}
 	if took := time.Since(begin); took > closeBudget {
 		t.Fatalf("took %v", took)
@@ -118,5 +119,31 @@ func TestAMissingTPMIsSaidToBeMissing(t *testing.T) {
 		if _, err := Open(t.Context(), tcti); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("%s: got %v, want ErrUnavailable", name, err)
 		}
+	}
+}
+
+func TestADeviceThatIsInUseIsSaidToBe(t *testing.T) {
+	err := unavailable("/dev/tpm0", &os.PathError{Op: "open", Path: "/dev/tpm0", Err: syscall.EBUSY})
+	if !errors.Is(err, ErrBusy) || errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "device:/dev/tpmrm0") {
+		t.Fatalf("got %v, want ErrBusy with the cure", err)
+	}
+}
+
+func TestATPMThatHangsUpIsNotAvailable(t *testing.T) {
+	answers := 0
+	tcti := listen(t, func(c net.Conn) {
+		defer c.Close()
+		_, _ = c.Read(make([]byte, 1000))
+		if answers++; answers == 1 { // the greeting: no such property
+			_, _ = c.Write([]byte{0x80, 1, 0, 0, 0, 19, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0})
+		}
+	})
+	d, err := Open(t.Context(), tcti)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := d.Probe(t.Context()); !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("got %v, want ErrUnavailable", err)
 	}
 }
