@@ -27,6 +27,7 @@ type PresentationVerifier interface {
 type Authorisation struct {
 	Bearer       [][]byte // an Ed25519 signature over the frame per bearer coin, in the order of the coins
 	Presentation []byte   // one for all bound coins together; empty if there are none
+	Stead        *Stead   // of a Recover, where Presentation makes no claims; nil otherwise
 }
 
 // SignBearer signs the spend for every bearer coin. key is asked for each
@@ -53,7 +54,7 @@ func (s *Spend) SignBearer(key func(*Coin) (ed25519.PrivateKey, error)) ([][]byt
 
 // check refuses an authorisation that does not have one signature per bearer
 // coin, or a presentation where there is no bound coin, or none where there
-// is.
+// is; or a stead, and no good one, except in a Recover.
 func (a *Authorisation) check(s *Spend) error {
 	if a == nil {
 		return fmt.Errorf("%w: nobody authorised the spend", ErrOwner)
@@ -68,7 +69,13 @@ func (a *Authorisation) check(s *Spend) error {
 	if len(a.Presentation) > MaxPresentation {
 		return fmt.Errorf("%w: presentation of %d bytes", ErrTooLarge, len(a.Presentation))
 	}
-	return nil
+	if (a.Stead == nil) == (s.Purpose == Recover) {
+		return fmt.Errorf("%w: a successor stands there in a recover, and nowhere else", ErrBinding)
+	}
+	if a.Stead == nil {
+		return nil
+	}
+	return a.Stead.check(bound)
 }
 
 // VerifyOwners returns ErrOwner unless every bearer coin's owner signed the
@@ -102,8 +109,13 @@ func (a *Authorisation) verifyBearer(s *Spend, want func(*Coin) bool) error {
 	return nil
 }
 
-// verifyBound checks the presentation if there are bound coins.
+// verifyBound checks the presentation if there are bound coins, or the stead of
+// a Recover, whatever the time.
 func (a *Authorisation) verifyBound(s *Spend, verifier PresentationVerifier) error {
+	if s.Purpose == Recover {
+		_, err := a.verifyStead(s, verifier)
+		return err
+	}
 	claims := s.BoundClaims()
 	if len(claims) == 0 {
 		return nil

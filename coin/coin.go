@@ -63,7 +63,7 @@ type Coin struct {
 	Kind       Kind
 	Owner      Owner
 	Randomizer [RandomizerSize]byte // the message randomizer of RFC 9474 §4.1
-	Signature  []byte               // as long as the key's modulus; empty in a Recoup alone
+	Signature  []byte               // as long as the key's modulus; empty in a Recoup or Recover alone
 }
 
 // Message returns what the bank vouches for: the deterministic CBOR

@@ -2,6 +2,7 @@ package coin
 
 import (
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"math/bits"
 	"time"
@@ -86,6 +87,21 @@ func (d *Denomination) CheckRecoup(at time.Time) error {
 	case !d.Revoked && !d.Lost:
 		return ErrNotRevoked
 	case !at.Before(d.LegalUntil):
+		return fmt.Errorf("%w: owed until %s", ErrKeyExpired, d.LegalUntil.Format(instantLayout))
+	}
+	return nil
+}
+
+// CheckRecover says whether bound coins under this key are recovered at the
+// given time, with the bank's signature or without: nil, ErrUnknownKind,
+// ErrRevoked for a signature that proves nothing any more, ErrKeyNotYet, or
+// ErrKeyExpired after LegalUntil. Whoever lost his TPM may have to wait for
+// longer than the coin could have been spent.
+func (d *Denomination) CheckRecover(at time.Time, signed bool) error {
+	if err := d.usable(at); err != nil && (signed || !errors.Is(err, ErrRevoked)) {
+		return err
+	}
+	if !at.Before(d.LegalUntil) {
 		return fmt.Errorf("%w: owed until %s", ErrKeyExpired, d.LegalUntil.Format(instantLayout))
 	}
 	return nil

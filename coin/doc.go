@@ -3,9 +3,10 @@
 // the encodings of all of these.
 //
 // It is pure: no network, no file, no clock, no database. It imports frame,
-// trust and, in binding.go alone, group; never hsm, tpm or anything above. All
-// that Verify needs of a group signature is the interface
-// PresentationVerifier, which binding.go adapts.
+// trust and group, the latter in binding.go and, for coins whose TPM is gone, in
+// stead.go and recover.go; never hsm, tpm or anything above. All that Verify
+// needs of a group signature is the interface PresentationVerifier, which
+// binding.go adapts.
 //
 // # Coins
 //
@@ -18,7 +19,8 @@
 //
 // Coins whose key leaked or was lost are made good without the bank's
 // signature: a Claim opens the output that they came from, once the wallet is
-// willing to show that link (VerifyRecoup).
+// willing to show that link (VerifyRecoup). Bound coins whose TPM is gone are
+// recovered by whom the group manager says the member is now (VerifyRecover).
 //
 // # Trust
 //

@@ -36,6 +36,14 @@ var (
 	ErrLost = errors.New("coin: key is lost and signs no more")
 	// ErrNotRevoked: a claim for a coin whose key is neither revoked nor lost.
 	ErrNotRevoked = errors.New("coin: key is neither revoked nor lost")
+	// ErrTooEarly: merchants may still take what the coins' old TPM signs; the
+	// error is a *TooEarlyError.
+	ErrTooEarly = errors.New("coin: the old TPM's coins can't be recovered yet")
+	// ErrSuccession: the group manager does not say that who signed a recover
+	// succeeds the coins' owner.
+	ErrSuccession = errors.New("coin: succession refused")
+	// ErrHolding: what should prove whose a bound coin was does not.
+	ErrHolding = errors.New("coin: holding refused")
 	// ErrClaim: what should prove that the bank issued a coin does not.
 	ErrClaim = errors.New("coin: claim refused")
 

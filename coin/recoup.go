@@ -16,7 +16,7 @@ import (
 //
 // It prints as [redacted]: it links the coin with the operation.
 type Claim struct {
-	Op     [32]byte // the withdrawal, exchange, deposit or recoup that the coin is of
+	Op     [32]byte // the withdrawal, exchange, deposit, recoup or recover that the coin is of
 	Index  int      // its place among that operation's outputs, from 0
 	Secret BlindSecret
 }
@@ -81,9 +81,9 @@ func VerifyRecoup(s *Spend, a *Authorisation, claims []Claim, k *Keyset, verifie
 }
 
 // VerifyClaims makes those checks of VerifyRecoup that are about claims,
-// whatever the date.
+// whatever the date. A Recover may have none.
 func VerifyClaims(s *Spend, claims []Claim, k *Keyset, outputs func(op [32]byte) ([]Output, error)) error {
-	if unsigned := s.unsigned(); len(claims) == 0 || len(claims) != unsigned {
+	if unsigned := s.unsigned(); len(claims) != unsigned || unsigned == 0 && s.Purpose != Recover {
 		return fmt.Errorf("%w: %d claims for %d coins without a signature", ErrClaim, len(claims), unsigned)
 	}
 	for i := range s.Coins {

@@ -47,8 +47,8 @@ func (s Seed) Equal(t Seed) bool { return subtle.ConstantTimeCompare(s[:], t[:])
 //
 //	frame("specie/derive/1", role, index as 8 bytes big-endian, context)
 //
-// where context is the bank's id for owner and nonce, and the coin's whole
-// message for the others. With the message in it, two different coins never
+// where context is the bank's id for owner, nonce and holding, and the coin's
+// whole message for the others. With the message in it, two different coins never
 // share a blinding factor, whatever a bank lists and whichever TPM a wallet
 // is restored on; the quotient of two blinded messages under one factor would
 // link both to their spending. The role blind gives a coin's BlindSecret.
@@ -58,6 +58,7 @@ const (
 	roleNonce      = "nonce"
 	roleRandomizer = "randomizer"
 	roleBlind      = "blind"
+	roleHolding    = "holding"
 )
 
 // derive returns n bytes, at most 8160.

@@ -22,8 +22,8 @@ const spendLabel = "specie/spend/1"
 // given away for one end must not be usable for another.
 type Purpose string
 
-// The purposes of this version. "refund" and "recover" are reserved and refused
-// until their rules exist.
+// The purposes of this version. "refund" is reserved and refused until its
+// rules exist.
 const (
 	// Pay: the coins' sum less the change goes to the payee of the offer.
 	Pay Purpose = "pay"
@@ -43,6 +43,11 @@ const (
 	// the spend each has a Claim. It may name a payment's offer, and is the void
 	// of that payment then.
 	Recoup Purpose = "recoup"
+	// Recover: bound coins whose TPM is gone, for new ones, or for money on the
+	// account that withdrew them. Their owner can't consent; who succeeds him in
+	// the group does, and the authorisation has a Stead that shows it. It may name
+	// a payment's offer, as a Recoup.
+	Recover Purpose = "recover"
 )
 
 // Output is a blinded message and the key under which it is to be signed.
@@ -67,7 +72,7 @@ type Spend struct {
 	Purpose     Purpose
 	Bank        string   // the issuer of all the coins
 	OfferDigest [32]byte // SHA-256 of the offer's public part; zero for Exchange
-	Amount      Amount   // what the payee gets; zero for Exchange and Void; in a Recoup, for the account
+	Amount      Amount   // what the payee gets; zero for Exchange and Void; in a Recoup or Recover, for the account
 	Currency    string
 	Coins       []Coin   // ascending by ID, none twice, 1 to MaxCoins
 	ToIssuer    []Output // change, for the issuer to sign
@@ -162,7 +167,7 @@ func (s *Spend) Check() error {
 	for i := range s.Coins {
 		c := &s.Coins[i]
 		check := c.checkSigned
-		if s.Purpose == Recoup {
+		if s.Purpose == Recoup || s.Purpose == Recover {
 			check = c.check
 		}
 		if err := check(); err != nil {
@@ -182,6 +187,9 @@ func (s *Spend) Check() error {
 	}
 	if bound == (s.Group == [32]byte{}) {
 		return fmt.Errorf("%w: a group is named if and only if there are bound coins", ErrBinding)
+	}
+	if s.Purpose == Recover && !bound {
+		return fmt.Errorf("%w: a recover is of bound coins", ErrBinding)
 	}
 	if err := checkOutputs(s.ToIssuer); err != nil {
 		return err
@@ -204,9 +212,9 @@ func (s *Spend) checkHead() error {
 		if s.Amount != 0 || noOffer || len(s.ToAcquirer) != 0 {
 			return fmt.Errorf("%w: a void names an offer and has no amount or acquirer", ErrAmount)
 		}
-	case Recoup:
+	case Recoup, Recover:
 		if len(s.ToAcquirer) != 0 {
-			return fmt.Errorf("%w: a recoup has no acquirer", ErrAmount)
+			return fmt.Errorf("%w: a %s has no acquirer", ErrAmount, s.Purpose)
 		}
 	default:
 		return ErrPurpose

@@ -24,16 +24,16 @@ import (
 // verifier may be nil where no bound coins are accepted. Purpose, offer and
 // the outputs for the acquirer are for the caller to check: a bank compares
 // the purpose with the request, Offer.CheckSpend the rest. For a Recoup see
-// VerifyRecoup; here it is ErrPurpose.
+// VerifyRecoup, for a Recover VerifyRecover; here they are ErrPurpose.
 func Verify(s *Spend, a *Authorisation, k *Keyset, verifier PresentationVerifier, at time.Time) error {
-	if s.Purpose == Recoup {
+	if s.Purpose == Recoup || s.Purpose == Recover {
 		return ErrPurpose
 	}
 	return verify(s, a, k, verifier, at)
 }
 
 // verify makes the checks of Verify, and for coins without a signature, which
-// only a Recoup has, those of their keys.
+// only a Recoup or Recover has, those of their keys.
 func verify(s *Spend, a *Authorisation, k *Keyset, verifier PresentationVerifier, at time.Time) error {
 	if err := s.Check(); err != nil {
 		return err
@@ -62,7 +62,14 @@ func verify(s *Spend, a *Authorisation, k *Keyset, verifier PresentationVerifier
 	if err := a.verifyBearer(s, func(*Coin) bool { return true }); err != nil {
 		return err
 	}
-	return a.verifyBound(s, verifier)
+	if s.Purpose != Recover {
+		return a.verifyBound(s, verifier)
+	}
+	from, err := a.verifyStead(s, verifier)
+	if err == nil && at.Before(from) {
+		err = &TooEarlyError{From: from}
+	}
+	return err
 }
 
 // checkSums looks up every key, checks its dates and adds up. It returns the
@@ -74,6 +81,8 @@ func checkSums(s *Spend, k *Keyset, at time.Time) ([]*Denomination, error) {
 		d, err := k.Find(s.Coins[i].KeyID)
 		switch {
 		case err != nil:
+		case s.Purpose == Recover && s.Coins[i].Kind == Bound:
+			err = d.CheckRecover(at, s.Coins[i].Signed())
 		case s.Coins[i].Signed():
 			err = d.CheckSpend(at)
 		default:

@@ -28,6 +28,7 @@ type SpendJSON struct {
 	IssuedAt     string       `json:"issued_at"`
 	Bearer       []string     `json:"bearer,omitempty"`
 	Presentation string       `json:"presentation,omitempty"`
+	Stead        *SteadJSON   `json:"stead,omitempty"` // of a recover
 }
 
 // OutputJSON is an output on the wire.
@@ -64,6 +65,7 @@ func NewSpendJSON(s *Spend, a *Authorisation) (*SpendJSON, error) {
 	for _, sig := range a.Bearer {
 		j.Bearer = append(j.Bearer, encode64(sig))
 	}
+	j.Stead = newSteadJSON(a.Stead)
 	return j, nil
 }
 
@@ -102,8 +104,8 @@ func ParseOutputsJSON(in []OutputJSON) ([]Output, error) {
 
 // Parse reads the wire form and checks it as Spend.Check does; it verifies no
 // signature. Every refusal is one of that method's, ErrMalformed, ErrTooLarge,
-// or ErrOwner and ErrBinding for an authorisation that does not fit the coins
-// in number.
+// or ErrOwner, ErrBinding and ErrHolding for an authorisation that does not fit
+// the coins in number.
 func (j *SpendJSON) Parse() (*Spend, *Authorisation, error) {
 	if j.Version != 1 {
 		return nil, nil, fmt.Errorf("%w: spend of version %d", ErrMalformed, j.Version)
@@ -165,6 +167,9 @@ func (j *SpendJSON) authorisation() (*Authorisation, error) {
 	}
 	if len(presentation) > 0 {
 		a.Presentation = presentation
+	}
+	if a.Stead, err = j.Stead.parse(); err != nil {
+		return nil, fmt.Errorf("stead: %w", err)
 	}
 	return a, nil
 }
