@@ -33,7 +33,7 @@ var (
 )
 
 type showCmd struct {
-	File string `arg:"" type:"existingfile" help:"Plan, transcript, approval, roster, certificate, keyset, group document or other signed document."`
+	File string `arg:"" type:"existingfile" help:"Plan, transcript, approval, roster, certificate, keyset, platform file, group document or other signed document."`
 	Root string `placeholder:"FILE" type:"existingfile" env:"SPECIE_ROOT" help:"The pinned root certificate; needed for signed documents."`
 	atFlag
 }
@@ -77,6 +77,8 @@ func show(root *trust.Root, b []byte, dir string, at time.Time) (result, error) 
 	switch {
 	case bytes.HasPrefix(b, []byte(`{"seq":`)):
 		return showTranscript(root, b)
+	case bytes.HasPrefix(b, []byte("{\n  \"key\":")):
+		return showPlatform(b)
 	case bytes.HasPrefix(b, []byte("specie ceremony approval ")):
 		return showApproval(b)
 	case len(b) <= ceremony.MaxPlan && isYAML(b, "ceremony"):

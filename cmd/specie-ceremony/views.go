@@ -91,7 +91,7 @@ func (v *groupView) MarshalJSON() ([]byte, error) {
 		"group": v.ID, "group_id": hexDigest(id), "issued_at": v.IssuedAt, "digest": hexDigest(v.Digest),
 		"epoch":  map[string]any{"number": v.Current.Number, "starts": v.Current.Starts, "ends": v.Current.Ends},
 		"opened": map[string]any{"k": v.Supervision.Key.K, "n": v.Supervision.Key.N, "supervisors": v.Supervision.Supervisors},
-		"leaked": len(v.Leaked),
+		"leaked": len(v.Leaked), "platforms": v.platforms(),
 	})
 }
 
@@ -102,7 +102,19 @@ func (v *groupView) text(w io.Writer) {
 	fmt.Fprintf(w, "  epoch\t%d, %s to %s\n", v.Current.Number, when(v.Current.Starts), when(v.Current.Ends))
 	fmt.Fprintf(w, "  opened by\t%d of %d: %s\n", v.Supervision.Key.K, v.Supervision.Key.N, supervisors(v.Supervision))
 	fmt.Fprintf(w, "  leaked keys\t%d\n", len(v.Leaked))
+	for _, s := range v.platforms() {
+		fmt.Fprintf(w, "  platform\t%s\n", clean(s.Name))
+	}
 	fmt.Fprintf(w, "  compare\t%s\n", groups(hexDigest(v.Digest)))
+}
+
+// platforms are the states of machines in which members' TPMs sign; nil where
+// the group has no rule about them.
+func (v *groupView) platforms() []stateView {
+	if v.Platform == nil {
+		return nil
+	}
+	return stateViews(v.Platform)
 }
 
 func supervisors(s *groupdoc.Supervision) string {
