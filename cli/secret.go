@@ -15,6 +15,10 @@ var ErrNoTerminal = errors.New("no terminal to ask on")
 // MaxSecret bounds what AskSecret returns, in bytes.
 const MaxSecret = 1 << 10
 
+// Interactive says whether a person sits at standard input: then a secret that
+// was not given may be asked for, and a script is not kept waiting.
+func (o *Out) Interactive() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
+
 // AskSecret asks for a secret on the terminal of the process, whatever its
 // standard streams are, and does not echo it. The prompt goes to the terminal
 // too, never to a log. The caller overwrites the result after use. Errors:
@@ -36,6 +40,16 @@ func (o *Out) AskSecret(prompt string) ([]byte, error) {
 		return nil, fmt.Errorf("more than %d bytes", MaxSecret)
 	}
 	return secret, nil
+}
+
+// CanAsk says whether there is a terminal to ask on.
+func (o *Out) CanAsk() bool {
+	tty, err := openTerminal("")
+	if err != nil {
+		return false
+	}
+	_ = tty.Close()
+	return true
 }
 
 // Confirm asks a question on the terminal; only "yes" is a yes. Errors:

@@ -62,7 +62,7 @@ func (s *stage) enrol() (err error) {
 	}
 	var out string
 	err = s.timed("enrol", "EK chain, join proof, credential activation, one presentation", func() error {
-		out, err = s.specie(alice, "--tpm", s.aliceTPM, "enroll", "--group", s.box.GroupURL, "--name", "Alice Example")
+		out, err = s.specie(alice, "--tpm", s.aliceTPM, "enroll", "--no-pin", "--group", s.box.GroupURL, "--name", "Alice Example")
 		return err
 	})
 	s.echo(out)

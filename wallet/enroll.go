@@ -26,12 +26,13 @@ type enrolling struct {
 	keyRef
 	// EKID is the TPM in which the key was made.
 	EKID []byte `json:"ek_id,omitempty"`
-	// EKKind, Tag, Session and Join are of the last join that was sent, Code is
-	// the digest of the code that was in it.
+	// EKKind, Tag, Session and Join are of the last join that was sent, Name and
+	// the digest of the Code were in it.
 	EKKind  string `json:"ek_kind,omitempty"`
 	Tag     []byte `json:"tag,omitempty"`
 	Session string `json:"session,omitempty"`
 	Join    []byte `json:"join,omitempty"`
+	Name    string `json:"name,omitempty"`
 	Code    []byte `json:"code,omitempty"`
 	// Challenge is the answer to it. The manager may have used the session up
 	// from here on, and answers a repeated activation only.
@@ -304,8 +305,8 @@ func (c *candidate) activate(ctx context.Context) (id enrol.ID, cred group.Crede
 func (c *candidate) begin() { c.state = enrolling{keyRef: c.state.keyRef, EKID: c.state.EKID} }
 
 func (c *candidate) answer(ctx context.Context) (id enrol.ID, cred group.Credential, err error) {
-	if c.state.Challenge == nil && !bytes.Equal(c.state.Code, codeDigest(c.Code)) {
-		c.begin() // what was sent had another code in it, or none
+	if c.state.Challenge == nil && (c.state.Name != c.Name || !bytes.Equal(c.state.Code, codeDigest(c.Code))) {
+		c.begin() // something else is said this time
 	}
 	if c.state.Session == "" {
 		if err := c.newJoin(ctx); err != nil {
@@ -438,7 +439,7 @@ func (c *candidate) join(ctx context.Context, ek *tpm.EK, id enrol.ID, nonce [32
 	request := groupclient.JoinRequest{KeyPublic: c.key.Public(), Join: j.Bytes(), Form: form, FormDigest: digest[:]}
 	next := enrolling{
 		keyRef: c.state.keyRef, EKID: ekID[:], EKKind: ek.Kind, Tag: tag[:],
-		Session: id.String(), Code: codeDigest(c.Code),
+		Session: id.String(), Name: c.Name, Code: codeDigest(c.Code),
 	}
 	if next.Join, err = json.Marshal(request); err != nil {
 		return fmt.Errorf("enrol: %w", err)

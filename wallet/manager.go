@@ -3,6 +3,7 @@ package wallet
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +21,22 @@ type manager struct {
 	url  string
 	http *http.Client
 	c    *groupclient.ClientWithResponses
+}
+
+// ManagerError is a refusal of the group manager's, and not of a bank's.
+type ManagerError struct{ *client.Problem }
+
+// Unwrap returns the refusal.
+func (e *ManagerError) Unwrap() error { return e.Problem }
+
+// refusal reads why the manager did not do what he was asked.
+func refusal(resp *http.Response, body []byte) error {
+	err := client.ReadProblem(resp, body)
+	var p *client.Problem
+	if errors.As(err, &p) {
+		return &ManagerError{p}
+	}
+	return err
 }
 
 func newManager(url string, hc *http.Client) (*manager, error) {
@@ -53,7 +70,7 @@ func (m *manager) begin(ctx context.Context, cert, public []byte) (id enrol.ID, 
 		return id, nonce, fmt.Errorf("group manager: %w", err)
 	}
 	if r.JSON201 == nil {
-		return id, nonce, client.ReadProblem(r.HTTPResponse, r.Body)
+		return id, nonce, refusal(r.HTTPResponse, r.Body)
 	}
 	if len(r.JSON201.Nonce) != len(nonce) {
 		return id, nonce, fmt.Errorf("%w: nonce of %d bytes", ErrAnswer, len(r.JSON201.Nonce))
@@ -68,7 +85,7 @@ func (m *manager) join(ctx context.Context, id enrol.ID, body []byte) (*challeng
 		return nil, fmt.Errorf("group manager: %w", err)
 	}
 	if r.JSON200 == nil {
-		return nil, client.ReadProblem(r.HTTPResponse, r.Body)
+		return nil, refusal(r.HTTPResponse, r.Body)
 	}
 	return &challenge{Blob: r.JSON200.CredentialBlob, Secret: r.JSON200.EncryptedSecret}, nil
 }
@@ -79,7 +96,7 @@ func (m *manager) activate(ctx context.Context, id enrol.ID, mac []byte) (*seale
 		return nil, fmt.Errorf("group manager: %w", err)
 	}
 	if r.JSON200 == nil {
-		return nil, client.ReadProblem(r.HTTPResponse, r.Body)
+		return nil, refusal(r.HTTPResponse, r.Body)
 	}
 	return &sealedCredential{epoch: uint64(r.JSON200.Epoch), sealed: r.JSON200.Credential}, nil
 }
@@ -90,7 +107,7 @@ func (m *manager) renew(ctx context.Context, id enrol.ID) (*sealedCredential, er
 		return nil, fmt.Errorf("group manager: %w", err)
 	}
 	if r.JSON200 == nil {
-		return nil, client.ReadProblem(r.HTTPResponse, r.Body)
+		return nil, refusal(r.HTTPResponse, r.Body)
 	}
 	return &sealedCredential{
 		epoch: uint64(r.JSON200.Epoch), sealed: r.JSON200.Credential,
@@ -115,7 +132,7 @@ func (m *manager) warrants(ctx context.Context, after uint64) (*warrant.Register
 		return nil, fmt.Errorf("group manager: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, client.ReadProblem(resp, body)
+		return nil, refusal(resp, body)
 	}
 	r, err := warrant.ParseRegister(body)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/merchant"
 	"github.com/speciecash/specie/sqlitefile"
+	"github.com/speciecash/specie/tpm"
 	"github.com/speciecash/specie/wallet"
 )
 
@@ -33,12 +34,67 @@ func advices() []advice {
 		{wallet.ErrPromised, `find the payment in "specie history" and take its coins back with "specie reclaim ID"`, cli.ExitFailed},
 		{wallet.ErrSpent, "whoever has a copy of your purse can do that again: \"specie exchange\" what is left", cli.ExitFailed},
 		{wallet.ErrRecoup, `have them made good with "specie recoup"`, cli.ExitFailed},
+		{errNoPINGiven, "", cli.ExitUsage},
 		{wallet.ErrNotEnrolled, `register this machine's TPM with "specie enroll"`, cli.ExitFailed},
-		{wallet.ErrWrongTPM, "pay on the machine that withdrew these coins", cli.ExitFailed},
+		{wallet.ErrEnrolled, `nothing needs to be done; "specie group" shows the membership. If its TPM was cleared or is gone, "specie enroll --again"`, cli.ExitFailed},
+		{wallet.ErrCleared, `ask the group manager to readmit you, then "specie enroll --again"`, cli.ExitFailed},
+		{wallet.ErrWrongTPM, `use the machine that these coins were withdrawn on; if its mainboard or its TPM was replaced, ask the group manager to readmit you, then "specie enroll --again"`, cli.ExitFailed},
+		{wallet.ErrKeyFile, `put the file back from a copy; without one, ask the group manager to readmit you, then "specie enroll --again"`, cli.ExitFailed},
+		{wallet.ErrPINNeeded, "run this on a terminal, or name the file with the PIN: --pin-file", cli.ExitFailed},
+		{wallet.ErrRegister, "don't pay with coins of this group; show this purse to the supervisors and to your bank: the document in it is evidence", cli.ExitFailed},
+		{tpm.ErrAddress, `say --tpm device:/dev/tpmrm0, or leave it out`, cli.ExitFailed},
+		{tpm.ErrBusy, "end the other program; device:/dev/tpmrm0 is shared, device:/dev/tpm0 is not", cli.ExitFailed},
+		{tpm.ErrBroken, "switch the machine off, wait a minute and switch it on again", cli.ExitFailed},
+		{tpm.ErrHierarchy, "take that password away while you do this; specie has nowhere to keep it", cli.ExitFailed},
+		{tpm.ErrPlatform, "restart into the system that the group manager approved; after an update, wait for his approval or ask him for it", cli.ExitFailed},
+		{tpm.ErrNoSlot, "use device:/dev/tpmrm0, or restart the machine", cli.ExitFailed},
+		{tpm.ErrUnsupported, "enrol with a machine whose TPM has it, or see whether the maker has newer firmware", cli.ExitFailed},
+		{tpm.ErrNoEK, `"specie tpm doctor" says where the maker keeps the certificate; then --fetch-ek-certificate or --ek-certificate FILE`, cli.ExitFailed},
+		{wallet.ErrNoEK, `"specie tpm doctor" shows what this TPM has; "specie group URL" what the group takes`, cli.ExitFailed},
 		{wallet.ErrNoTPM, "name the TPM with --tpm", cli.ExitFailed},
+		{tpm.ErrUnavailable, `"specie tpm doctor" says what is missing`, cli.ExitFailed},
 		{wallet.ErrFunds, `draw more with "specie withdraw"`, cli.ExitFailed},
 		{coin.ErrOfferExpired, "ask the merchant for a new offer", cli.ExitFailed},
 	}
+}
+
+// managersCodes is what to do about a group manager's refusal.
+func managersCodes() map[string]string {
+	readmit := `ask the group manager to readmit you, then "specie enroll --again"`
+	return map[string]string{
+		"ek-chain":         "the group manager does not know the maker of this TPM; ask him to, or enrol with another machine",
+		"ek-profile":       "enrol with a machine whose TPM has an endorsement key of another kind",
+		"ek-registered":    "this TPM is, or was, a member; if that was you, " + readmit,
+		"firmware":         "the TPM's firmware has a known fault; update it with the maker's tool, then try again",
+		"software-tpm":     "this is an emulated TPM, and it keeps no secret; use a real one",
+		"identity":         "say the name that you enrolled with the first time",
+		"readmission":      "type the code again, as the group manager wrote it; it runs out after two weeks, then ask for another",
+		"readmission-used": "ask the group manager for another code",
+		"revoked":          readmit,
+		"forbidden":        "the group manager has expelled this member; ask him why. Bearer coins are not affected",
+		"leaked-key":       "this key is known to others; ask the group manager what to do, and use it no more",
+		"busy":             "nothing was begun; try again in a minute",
+	}
+}
+
+// lockedOut is what to do where the TPM has refused a PIN, or refuses all.
+func lockedOut(err error) (hint string, ok bool) {
+	var pin *wallet.PINError
+	if errors.As(err, &pin) && pin.Left != 0 {
+		return "try again, carefully; a forgotten PIN can't be found out: the group manager can readmit you", true
+	}
+	wait := "wait"
+	var locked *wallet.LockoutError
+	var inside *tpm.LockoutError
+	switch {
+	case errors.As(err, &locked) && locked.Wait > 0:
+		wait = "wait up to " + wallet.InWords(locked.Wait)
+	case errors.As(err, &inside) && inside.Wait > 0:
+		wait = "wait up to " + wallet.InWords(inside.Wait)
+	case pin == nil && !errors.Is(err, wallet.ErrLockout) && !errors.Is(err, tpm.ErrLockout):
+		return "", false
+	}
+	return wait + " with the machine on, or end it as the TPM's owner: tpm2_dictionarylockout --clear-lockout", true
 }
 
 // explain gives the hint and the exit status of an error.
@@ -50,6 +106,15 @@ func explain(err error) (hint string, code int) {
 			code = cli.ExitOpen
 		}
 		return `store the account's token with "specie login" or "specie merchant login"`, code
+	}
+	if hint, ok := lockedOut(err); ok {
+		return hint, cli.ExitFailed
+	}
+	var manager *wallet.ManagerError
+	if errors.As(err, &manager) {
+		if hint, ok := managersCodes()[manager.Code]; ok {
+			return hint, cli.ExitFailed
+		}
 	}
 	for _, a := range advices() {
 		if errors.Is(err, a.err) {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/speciecash/specie/cli"
 )
@@ -20,17 +21,23 @@ type app struct {
 	out  *cli.Out
 	home string
 	tpm  string
+	// pinFile is where the PIN of the TPM's key is; empty is asking for it.
+	pinFile string
 }
 
 type flags struct {
 	Home    string      `help:"Directory of purse and till." env:"SPECIE_HOME" placeholder:"DIR" type:"path"`
 	TPM     string      `name:"tpm" help:"TPM to use: device:/dev/tpmrm0, swtpm:path=SOCKET or swtpm:host=HOST,port=PORT; the platform's device by default." env:"SPECIE_TPM" placeholder:"TCTI"`
+	PINFile string      `name:"pin-file" help:"File with the PIN of the TPM's key, mode 0600, for scripts; otherwise you are asked." env:"SPECIE_PIN_FILE" placeholder:"FILE"`
 	JSON    bool        `name:"json" help:"Print one JSON value instead of text."`
 	Version cli.Version `name:"version" help:"Print the version."`
 
 	Init     initCmd     `cmd:"" help:"Make a purse."`
 	Login    loginCmd    `cmd:"" help:"Store the account's access token in the purse."`
 	Enroll   enrollCmd   `cmd:"" help:"Register this machine's TPM with a group manager."`
+	Group    groupCmd    `cmd:"" help:"Show a group: who runs it, who supervises, and your membership."`
+	Renew    renewCmd    `cmd:"" help:"Fetch the credential of the present epoch, if you lack it."`
+	TPM2     tpmCmd      `cmd:"" name:"tpm" help:"Look at this machine's TPM, and change the PIN of its key."`
 	Withdraw withdrawCmd `cmd:"" help:"Draw coins from the account."`
 	Pay      payCmd      `cmd:"" help:"Pay a merchant's offer."`
 	Balance  balanceCmd  `cmd:"" help:"Show what is in the purse."`
@@ -58,7 +65,7 @@ func program() *cli.Program {
 		Name: "specie", Description: description, Flags: &f, Explain: explain,
 		Ready: func(ctx context.Context, out *cli.Out) (any, error) {
 			out.JSON = f.JSON
-			a := &app{ctx: ctx, out: out, home: f.Home, tpm: f.TPM}
+			a := &app{ctx: ctx, out: out, home: f.Home, tpm: f.TPM, pinFile: f.PINFile}
 			if a.home == "" {
 				dir, err := os.UserConfigDir()
 				if err != nil {
@@ -77,7 +84,8 @@ func readSecretFile(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if fi.Mode().Perm()&0o077 != 0 {
+	// Windows has no such bits; there the home directory is private by itself.
+	if runtime.GOOS != "windows" && fi.Mode().Perm()&0o077 != 0 {
 		return "", fmt.Errorf("%s: others can read it: %w", path, errLoose)
 	}
 	b, err := os.ReadFile(path)
