@@ -46,6 +46,18 @@ func codecs() map[string]codec {
 				return p.Bytes()
 			},
 		},
+		"share": {
+			func(b []byte) (interface{ Bytes() []byte }, error) { return ParseShare(b) },
+			func(t testing.TB) []byte { return newWorld(t).shares[1].Bytes() },
+		},
+		"issuer key": {
+			func(b []byte) (interface{ Bytes() []byte }, error) { return ParseIssuerKey(b) },
+			func(t testing.TB) []byte { return newWorld(t).issuer.Bytes() },
+		},
+		"opening key": {
+			func(b []byte) (interface{ Bytes() []byte }, error) { return ParseOpeningKey(b) },
+			func(t testing.TB) []byte { _, k := newWorld(t).admit(t).kept(t, "m"); return k.Bytes() },
+		},
 		"tracing token": {
 			func(b []byte) (interface{ Bytes() []byte }, error) { return ParseTracingToken(b) },
 			func(t testing.TB) []byte { w := newWorld(t); return w.trace(t, w.admit(t)).Bytes() },
@@ -73,12 +85,36 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
-// fuzzCodec says: whatever is accepted is canonical.
+// seeds are a good encoding, and what is next to it: of every length around,
+// and with runs of a point's or a scalar's size that are zero, infinity, the
+// field's or the group's modulus, or all ones.
+func seeds(good []byte) [][]byte {
+	out := [][]byte{good, nil, good[1:], good[:len(good)-1], append(append([]byte{}, good...), 0), make([]byte, len(good))}
+	n := fp256bn.ScalarFromUint64(1).Neg().Bytes() // n−1; n is one more
+	n[31]++
+	p := [32]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xfc, 0xf0, 0xcd, 0x46, 0xe5, 0xf2, 0x5e, 0xee, 0x71, 0xa4, 0x9f,
+		0x0c, 0xdc, 0x65, 0xfb, 0x12, 0x98, 0x0a, 0x82, 0xd3, 0x29, 0x2d, 0xdb, 0xae, 0xd3, 0x30, 0x13}
+	for at := 0; at+32 <= len(good); at += 32 {
+		for _, run := range [][]byte{make([]byte, 32), n[:], p[:], bytes.Repeat([]byte{0xff}, 32)} {
+			bad := append([]byte{}, good...)
+			copy(bad[at:], run)
+			out = append(out, bad)
+		}
+	}
+	return out
+}
+
+// fuzzCodec says: whatever is accepted is canonical, and a refusal is
+// ErrMalformed.
 func fuzzCodec(f *testing.F, c codec) {
-	f.Add(c.seed(f))
-	f.Add([]byte{})
+	for _, s := range seeds(c.seed(f)) {
+		f.Add(s)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if v, err := c.parse(b); err == nil && !bytes.Equal(v.Bytes(), b) {
+		v, err := c.parse(b)
+		if err != nil {
+			wantErr(t, err, ErrMalformed)
+		} else if !bytes.Equal(v.Bytes(), b) {
 			t.Fatalf("accepted %x, which encodes as %x", b, v.Bytes())
 		}
 	})
@@ -90,6 +126,64 @@ func FuzzParseCredential(f *testing.F)     { fuzzCodec(f, codecs()["credential"]
 func FuzzParsePartialOpening(f *testing.F) { fuzzCodec(f, codecs()["partial opening"]) }
 func FuzzParsePartialTrace(f *testing.F)   { fuzzCodec(f, codecs()["partial trace"]) }
 func FuzzParseTracingToken(f *testing.F)   { fuzzCodec(f, codecs()["tracing token"]) }
+
+func FuzzParseShare(f *testing.F)      { fuzzCodec(f, codecs()["share"]) }
+func FuzzParseIssuerKey(f *testing.F)  { fuzzCodec(f, codecs()["issuer key"]) }
+func FuzzParseOpeningKey(f *testing.F) { fuzzCodec(f, codecs()["opening key"]) }
+
+// FuzzVerify: of all bytes and messages, the verifier takes the one that was
+// signed, and answers anything else with an error.
+func FuzzVerify(f *testing.F) {
+	w := newWorld(f)
+	v, m := w.verifier(f), w.admit(f)
+	claims := m.coins(f, 1)
+	good := m.present(f, "m", claims...).Bytes()
+	for _, s := range seeds(good) {
+		f.Add(s, []byte("m"), claims[0].input, g1(claims[0].y))
+	}
+	f.Add(good, []byte("n"), claims[0].input, g1(claims[0].y))
+	f.Add(good, []byte("m"), make([]byte, 32), g1(claims[0].y))
+	f.Add(good, []byte("m"), claims[0].input, g1(m.tag))
+	f.Fuzz(func(t *testing.T, b, msg, nonce, tag []byte) {
+		if len(nonce) != 32 || len(tag) != 33 {
+			return
+		}
+		claim, err := CoinClaim([32]byte(nonce), [33]byte(tag))
+		if err != nil {
+			wantErr(t, err, ErrClaim)
+			return
+		}
+		it := Item{b, msg, []Claim{claim}}
+		err = v.Verify(b, msg, it.Claims)
+		signed := bytes.Equal(b, good) && string(msg) == "m" &&
+			bytes.Equal(nonce, claims[0].input) && bytes.Equal(tag, g1(claims[0].y))
+		if (err == nil) != signed {
+			t.Fatalf("%x over %q: %v", b, msg, err)
+		}
+		if inBatch := v.VerifyBatch([]Item{it})[0]; (inBatch == nil) != signed {
+			t.Fatalf("%x over %q in a batch: %v", b, msg, inBatch)
+		}
+	})
+}
+
+// FuzzVerifyJoin: of all bytes, the manager takes the join that was made.
+func FuzzVerifyJoin(f *testing.F) {
+	w := newWorld(f)
+	m := w.admit(f)
+	good := m.join.Bytes()
+	for _, s := range seeds(good) {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		j, err := ParseJoin(b)
+		if err == nil {
+			err = VerifyJoin(w.params, j, m.key.q(), m.jc)
+		}
+		if (err == nil) != bytes.Equal(b, good) {
+			t.Fatalf("%x: %v", b, err)
+		}
+	})
+}
 
 func TestHashToCurve(t *testing.T) {
 	a, b := HashToCurve("l", []byte("x")), HashToCurve("l", []byte("y"))

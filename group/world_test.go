@@ -53,7 +53,7 @@ func (k *softKey) Sign(_ context.Context, digest [32]byte, counter uint16) ([]by
 
 func (k *softKey) q() fp256bn.G1 { return fixedBases().g.Mul(k.f) }
 
-// world is one group with its manager and supervisors (2 of 3).
+// world is one group with its manager and supervisors.
 type world struct {
 	issuer *IssuerKey
 	params *Parameters
@@ -61,21 +61,28 @@ type world struct {
 	shares []*Share
 }
 
-func newWorld(t testing.TB) *world {
+// newWorld has 2 of 3 supervisors.
+func newWorld(t testing.TB) *world { return newWorldOf(t, 3, 2) }
+
+// newWorldOf has k of n supervisors.
+func newWorldOf(t testing.TB, n, k int) *world {
 	t.Helper()
 	w := &world{}
 	var dealings []*Dealing
-	sent := make([][]*Share, 3) // sent[dealer][receiver]
-	for i := range 3 {
-		d, shares, err := Deal("TESTGROUP", i+1, 3, 2)
+	sent := make([][]*Share, n) // sent[receiver][dealer]
+	for i := range n {
+		d, shares, err := Deal("TESTGROUP", i+1, n, k)
 		must(t, err)
-		dealings, sent[i] = append(dealings, d), shares
+		dealings = append(dealings, d)
+		for j, s := range shares {
+			sent[j] = append(sent[j], s)
+		}
 	}
 	var err error
 	w.key, err = CombineDealings("TESTGROUP", dealings)
 	must(t, err)
-	for j := range 3 {
-		s, err := CombineShares(w.key, j+1, dealings, []*Share{sent[0][j], sent[1][j], sent[2][j]})
+	for j := range n {
+		s, err := CombineShares(w.key, j+1, dealings, sent[j])
 		must(t, err)
 		w.shares = append(w.shares, s)
 	}
