@@ -31,6 +31,9 @@ var (
 	ErrPIN = errors.New("wrong PIN")
 	// ErrLockout: the TPM refuses every PIN for a while; see [LockoutError].
 	ErrLockout = errors.New("the TPM is locked out after too many wrong PINs")
+	// ErrPlatform: the TPM signs on platforms only that the group's manager has
+	// approved, and this one is in another state; see [PlatformError].
+	ErrPlatform = errors.New("this machine's start-up state is not approved")
 	// ErrRegister: the manager's register of warrants is not the one that he
 	// showed before, with more at its end. An opening may have been hidden.
 	ErrRegister = errors.New("the group manager has rewritten his register of warrants")

@@ -66,7 +66,7 @@ func (w *Wallet) AttachTPM(ctx context.Context, t TPM) error {
 	}
 	key, err := w.attach(ctx, dev, t, doc)
 	if err != nil {
-		return errors.Join(keyError(err), dev.Close()) // and with it the key
+		return errors.Join(platformError(doc.ID, keyError(err)), dev.Close()) // and with it the key
 	}
 	w.key = key
 	w.closeKey = func() error { return errors.Join(key.Close(), dev.Close()) }

@@ -103,7 +103,7 @@ func (w *Wallet) ChangePIN(ctx context.Context, t TPM, newPIN AskPIN) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(keyError(w.changePIN(ctx, dev, t, doc, newPIN)), dev.Close())
+	return errors.Join(platformError(doc.ID, keyError(w.changePIN(ctx, dev, t, doc, newPIN))), dev.Close())
 }
 
 func (w *Wallet) changePIN(ctx context.Context, dev *tpm.Device, t TPM, doc *groupdoc.Document, newPIN AskPIN) error {
