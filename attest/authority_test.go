@@ -6,12 +6,14 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +48,31 @@ func newAuthority(t testing.TB, name string, parent *authority) *authority {
 	}
 	a.cert = parent.issue(t, template, key.Public())
 	return a
+}
+
+// weakAuthority has an RSA key of 1024 bits.
+func weakAuthority(t testing.TB) *rsaAuthority {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "weak"},
+		NotBefore: noon().AddDate(-1, 0, 0), NotAfter: noon().AddDate(1, 0, 0),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &rsaAuthority{cert: parse(t, der), key: key}
+}
+
+// rsaAuthority is an authority with an RSA key.
+type rsaAuthority struct {
+	cert *x509.Certificate
+	key  *rsa.PrivateKey
 }
 
 func (a *authority) issue(t testing.TB, template *x509.Certificate, key crypto.PublicKey) *x509.Certificate {
@@ -188,8 +215,14 @@ func rootsOf(t testing.TB, pems ...[]byte) *attest.Roots {
 
 func rootsTaking(t testing.TB, kind string, pems ...[]byte) *attest.Roots {
 	t.Helper()
+	return rootsWith(t, func(manifest string) string { return strings.ReplaceAll(manifest, "ek: p256", "ek: "+kind) }, pems...)
+}
+
+// rootsWith are roots with a manifest that edit has changed.
+func rootsWith(t testing.TB, edit func(manifest string) string, pems ...[]byte) *attest.Roots {
+	t.Helper()
 	files := map[string][]byte{"all.pem": bytes.Join(pems, nil)}
-	r, err := attest.ParseRoots(manifestOf(t, kind, files), files)
+	r, err := attest.ParseRoots([]byte(edit(string(manifestOf(t, "p256", files)))), files)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,9 +12,11 @@ import (
 	"encoding/asn1"
 	"encoding/binary"
 	"errors"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,22 +142,103 @@ func parse(t testing.TB, der []byte) *x509.Certificate {
 
 func TestACertificateForAnotherPurposeIsRefused(t *testing.T) {
 	root := newAuthority(t, "root", nil)
-	key := ecKey(t)
+	ecc := ecKey(t)
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, change := range map[string]func(*x509.Certificate){
+		"no change":            nil,
 		"no extended usage":    func(c *x509.Certificate) { c.UnknownExtKeyUsage = nil },
 		"an attestation key's": func(c *x509.Certificate) { c.UnknownExtKeyUsage = []asn1.ObjectIdentifier{{2, 23, 133, 8, 3}} },
 		"a TLS server's": func(c *x509.Certificate) {
 			c.UnknownExtKeyUsage, c.ExtKeyUsage = nil, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		},
+		"any usage": func(c *x509.Certificate) {
+			c.UnknownExtKeyUsage, c.ExtKeyUsage = nil, []x509.ExtKeyUsage{x509.ExtKeyUsageAny}
+		},
 		"a certificate authority's":   func(c *x509.Certificate) { c.IsCA = true },
+		"no word of authorities":      func(c *x509.Certificate) { c.BasicConstraintsValid = false },
 		"one that signs certificates": func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign },
+		"one that signs revocations":  func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCRLSign },
+		"one that signs":              func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageDigitalSignature },
+		"one that signs for good":     func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageContentCommitment },
+		"no key usage":                func(c *x509.Certificate) { c.KeyUsage = 0 },
+		"the usage of the other kind": func(c *x509.Certificate) {
+			c.KeyUsage ^= x509.KeyUsageKeyAgreement | x509.KeyUsageKeyEncipherment
+		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			chain := [][]byte{root.endorse(t, key, change)}
-			if _, err := attest.VerifyEK(chain, ecPublic(t, key), rootsOf(t, root.pem()), hardware()); !errors.Is(err, attest.ErrEKProfile) {
-				t.Fatalf("got %v, want ErrEKProfile", err)
+		for kind, k := range map[string]struct {
+			key    any
+			public []byte
+		}{"p256": {ecc, ecPublic(t, ecc)}, "rsa2048": {&rsaKey.PublicKey, rsaPublic(&rsaKey.PublicKey)}} {
+			_, err := attest.VerifyEK([][]byte{root.endorse(t, k.key, change)}, k.public, rootsTaking(t, kind, root.pem()), hardware())
+			if change == nil && err != nil || change != nil && !errors.Is(err, attest.ErrEKProfile) {
+				t.Errorf("%s, %s: got %v, want ErrEKProfile", name, kind, err)
 			}
-		})
+		}
+	}
+}
+
+func TestAShortKeyOfAnIssuerIsRefused(t *testing.T) {
+	root := newAuthority(t, "root", nil)
+	key := ecKey(t)
+	weak := weakAuthority(t)
+	certified := *weak.cert
+	certified.SignatureAlgorithm = x509.ECDSAWithSHA256
+	under := root.issue(t, &certified, weak.cert.PublicKey)
+	template := parse(t, root.endorse(t, key, nil))
+	template.ExtraExtensions, template.SignatureAlgorithm = []pkix.Extension{sanExtension(t, true)}, x509.SHA256WithRSA
+	leaf, err := x509.CreateCertificate(rand.Reader, template, weak.cert, key, weak.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = attest.VerifyEK([][]byte{leaf, under.Raw}, ecPublic(t, key), rootsOf(t, root.pem()), hardware())
+	if !errors.Is(err, attest.ErrChain) || !strings.Contains(err.Error(), "2048 bits") {
+		t.Fatalf("got %v, want ErrChain that speaks of the key", err)
+	}
+}
+
+// brokenModulus is made as firmware with CVE-2017-15361 made it: its factors are
+// k·M + (65537^a mod M), with M the product of the first 126 primes.
+func brokenModulus(t testing.TB) *big.Int {
+	t.Helper()
+	m := big.NewInt(2)
+	for p := int64(3); p <= 701; p += 2 {
+		if big.NewInt(p).ProbablyPrime(0) {
+			m.Mul(m, big.NewInt(p))
+		}
+	}
+	factor := func() *big.Int {
+		for {
+			a, err := rand.Int(rand.Reader, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			k, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), uint(1023-m.BitLen())))
+			if err != nil {
+				t.Fatal(err)
+			}
+			k.SetBit(k, 1023-m.BitLen(), 1).SetBit(k, 1022-m.BitLen(), 1)
+			p := k.Mul(k, m)
+			p.Add(p, a.Exp(big.NewInt(65537), a, m))
+			if p.BitLen() == 1024 && p.Bit(1022) == 1 && p.ProbablyPrime(10) {
+				return p
+			}
+		}
+	}
+	return new(big.Int).Mul(factor(), factor())
+}
+
+func TestAKeyOfBrokenFirmwareIsRefused(t *testing.T) {
+	root := newAuthority(t, "root", nil)
+	key := &rsa.PublicKey{N: brokenModulus(t), E: 65537}
+	if key.N.BitLen() != 2048 {
+		t.Fatalf("a modulus of %d bits", key.N.BitLen())
+	}
+	_, err := attest.VerifyEK([][]byte{root.endorse(t, key, nil)}, rsaPublic(key), rootsTaking(t, "rsa2048", root.pem()), hardware())
+	if !errors.Is(err, attest.ErrFirmware) {
+		t.Fatalf("got %v, want ErrFirmware", err)
 	}
 }
 

@@ -109,6 +109,9 @@ func (r *Roots) add(file string, c *x509.Certificate, found map[[32]byte]bool) e
 	if !c.IsCA || c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0 {
 		return fmt.Errorf("%s is not a certificate authority", c.Subject)
 	}
+	if weak(c) {
+		return fmt.Errorf("%s has an RSA key of less than %d bits", c.Subject, rsaBits)
+	}
 	if l.Root {
 		r.pool.AddCert(c)
 		return nil
@@ -309,9 +312,9 @@ func readCertificates(data []byte) ([]*x509.Certificate, error) {
 // kinds are the kinds of endorsement keys, those first that most TPMs have.
 func kinds() []string { return []string{"rsa2048", "p256", "p384"} }
 
-// vendorID tells whether s names a manufacturer as this package does: the
-// characters of the TCG's vendor id without padding, or, where they are no
-// letters, eight hex digits.
+// vendorID tells whether s names a manufacturer as this package does: the capital
+// letters and digits of the TCG's vendor id without padding, or, where it is made
+// of something else, its eight hex digits.
 func vendorID(s string) bool {
 	if len(s) == 8 {
 		b, err := hex.DecodeString(s)
@@ -328,7 +331,7 @@ func vendorID(s string) bool {
 // vendorName writes a TCG vendor id, which is padded with zeros or spaces.
 func vendorName(id [4]byte) string {
 	text := strings.TrimRight(string(id[:]), "\x00 ")
-	if text == "" || strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) {
+	if text == "" || strings.ContainsFunc(text, func(c rune) bool { return (c < 'A' || c > 'Z') && (c < '0' || c > '9') }) {
 		return fmt.Sprintf("%X", id[:])
 	}
 	return text

@@ -2,6 +2,8 @@ package attest_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"os"
@@ -10,6 +12,11 @@ import (
 
 	"github.com/speciecash/specie/attest"
 )
+
+func hexOf(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
+}
 
 func write(t *testing.T, dir, name string, data []byte) string {
 	t.Helper()
