@@ -46,7 +46,7 @@ func advices() []advice {
 		{tpm.ErrBusy, "end the other program; device:/dev/tpmrm0 is shared, device:/dev/tpm0 is not", cli.ExitFailed},
 		{tpm.ErrBroken, "switch the machine off, wait a minute and switch it on again", cli.ExitFailed},
 		{tpm.ErrHierarchy, "take that password away while you do this; specie has nowhere to keep it", cli.ExitFailed},
-		{tpm.ErrPlatform, "restart into the system that the group manager approved; after an update, wait for his approval or ask him for it", cli.ExitFailed},
+		{tpm.ErrPlatform, `restart into the system that the group manager approved; after an update, ask him to approve what "specie tpm pcrs" shows`, cli.ExitFailed},
 		{tpm.ErrNoSlot, "use device:/dev/tpmrm0, or restart the machine", cli.ExitFailed},
 		{tpm.ErrUnsupported, "enrol with a machine whose TPM has it, or see whether the maker has newer firmware", cli.ExitFailed},
 		{tpm.ErrNoEK, `"specie tpm doctor" says where the maker keeps the certificate; then --fetch-ek-certificate or --ek-certificate FILE`, cli.ExitFailed},

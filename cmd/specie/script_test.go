@@ -18,6 +18,7 @@ import (
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/issuer"
 	"github.com/speciecash/specie/registration/registrationtest"
+	"github.com/speciecash/specie/tpm/swtpm"
 	"github.com/speciecash/specie/wallet/wallettest"
 )
 
@@ -44,6 +45,12 @@ func TestMain(m *testing.M) { testscript.Main(tests{m}, map[string]func(){"speci
 //	revoke KIND AMOUNT          the bank revokes the key of that worth
 //	losekey KIND AMOUNT         the bank's token loses it, and the bank says so
 //	address FILE VAR            waits for a till, its address into $VAR
+//	tpm new VAR                 one more good TPM, its address into $VAR
+//	tpm reset VAR               power off and on, as at a reboot
+//	tpm cut VAR                 the same without notice
+//	tpm clear VAR               as in the firmware's set-up: its keys are lost
+//	tpm tries VAR N SECONDS     locks out after N wrong PINs, forgets one after SECONDS
+//	tpm forgive VAR             its owner ends the lock-out
 //	flip FILE FILE              copies a payment with one byte of a coin changed
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -55,6 +62,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "account": account, "merchant": merchantAccount, "holds": holds,
 			"shut": gate(true), "open": gate(false), "lose": lose,
 			"revoke": mark((*wallettest.Town).Revoke), "losekey": mark((*wallettest.Town).Lose), "address": address, "flip": flip,
+			"tpm": device,
 		},
 	})
 }
@@ -63,10 +71,11 @@ type scene struct {
 	*wallettest.Town
 	t        testing.TB
 	accounts map[string]string // by token
+	tpms     map[string]*swtpm.Emulator
 }
 
 func setup(t *testing.T, env *testscript.Env) error {
-	s := &scene{t: t, accounts: map[string]string{}}
+	s := &scene{t: t, accounts: map[string]string{}, tpms: map[string]*swtpm.Emulator{}}
 	script, ok := env.T().(testing.TB)
 	if !ok {
 		return errors.New("not run by package testing")
@@ -190,6 +199,41 @@ func address(ts *testscript.TestScript, neg bool, args []string) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	ts.Fatalf("no till opened")
+}
+
+// device does something to a TPM of this script's own.
+func device(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2)
+	s, what, name := sceneOf(ts), args[0], args[1]
+	if what == "new" {
+		s.tpms[name] = s.NewTPM(s.t)
+		ts.Setenv(name, s.tpms[name].TCTI())
+		return
+	}
+	e := s.tpms[name]
+	if e == nil {
+		ts.Fatalf("no TPM %q was made here", name)
+	}
+	ctx := s.t.Context()
+	switch what {
+	case "reset":
+		ts.Check(e.Reset(ctx))
+	case "cut":
+		ts.Check(e.PowerCut(ctx))
+	case "clear":
+		ts.Check(e.Clear(ctx))
+	case "forgive":
+		ts.Check(e.ForgiveFailures(ctx))
+	case "tries":
+		need(ts, neg, args, 4)
+		n, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		seconds, err := strconv.Atoi(args[3])
+		ts.Check(err)
+		ts.Check(e.SetDictionaryAttack(ctx, n, time.Duration(seconds)*time.Second))
+	default:
+		ts.Fatalf("tpm %s?", what)
+	}
 }
 
 // flip changes a character of the first coin's last ones: they are of the

@@ -8,7 +8,8 @@ import (
 )
 
 type tpmCmd struct {
-	PIN tpmPINCmd `cmd:"" name:"pin" help:"Change the PIN of the member's key, or take it away."`
+	PCRs tpmPCRsCmd `cmd:"" name:"pcrs" help:"Show the state in which this machine was started."`
+	PIN  tpmPINCmd  `cmd:"" name:"pin" help:"Change the PIN of the member's key, or take it away."`
 }
 
 type tpmPINCmd struct {
