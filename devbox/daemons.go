@@ -120,7 +120,7 @@ chain: bank/group.pem
 seal_key: seal
 sealed: bank/group.sealed
 supervision: [%s]
-ek_roots: bank/ek-roots
+ek_roots: {dir: bank/ek-roots}
 insecure_software_tpm: true
 signer: run/group-signer.sock
 database: run/group.db

@@ -1,9 +1,11 @@
 package registration
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/speciecash/specie/group/fp256bn"
 	"github.com/speciecash/specie/groupdoc/enrol"
@@ -19,14 +21,24 @@ type Credential struct {
 	Sealed []byte `json:"sealed"`
 }
 
+// Activation is what a new member is given.
+type Activation struct {
+	Credential
+	// Succession is the manager's word about the membership that this one
+	// continues (JWS, enrol.ParseSuccession), or nil.
+	Succession []byte
+}
+
 // Activate checks the answer to a challenge and makes the TPM a member, in
-// one transaction in which session, EK, tag and Uh are used up. The member's
-// id is the session's. Repeated, it returns the same credential.
+// one transaction in which session, EK, tag, Uh and code are used up, and the
+// membership that this one continues ends. The member's id is the session's.
+// Repeated, it returns the same bytes.
 //
 // A wrong answer leaves the session as it was. Errors: [ErrNotFound],
 // [ErrNotJoined], [ErrSessionExpired], [ErrActivation], [ErrEKRegistered],
-// [ErrTagRegistered], [ErrExpelled], [ErrEpoch], [ErrUnavailable].
-func (m *Manager) Activate(ctx context.Context, id enrol.ID, mac []byte) (*Credential, error) {
+// [ErrTagRegistered], [ErrCode], [ErrCodeUsed], [ErrExpelled], [ErrRevoked],
+// [ErrEpoch], [ErrUnavailable].
+func (m *Manager) Activate(ctx context.Context, id enrol.ID, mac []byte) (*Activation, error) {
 	if c, err := m.activated(ctx, id, mac); c != nil || err != nil {
 		return c, err
 	}
@@ -49,25 +61,24 @@ func (m *Manager) Activate(ctx context.Context, id enrol.ID, mac []byte) (*Crede
 	if err != nil {
 		return nil, err
 	}
-	member, err := newMember(row, s, e.Number)
+	member, code, err := m.newMember(ctx, row, s, e.Number, now)
 	if err != nil {
 		return nil, err
 	}
-	member.JoinedAt = now
-	c, err := m.issue(id, secret, member, e.Number)
+	out, err := m.activation(id, secret, member)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.cfg.Register.Enrol(ctx, id, now, *member, [32]byte{}); err != nil {
-		return m.enrolFailed(ctx, id, mac, err)
+	if err := m.cfg.Register.Enrol(ctx, id, now, *member, code); err != nil {
+		return m.enrolFailed(ctx, row, s, mac, err)
 	}
-	m.log.Info("member active", "member", id, "epoch", e.Number)
-	return c, nil
+	m.log.Info("member active", "member", id, "epoch", e.Number, "continues", member.Succeeds != [16]byte{})
+	return out, nil
 }
 
 // activated answers a repeated activation; nil without an error means that
 // there is no such member yet.
-func (m *Manager) activated(ctx context.Context, id enrol.ID, mac []byte) (*Credential, error) {
+func (m *Manager) activated(ctx context.Context, id enrol.ID, mac []byte) (*Activation, error) {
 	row, err := m.cfg.Register.MemberByID(ctx, id)
 	if errors.Is(err, ledger.ErrNotFound) {
 		return nil, nil
@@ -86,17 +97,30 @@ func (m *Manager) activated(ctx context.Context, id enrol.ID, mac []byte) (*Cred
 	if err := secret.CheckMAC(id, mac); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrActivation, err)
 	}
-	if row.State == ledger.MemberExpelled {
-		return nil, ErrExpelled
+	if err := standing(row); err != nil {
+		return nil, err
 	}
-	return m.issue(id, secret, row, t.Epoch)
+	return m.activation(id, secret, row)
+}
+
+// activation is what a member's first answer says, always the same.
+func (m *Manager) activation(id enrol.ID, secret enrol.Secret, row *ledger.Member) (*Activation, error) {
+	t, err := readTranscript(row)
+	if err != nil {
+		return nil, err
+	}
+	c, err := m.issue(id, secret, row, t.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	return &Activation{Credential: *c, Succession: t.Succession}, nil
 }
 
 // enrolFailed names why the register refused. Of two equal activations at
 // once, one finds the session taken by the other and answers as a repetition.
-func (m *Manager) enrolFailed(ctx context.Context, id enrol.ID, mac []byte, err error) (*Credential, error) {
+func (m *Manager) enrolFailed(ctx context.Context, row *ledger.Session, s *session, mac []byte, err error) (*Activation, error) {
 	if errors.Is(err, ledger.ErrNotFound) || errors.Is(err, ledger.ErrDuplicate) {
-		if c, err := m.activated(ctx, id, mac); c != nil || err != nil {
+		if c, err := m.activated(ctx, row.ID, mac); c != nil || err != nil {
 			return c, err
 		}
 	}
@@ -106,6 +130,9 @@ func (m *Manager) enrolFailed(ctx context.Context, id enrol.ID, mac []byte, err 
 		return nil, ErrEKRegistered
 	case errors.As(err, &dup) && (dup.Field == ledger.FieldTag || dup.Field == ledger.FieldUh):
 		return nil, ErrTagRegistered
+	case errors.Is(err, ledger.ErrReadmission): // lost to another since it was looked at
+		_, _, err := m.newMember(ctx, row, s, 1, m.Now())
+		return nil, cmp.Or(err, ErrCode)
 	case errors.Is(err, ledger.ErrNotFound):
 		return nil, fmt.Errorf("%w: no such registration", ErrNotFound)
 	case errors.Is(err, ledger.ErrExpired):
@@ -114,23 +141,37 @@ func (m *Manager) enrolFailed(ctx context.Context, id enrol.ID, mac []byte, err 
 	return nil, stored("activate", err)
 }
 
-// newMember is the member whom a joined session makes.
-func newMember(row *ledger.Session, s *session, epoch uint64) (*ledger.Member, error) {
+// newMember is the member whom a joined session makes, and the hash of the
+// code with which he continues another membership, zero if he doesn't.
+func (m *Manager) newMember(ctx context.Context, row *ledger.Session, s *session, epoch uint64, now time.Time) (out *ledger.Member, code [32]byte, err error) {
 	f, uh, err := points(s.Request.Join)
 	if err != nil {
-		return nil, err
+		return nil, code, err
 	}
-	t, err := encodeRecord(transcript{
-		EK: s.EK, Nonce: row.Nonce, KeyPublic: s.Request.KeyPublic, Join: s.Request.Join,
-		FormDigest: s.Request.FormDigest, Epoch: epoch,
-	})
+	form, err := enrol.OpenForm(m.cfg.FormKey, m.cfg.ID, row.Nonce, s.Request.Form, s.Request.FormDigest)
 	if err != nil {
-		return nil, err
+		return nil, code, fmt.Errorf("%w: %w", ErrForm, err)
 	}
-	return &ledger.Member{
+	old, err := m.predecessor(ctx, row.EK, form, now)
+	if err != nil {
+		return nil, code, err
+	}
+	t := transcript{
+		EK: s.EK, Nonce: row.Nonce, KeyPublic: s.Request.KeyPublic, Join: s.Request.Join,
+		FormDigest: s.Request.FormDigest, Epoch: epoch, Vouched: s.Vouched,
+	}
+	out = &ledger.Member{
 		ID: row.ID, EK: row.EK, F: f.Bytes(), Uh: uh.Bytes(), Epoch: uint32(epoch),
-		State: ledger.MemberActive, Transcript: t, Form: s.Request.Form,
-	}, nil
+		State: ledger.MemberActive, Form: s.Request.Form, JoinedAt: now,
+	}
+	if old != nil {
+		out.Succeeds, code = old.ID, form.Code.Digest()
+		if t.Succession, err = m.succession(old, out, now); err != nil {
+			return nil, code, err
+		}
+	}
+	out.Transcript, err = encodeRecord(t)
+	return out, code, err
 }
 
 // issue makes the credential of a member for an epoch, sealed under a secret.

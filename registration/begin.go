@@ -47,17 +47,23 @@ type Session struct {
 
 // Begin verifies an endorsement key and opens a session for it, in place of
 // any other one of the same key. Errors: [ErrMalformed], [ErrEKChain],
-// [ErrEKProfile], [ErrEKRegistered], [ErrUnavailable].
+// [ErrEKProfile], [ErrFirmware], [ErrSoftwareTPM], [ErrEKRegistered],
+// [ErrBusy], [ErrUnavailable].
 func (m *Manager) Begin(ctx context.Context, r *BeginRequest) (*Session, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	now := m.Now()
-	ek, err := m.verifyEK(&endorsement{Chain: r.EKChain, Public: r.EKPublic}, now)
+	leave, err := m.gate.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.ekIsNew(ctx, ek.ID); err != nil {
+	defer leave()
+	now := m.Now()
+	ek, _, err := m.verifyEK(&endorsement{Chain: r.EKChain, Public: r.EKPublic}, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.ekMayJoin(ctx, ek.ID, now); err != nil {
 		return nil, err
 	}
 	m.purge(ctx, now)
@@ -93,23 +99,6 @@ func (m *Manager) putSession(ctx context.Context, s ledger.Session, now time.Tim
 		return stored("session", err)
 	}
 	return nil
-}
-
-// verifyEK checks the endorsement as of a time.
-func (m *Manager) verifyEK(e *endorsement, at time.Time) (*attest.EK, error) {
-	ek, err := attest.VerifyEK(e.Chain, e.Public, m.cfg.EKRoots, attest.Policy{At: at, SoftwareTPMs: m.cfg.SoftwareTPMs})
-	if errors.Is(err, attest.ErrEKProfile) || errors.Is(err, attest.ErrEKKind) {
-		return nil, fmt.Errorf("%w: %w", ErrEKProfile, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrEKChain, err)
-	}
-	return ek, nil
-}
-
-func (m *Manager) ekIsNew(ctx context.Context, ek [32]byte) error {
-	_, err := m.cfg.Register.MemberByEK(ctx, ek)
-	return isNew(err, ErrEKRegistered)
 }
 
 // isNew reads a lookup's error: found is the refusal taken.

@@ -17,7 +17,12 @@ var (
 	ErrEKChain = errors.New("registration: endorsement certificate refused")
 	// ErrEKProfile: the endorsement key is of a kind that is not taken here.
 	ErrEKProfile = errors.New("registration: endorsement key refused")
-	// ErrEKRegistered: this TPM is, or was, a member.
+	// ErrFirmware: TPMs of this model and firmware are not taken here.
+	ErrFirmware = errors.New("registration: firmware refused")
+	// ErrSoftwareTPM: emulated TPMs are not taken here.
+	ErrSoftwareTPM = errors.New("registration: emulated TPM refused")
+	// ErrEKRegistered: this TPM is, or was, a member, and no code says that it
+	// may become another.
 	ErrEKRegistered = errors.New("registration: this TPM is registered already")
 	// ErrTagRegistered: the tag F or the wallet's point Uh is a member's.
 	ErrTagRegistered = errors.New("registration: this key is registered already")
@@ -29,10 +34,20 @@ var (
 	// ErrForm: the registration form does not open, does not read, or is not
 	// the one whose digest was proven.
 	ErrForm = errors.New("registration: form refused")
+	// ErrLeaked: the group key is public, its TPM being broken.
+	ErrLeaked = errors.New("registration: this key has leaked")
+	// ErrCode: no readmission is open for the code in the form.
+	ErrCode = errors.New("registration: code refused")
+	// ErrCodeUsed: the code in the form has served already.
+	ErrCodeUsed = errors.New("registration: this code was used already")
+	// ErrIdentity: the form has another name than the membership that its code
+	// is for.
+	ErrIdentity = errors.New("registration: another person's code")
 	// ErrNotFound: no such session or member. A session that was replaced or
 	// refused is gone too: begin again.
 	ErrNotFound = errors.New("registration: not found")
-	// ErrAnswered: the session's nonce has answered another join.
+	// ErrAnswered: the session's nonce has answered another join, or the
+	// session is a member by now.
 	ErrAnswered = errors.New("registration: this session has answered another join")
 	// ErrNotJoined: the session has answered no join yet.
 	ErrNotJoined = errors.New("registration: join before activating")
@@ -42,6 +57,15 @@ var (
 	ErrActivation = errors.New("registration: activation refused")
 	// ErrExpelled: the member was expelled.
 	ErrExpelled = errors.New("registration: expelled")
+	// ErrRevoked: the membership has ended, and may be continued, or was, with
+	// another.
+	ErrRevoked = errors.New("registration: membership revoked")
+	// ErrState: the member's state does not allow this.
+	ErrState = errors.New("registration: not possible in this member's state")
+	// ErrWarrant: the warrant is not one, or does not allow this.
+	ErrWarrant = errors.New("registration: warrant refused")
+	// ErrUnregistered: the warrant does not stand in the register.
+	ErrUnregistered = errors.New("registration: warrant not entered")
 	// ErrOpening: the opening does not hold, so nobody is named.
 	ErrOpening = errors.New("registration: opening refused")
 	// ErrEpoch: the manager's clock is before the first epoch, or before one
@@ -49,6 +73,10 @@ var (
 	ErrEpoch = errors.New("registration: no epoch at this time")
 	// ErrOtherGroup: the register belongs to another group or schedule.
 	ErrOtherGroup = errors.New("registration: the register is another group's")
+	// ErrRegister: the register of warrants is not whole.
+	ErrRegister = errors.New("registration: register of warrants damaged")
+	// ErrPolicy: the policy can't be put in force.
+	ErrPolicy = errors.New("registration: policy refused")
 	// ErrBusy: more is asked at once than this manager takes; ask again later.
 	ErrBusy = errors.New("registration: busy")
 	// ErrUnavailable: the store could not answer, or the signing key; repeat

@@ -27,16 +27,22 @@ func (r *JoinRequest) check() error {
 // session as it was; the nonce has answered only when a join was accepted.
 //
 // Errors: [ErrNotFound], [ErrSessionExpired], [ErrAnswered], [ErrMalformed],
-// [ErrTemplate], [ErrJoinProof], [ErrForm], [ErrEKRegistered],
-// [ErrTagRegistered], [ErrEKChain], [ErrUnavailable].
+// [ErrTemplate], [ErrJoinProof], [ErrLeaked], [ErrForm], [ErrCode],
+// [ErrCodeUsed], [ErrIdentity], [ErrEKRegistered], [ErrTagRegistered], those of
+// Begin for the endorsement, [ErrBusy], [ErrUnavailable].
 func (m *Manager) Join(ctx context.Context, id enrol.ID, r *JoinRequest) (*Challenge, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
+	leave, err := m.gate.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	now := m.Now()
 	row, s, err := m.session(ctx, id, now)
 	if err != nil {
-		return nil, err
+		return nil, m.complete(ctx, id, err)
 	}
 	if row.State == stepJoined {
 		if s.Request.digest() != r.digest() {
@@ -44,18 +50,18 @@ func (m *Manager) Join(ctx context.Context, id enrol.ID, r *JoinRequest) (*Chall
 		}
 		return s.Challenge, nil
 	}
-	name, err := m.verifyJoin(row, r)
+	name, form, err := m.verifyJoin(row, r)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.joinIsNew(ctx, row.EK, r); err != nil {
+	if err := m.joinIsNew(ctx, row.EK, r, form, now); err != nil {
 		return nil, err
 	}
 	secret, err := m.joinSecret(id, row.Nonce, r)
 	if err != nil {
 		return nil, err
 	}
-	if s.Challenge, err = m.challenge(&s.EK, name, secret, now); err != nil {
+	if s.Challenge, s.Vouched, err = m.challenge(&s.EK, name, secret, now); err != nil {
 		return nil, err
 	}
 	s.Request, row.State = r, stepJoined
@@ -66,6 +72,19 @@ func (m *Manager) Join(ctx context.Context, id enrol.ID, r *JoinRequest) (*Chall
 		return nil, err
 	}
 	return s.Challenge, nil
+}
+
+// complete tells a registration that is done from one that never was.
+func (m *Manager) complete(ctx context.Context, id enrol.ID, err error) error {
+	if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if _, lookup := m.cfg.Register.MemberByID(ctx, id); lookup == nil {
+		return fmt.Errorf("%w: it is complete", ErrAnswered)
+	} else if !errors.Is(lookup, ledger.ErrNotFound) {
+		return stored("session", lookup)
+	}
+	return err
 }
 
 // session returns an open session that is not expired.
@@ -84,29 +103,35 @@ func (m *Manager) session(ctx context.Context, id enrol.ID, now time.Time) (*led
 	return row, s, err
 }
 
-// verifyJoin checks key, proof and form, and returns the key's Name.
-func (m *Manager) verifyJoin(row *ledger.Session, r *JoinRequest) ([]byte, error) {
-	name, q, err := attest.CheckGroupKey(r.KeyPublic, attest.GroupKeyTemplate())
+// verifyJoin checks key, proof and form, and returns the key's Name and the
+// form.
+func (m *Manager) verifyJoin(row *ledger.Session, r *JoinRequest) ([]byte, *enrol.OpenedForm, error) {
+	p := m.policy.Load()
+	name, q, err := attest.CheckGroupKey(r.KeyPublic, p.template)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrTemplate, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
 	j, err := group.ParseJoin(r.Join)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrJoinProof, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrJoinProof, err)
 	}
 	jc := group.JoinContext{Nonce: row.Nonce, KeyName: name, EK: row.EK, Form: r.FormDigest}
 	if err := group.VerifyJoin(m.params, j, q, jc); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrJoinProof, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrJoinProof, err)
 	}
-	if _, err := enrol.OpenForm(m.cfg.FormKey, m.cfg.ID, row.Nonce, r.Form, r.FormDigest); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrForm, err)
+	if err := p.checkLeaked(j); err != nil {
+		return nil, nil, err
 	}
-	return name, nil
+	form, err := enrol.OpenForm(m.cfg.FormKey, m.cfg.ID, row.Nonce, r.Form, r.FormDigest)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrForm, err)
+	}
+	return name, form, nil
 }
 
 // joinIsNew tells a wallet early what the activation would refuse.
-func (m *Manager) joinIsNew(ctx context.Context, ek [32]byte, r *JoinRequest) error {
-	if err := m.ekIsNew(ctx, ek); err != nil {
+func (m *Manager) joinIsNew(ctx context.Context, ek [32]byte, r *JoinRequest, form *enrol.OpenedForm, now time.Time) error {
+	if _, err := m.predecessor(ctx, ek, form, now); err != nil {
 		return err
 	}
 	f, uh, err := points(r.Join)
@@ -136,16 +161,21 @@ func (m *Manager) joinSecret(id enrol.ID, nonce [32]byte, r *JoinRequest) (enrol
 	return m.secret([]byte("join"), id[:], nonce[:], d[:])
 }
 
-// challenge wraps a secret for a TPM and a key in it. The endorsement is
-// verified again: nothing is wrapped for a key that was not.
-func (m *Manager) challenge(e *endorsement, name []byte, secret enrol.Secret, at time.Time) (*Challenge, error) {
-	ek, err := m.verifyEK(e, at)
+// challenge wraps a secret for a TPM and a key in it, and says why it is
+// trusted. The endorsement is verified again: nothing is wrapped for a key that
+// was not.
+func (m *Manager) challenge(e *endorsement, name []byte, secret enrol.Secret, at time.Time) (*Challenge, *vouched, error) {
+	ek, p, err := m.verifyEK(e, at)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	blob, enc, err := attest.MakeCredential(ek, name, secret.Bytes())
 	if err != nil {
-		return nil, fmt.Errorf("registration: challenge: %w", err)
+		return nil, nil, fmt.Errorf("registration: challenge: %w", err)
 	}
-	return &Challenge{CredentialBlob: blob, EncryptedSecret: enc}, nil
+	v := &vouched{
+		Roots: p.EKRoots.Digest(), Root: ek.Root,
+		Manufacturer: ek.Manufacturer, Model: ek.Model, Version: ek.Version, Software: ek.Software,
+	}
+	return &Challenge{CredentialBlob: blob, EncryptedSecret: enc}, v, nil
 }

@@ -1,24 +1,26 @@
 package registration
 
 import (
-	"bytes"
 	"context"
 	"crypto"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/hpke"
 	"crypto/sha256"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/frame"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/groupdoc/warrant"
 	"github.com/speciecash/specie/ledger"
 	"github.com/speciecash/specie/trust"
 )
@@ -30,9 +32,11 @@ const DefaultSession = 10 * time.Minute
 // 80 KiB each, a few as a rule.
 const DefaultMaxSessions = 4096
 
-// OpeningVerifier verifies a combined opening by itself and returns the tag
-// that it found. Its errors mean that nobody is named.
-type OpeningVerifier func(ctx context.Context, opening []byte) (tag [33]byte, err error)
+// OpeningVerifier verifies a combined opening by itself, with the scalars of
+// broken TPMs that are known now, and that its warrant is in force now. It
+// returns the tag that the opening found and the warrant's entry. Its errors
+// mean that nobody is named.
+type OpeningVerifier func(ctx context.Context, opening []byte, leaked [][]byte) (tag [33]byte, entry warrant.Entry, err error)
 
 // Config is what a manager is made of.
 type Config struct {
@@ -48,16 +52,10 @@ type Config struct {
 	Chain  []*x509.Certificate
 	// Supervision is the supervisors' document, one JWS each.
 	Supervision [][]byte
-	// EKRoots are the accepted manufacturers, with the one kind of endorsement
-	// key that is taken from each.
-	EKRoots *attest.Roots
-	// SoftwareTPMs takes emulated TPMs too. Their keys lie in files: never for
-	// real money.
-	SoftwareTPMs bool
+	// Policy is in force at first; Reload puts another in its place.
+	Policy
 	// Schedule says which epoch it is.
 	Schedule Schedule
-	// Leaked are scalars of broken TPMs, 32 bytes each, for the document.
-	Leaked [][]byte
 	// Register is the durable state.
 	Register ledger.Register
 	// Opening verifies openings; without it Identify refuses all.
@@ -67,6 +65,9 @@ type Config struct {
 	// MaxSessions is how many registrations may be open at once,
 	// DefaultMaxSessions if zero.
 	MaxSessions int
+	// Parallel is how many requests are verified at once, one a processor if
+	// zero. Others wait their turn, sixteen for each.
+	Parallel int
 	// Clock is time.Now if nil, Logger silent if nil.
 	Clock  func() time.Time
 	Logger *slog.Logger
@@ -76,37 +77,48 @@ type Config struct {
 type Manager struct {
 	cfg          Config
 	params       *group.Parameters
+	supervision  *groupdoc.Supervision
 	proof        group.IssuerKeyProof
 	challengeKey []byte
+	papers       cipher.AEAD // for warrants at rest
+	gate         *gate
 	log          *slog.Logger
+	policy       atomic.Pointer[policy]
+
+	entering sync.Mutex // one warrant after the other
 
 	mu     sync.Mutex
 	doc    *SignedDocument // the newest, of epoch doc.Epoch
+	stale  bool            // doc does not say what holds
+	tried  time.Time       // when it was last to be signed anew, and was not
 	purged time.Time
 }
 
 // New checks that the parts belong together: supervisors, certificate and
-// register are those of this group ([ErrOtherGroup]), and a document made of
-// them is one that a stranger accepts.
+// register are those of this group ([ErrOtherGroup]), the register of warrants
+// is whole ([ErrRegister]), and a document made of all of them is one that a
+// stranger accepts.
 func New(ctx context.Context, cfg Config) (*Manager, error) {
 	cfg.fill()
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	s, err := groupdoc.ParseSupervision(cfg.Root, cfg.Supervision, cfg.Clock())
+	first, err := newPolicy(cfg.Policy)
 	if err != nil {
+		return nil, err
+	}
+	m := &Manager{cfg: cfg, log: cfg.Logger, gate: newGate(cfg.Parallel)}
+	m.policy.Store(first)
+	if m.supervision, err = groupdoc.ParseSupervision(cfg.Root, cfg.Supervision, cfg.Clock()); err != nil {
 		return nil, fmt.Errorf("registration: %w", err)
 	}
-	if s.Group != cfg.ID {
-		return nil, fmt.Errorf("%w: the supervisors of %s", ErrOtherGroup, s.Group)
+	if m.supervision.Group != cfg.ID {
+		return nil, fmt.Errorf("%w: the supervisors of %s", ErrOtherGroup, m.supervision.Group)
 	}
-	m := &Manager{cfg: cfg, log: cfg.Logger}
-	m.params = &group.Parameters{Name: cfg.ID, W: cfg.Issuer.Public(), O: s.Key.O(), O2: s.Key.O2()}
-	if m.proof, err = cfg.Issuer.Prove(cfg.ID); err != nil {
-		return nil, fmt.Errorf("registration: %w", err)
-	}
-	if m.challengeKey, err = hkdf.Key(sha256.New, cfg.Issuer.Bytes(), nil, "specie/registration/challenges/1", 32); err != nil {
-		return nil, fmt.Errorf("registration: %w", err)
+	key := m.supervision.Key
+	m.params = &group.Parameters{Name: cfg.ID, W: cfg.Issuer.Public(), O: key.O(), O2: key.O2()}
+	if err := m.derive(); err != nil {
+		return nil, err
 	}
 	id := m.params.ID()
 	if err := m.pin(ctx, "group", id[:]); err != nil {
@@ -115,10 +127,37 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	if err := m.pin(ctx, "schedule", []byte(cfg.Schedule.String())); err != nil {
 		return nil, err
 	}
+	if err := m.pinTemplate(ctx, first); err != nil {
+		return nil, err
+	}
+	if err := m.checkWarrants(ctx); err != nil {
+		return nil, err
+	}
 	if _, err := m.Document(ctx); err != nil {
 		return nil, err
 	}
+	first.announce(m.log)
 	return m, nil
+}
+
+// derive makes what hangs on γ.
+func (m *Manager) derive() (err error) {
+	if m.proof, err = m.cfg.Issuer.Prove(m.cfg.ID); err != nil {
+		return fmt.Errorf("registration: %w", err)
+	}
+	if m.challengeKey, err = hkdf.Key(sha256.New, m.cfg.Issuer.Bytes(), nil, "specie/registration/challenges/1", 32); err != nil {
+		return fmt.Errorf("registration: %w", err)
+	}
+	papers, err := hkdf.Key(sha256.New, m.cfg.Issuer.Bytes(), nil, "specie/registration/warrants/1", 32)
+	if err != nil {
+		return fmt.Errorf("registration: %w", err)
+	}
+	block, err := aes.NewCipher(papers)
+	if err != nil {
+		return fmt.Errorf("registration: %w", err)
+	}
+	m.papers, err = cipher.NewGCMWithRandomNonce(block)
+	return err
 }
 
 func (c *Config) fill() {
@@ -127,6 +166,9 @@ func (c *Config) fill() {
 	}
 	if c.MaxSessions == 0 {
 		c.MaxSessions = DefaultMaxSessions
+	}
+	if c.Parallel == 0 {
+		c.Parallel = runtime.GOMAXPROCS(0)
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
@@ -141,32 +183,20 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if c.Root == nil || c.Issuer == nil || c.FormKey == nil || c.Signer == nil || len(c.Chain) == 0 ||
-		c.EKRoots == nil || c.Register == nil || c.Session < 0 || c.MaxSessions < 0 {
+		c.Register == nil || c.Session < 0 || c.MaxSessions < 0 || c.Parallel < 0 {
 		return fmt.Errorf("%w: the manager's configuration lacks a part", ErrMalformed)
 	}
 	return c.Schedule.check()
 }
 
-// pin records a value at first use and refuses another one for ever.
-func (m *Manager) pin(ctx context.Context, key string, value []byte) error {
-	had, err := m.cfg.Register.Meta(ctx, key)
-	if errors.Is(err, ledger.ErrNotFound) {
-		if err := m.cfg.Register.SetMeta(ctx, key, value); err != nil {
-			return stored("pin "+key, err)
-		}
-		return nil
-	}
-	if err != nil {
-		return stored("pin "+key, err)
-	}
-	if !bytes.Equal(had, value) {
-		return fmt.Errorf("%w: its %s differs", ErrOtherGroup, key)
-	}
-	return nil
-}
-
 // GroupID names the group.
 func (m *Manager) GroupID() group.ID { return m.params.ID() }
+
+// Name is the manager's id, and the group's name.
+func (m *Manager) Name() string { return m.cfg.ID }
+
+// Policy is the one in force.
+func (m *Manager) Policy() Policy { return m.policy.Load().Policy }
 
 // Now is the manager's clock, UTC.
 func (m *Manager) Now() time.Time { return m.cfg.Clock().UTC() }

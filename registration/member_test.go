@@ -15,6 +15,7 @@ import (
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/groupdoc/warrant"
 	"github.com/speciecash/specie/ledger"
 	"github.com/speciecash/specie/registration"
 	"github.com/speciecash/specie/registration/registrationtest"
@@ -91,8 +92,8 @@ func TestAnExpelledMemberGetsNothingMore(t *testing.T) {
 	must(t, w.Expel(t.Context(), s.ID))
 	m, err := w.Member(t.Context(), s.ID)
 	must(t, err)
-	if !m.Expelled {
-		t.Fatal("not expelled")
+	if m.State != ledger.MemberExpelled {
+		t.Fatalf("he is %s", m.State)
 	}
 	_, err = w.Renew(t.Context(), s.ID)
 	wantErr(t, err, registration.ErrExpelled)
@@ -142,6 +143,7 @@ func TestAnOpeningNamesAMember(t *testing.T) {
 		must(t, err)
 		o.Parts = append(o.Parts, part.Bytes())
 	}
+	_, o.Warrant = w.Enter(t, warrant.Open, warrant.Case([32]byte{1}))
 	encode := func(o registrationtest.Opening) []byte {
 		b, err := json.Marshal(o)
 		must(t, err)
@@ -167,6 +169,16 @@ func TestAnOpeningNamesAMember(t *testing.T) {
 	_, err = w.Identify(t.Context(), []byte("no opening"))
 	wantErr(t, err, registration.ErrOpening)
 
+	// A warrant that was never entered, or was as something else.
+	secret := o
+	secret.Warrant.Warrant = [32]byte{1}
+	_, err = w.Identify(t.Context(), encode(secret))
+	wantErr(t, err, registration.ErrUnregistered)
+	other = o
+	other.Warrant.Scope = warrant.Trace
+	_, err = w.Identify(t.Context(), encode(other))
+	wantErr(t, err, registration.ErrUnregistered)
+
 	// Without a verifier nobody is named, whatever is sent.
 	w.Config.Opening = nil
 	mute, err := registration.New(t.Context(), w.Config)
@@ -175,7 +187,10 @@ func TestAnOpeningNamesAMember(t *testing.T) {
 	wantErr(t, err, registration.ErrOpening)
 
 	// A tag that no member has.
-	w.Config.Opening = func(context.Context, []byte) (tag [33]byte, err error) { tag[0] = 2; return tag, nil }
+	w.Config.Opening = func(context.Context, []byte, [][]byte) (tag [33]byte, e warrant.Entry, err error) {
+		tag[0] = 2
+		return tag, o.Warrant, nil
+	}
 	lost, err := registration.New(t.Context(), w.Config)
 	must(t, err)
 	_, err = lost.Identify(t.Context(), encode(o))
@@ -274,7 +289,7 @@ func TestAManagerRefusesPartsThatDoNotBelongTogether(t *testing.T) {
 		{"another manager's id", func(c *registration.Config) { c.ID = "OTHERGROUP" }, registration.ErrOtherGroup},
 		{"an id that is none", func(c *registration.Config) { c.ID = "g" }, registration.ErrMalformed},
 		{"no form key", func(c *registration.Config) { c.FormKey = nil }, registration.ErrMalformed},
-		{"no roots", func(c *registration.Config) { c.EKRoots = nil }, registration.ErrMalformed},
+		{"no roots", func(c *registration.Config) { c.EKRoots = nil }, registration.ErrPolicy},
 		{"epochs that are too short", func(c *registration.Config) { c.Schedule.Length = time.Minute }, registration.ErrMalformed},
 		{"a first epoch to come", func(c *registration.Config) {
 			c.Schedule.Start = time.Now().Add(time.Hour).Truncate(time.Second)

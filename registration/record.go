@@ -48,6 +48,20 @@ type session struct {
 	EK        endorsement  `json:"ek"`
 	Request   *JoinRequest `json:"request,omitempty"` // once joined
 	Challenge *Challenge   `json:"challenge,omitempty"`
+	Vouched   *vouched     `json:"vouched,omitempty"`
+}
+
+// vouched is on what ground a TPM was taken for a genuine one.
+type vouched struct {
+	// Roots is the digest of the list of manufacturers, Root that of the
+	// certificate that the chain led to.
+	Roots [32]byte `json:"roots"`
+	Root  [32]byte `json:"root"`
+	// Manufacturer, Model and Version are as the certificate says.
+	Manufacturer string `json:"manufacturer"`
+	Model        string `json:"model"`
+	Version      string `json:"version"`
+	Software     bool   `json:"software,omitempty"`
 }
 
 // transcript is what is kept of a member for ever. The form is kept beside
@@ -59,6 +73,8 @@ type transcript struct {
 	Join       []byte      `json:"join"`
 	FormDigest [32]byte    `json:"form_digest"`
 	Epoch      uint64      `json:"epoch"` // of the credential given at activation
+	Vouched    *vouched    `json:"vouched,omitempty"`
+	Succession []byte      `json:"succession,omitempty"` // JWS, given at activation
 }
 
 func (t *transcript) request(form []byte) *JoinRequest {

@@ -10,6 +10,7 @@ import (
 	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/ledger"
 	"github.com/speciecash/specie/registration"
 	"github.com/speciecash/specie/registration/registrationtest"
 	"github.com/speciecash/specie/tpm"
@@ -31,7 +32,7 @@ func TestATPMBecomesAMember(t *testing.T) {
 
 			row, err := w.Member(t.Context(), id)
 			must(t, err)
-			if row.Name != "Ada Lovelace" || row.Expelled || row.Epoch != 7 {
+			if row.Name != "Ada Lovelace" || row.State != ledger.MemberActive || row.Epoch != 7 {
 				t.Fatalf("got %+v", row)
 			}
 		})
@@ -54,7 +55,7 @@ func TestEveryStepCanBeRepeated(t *testing.T) {
 
 	// Many at once, as a wallet that lost patience sends them.
 	var wg sync.WaitGroup
-	got := make([]*registration.Credential, 8)
+	got := make([]*registration.Activation, 8)
 	errs := make([]error, len(got))
 	for i := range got {
 		wg.Go(func() { got[i], errs[i] = w.Activate(t.Context(), s.ID, answer) })

@@ -1,12 +1,14 @@
 package registration
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/speciecash/specie/frame"
+	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/ledger"
 )
@@ -25,8 +27,8 @@ type Renewal struct {
 // that a manufacturer who is struck off gets no more credentials. Repeated in
 // one epoch, it returns the same bytes.
 //
-// Errors: [ErrNotFound], [ErrExpelled], [ErrEKChain], [ErrEKProfile],
-// [ErrEpoch], [ErrUnavailable].
+// Errors: [ErrNotFound], [ErrExpelled], [ErrRevoked], [ErrLeaked], those of
+// Begin for the endorsement, [ErrEpoch], [ErrBusy], [ErrUnavailable].
 func (m *Manager) Renew(ctx context.Context, id enrol.ID) (*Renewal, error) {
 	e, err := m.cfg.Schedule.At(m.Now())
 	if err != nil {
@@ -36,12 +38,17 @@ func (m *Manager) Renew(ctx context.Context, id enrol.ID) (*Renewal, error) {
 	if err != nil {
 		return nil, err
 	}
-	if row.State != ledger.MemberActive {
-		return nil, ErrExpelled
+	if err := standing(row); err != nil {
+		return nil, err
 	}
 	if uint64(row.Epoch) == e.Number && len(row.Issued) > 0 {
 		return readRenewal(row.Issued)
 	}
+	leave, err := m.gate.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	r, err := m.renewal(row, e.Number)
 	if err != nil {
 		return nil, err
@@ -52,8 +59,11 @@ func (m *Manager) Renew(ctx context.Context, id enrol.ID) (*Renewal, error) {
 	}
 	err = m.cfg.Register.Renew(ctx, id, uint32(e.Number), issued)
 	switch {
-	case errors.Is(err, ledger.ErrState):
-		return nil, ErrExpelled // just now
+	case errors.Is(err, ledger.ErrState): // just now
+		if row, err = m.member(ctx, id); err != nil {
+			return nil, err
+		}
+		return nil, cmp.Or(standing(row), ErrRevoked)
 	case errors.Is(err, ledger.ErrStale):
 		return nil, fmt.Errorf("%w: epoch %d is past already", ErrEpoch, e.Number)
 	case err != nil:
@@ -63,16 +73,34 @@ func (m *Manager) Renew(ctx context.Context, id enrol.ID) (*Renewal, error) {
 	return r, nil
 }
 
+// standing refuses a member whose membership has ended.
+func standing(row *ledger.Member) error {
+	switch row.State {
+	case ledger.MemberActive:
+		return nil
+	case ledger.MemberExpelled:
+		return ErrExpelled
+	}
+	return ErrRevoked
+}
+
 func (m *Manager) renewal(row *ledger.Member, epoch uint64) (*Renewal, error) {
 	t, err := readTranscript(row)
 	if err != nil {
+		return nil, err
+	}
+	j, err := group.ParseJoin(t.Join)
+	if err != nil {
+		return nil, fmt.Errorf("registration: recorded join: %w: %w", ledger.ErrCorrupt, err)
+	}
+	if err := m.policy.Load().checkLeaked(j); err != nil {
 		return nil, err
 	}
 	secret, err := m.secret([]byte("renewal"), row.ID[:], frame.Uint64(epoch))
 	if err != nil {
 		return nil, err
 	}
-	ch, err := m.challenge(&t.EK, enrol.KeyName(t.KeyPublic), secret, row.JoinedAt)
+	ch, _, err := m.challenge(&t.EK, enrol.KeyName(t.KeyPublic), secret, row.JoinedAt)
 	if err != nil {
 		return nil, err
 	}

@@ -30,11 +30,13 @@ type Group struct {
 }
 
 // Largest bodies of the group manager, in bytes: six certificates of 8 KiB; a
-// sealed form of 8 KiB; two spends with the parts of their opening.
+// sealed form of 8 KiB; two spends with the parts of their opening and the
+// register of warrants; a warrant's signatures.
 const (
 	maxBegin   = 80 << 10
 	maxJoin    = 16 << 10
-	maxOpening = 1 << 20
+	maxOpening = 6 << 20
+	maxWarrant = 1 << 20
 )
 
 // NewGroup makes both handlers of a group manager.
@@ -44,7 +46,7 @@ func NewGroup(m *registration.Manager, opts GroupOptions) *Group {
 		log = slog.New(slog.DiscardHandler)
 	}
 	h := &groupHandlers{m: m}
-	count := newMetrics("group", opts.Metrics...)
+	count := newMetrics("group", append(opts.Metrics, newGroupMetrics(m, log))...)
 
 	table := groupRoutes()
 	public := newEdge(edgeConfig{routes: table, rules: groupProblem, log: log, metrics: count})
@@ -62,6 +64,8 @@ func NewGroup(m *registration.Manager, opts GroupOptions) *Group {
 func groupRoutes() routes {
 	return routes{
 		"GET /v1/group":                         {cache: "public, max-age=60"},
+		"GET /v1/warrants":                      {cache: "public, max-age=60"},
+		"GET /v1/warrants/counts":               {cache: "public, max-age=60"},
 		"POST /v1/registrations":                {limit: maxBegin},
 		"POST /v1/registrations/:id/join":       {limit: maxJoin},
 		"POST /v1/registrations/:id/activation": {limit: maxSmall},
@@ -72,9 +76,15 @@ func groupRoutes() routes {
 // groupAdminRoutes is what the operator can reach besides.
 func groupAdminRoutes() routes {
 	return routes{
-		"GET /admin/v1/members/:id":            {},
-		"POST /admin/v1/members/:id/expulsion": {},
-		"POST /admin/v1/openings":              {limit: maxOpening},
+		"GET /admin/v1/members":                  {},
+		"GET /admin/v1/members/:id":              {},
+		"POST /admin/v1/members/:id/expulsion":   {},
+		"POST /admin/v1/members/:id/readmission": {},
+		"POST /admin/v1/members/:id/transcript":  {limit: maxWarrant},
+		"GET /admin/v1/statistics":               {},
+		"POST /admin/v1/warrants":                {limit: maxWarrant},
+		"GET /admin/v1/warrants/:digest":         {},
+		"POST /admin/v1/openings":                {limit: maxOpening},
 	}
 }
 
@@ -141,7 +151,11 @@ func (h *groupHandlers) ActivateRegistration(ctx context.Context, r groupapi.Act
 	if err != nil {
 		return nil, err
 	}
-	return groupapi.ActivateRegistration200JSONResponse{Epoch: int64(c.Epoch), Credential: c.Sealed}, nil
+	out := groupapi.ActivateRegistration200JSONResponse{Epoch: int64(c.Epoch), Credential: c.Sealed}
+	if c.Succession != nil {
+		out.Succession = new(string(c.Succession))
+	}
+	return out, nil
 }
 
 // Renew implements POST /v1/renewals.
@@ -158,57 +172,4 @@ func (h *groupHandlers) Renew(ctx context.Context, r groupapi.RenewRequestObject
 		Epoch: int64(n.Epoch), Credential: n.Sealed,
 		CredentialBlob: n.CredentialBlob, EncryptedSecret: n.EncryptedSecret,
 	}, nil
-}
-
-// GetMember implements GET /admin/v1/members/{id}.
-func (h *groupHandlers) GetMember(ctx context.Context, r groupapi.GetMemberRequestObject) (groupapi.GetMemberResponseObject, error) {
-	m, err := h.member(ctx, r.Id)
-	if err != nil {
-		return nil, err
-	}
-	return groupapi.GetMember200JSONResponse(*m), nil
-}
-
-// ExpelMember implements POST /admin/v1/members/{id}/expulsion.
-func (h *groupHandlers) ExpelMember(ctx context.Context, r groupapi.ExpelMemberRequestObject) (groupapi.ExpelMemberResponseObject, error) {
-	id, err := enrol.ParseID(r.Id)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.m.Expel(ctx, id); err != nil {
-		return nil, err
-	}
-	m, err := h.member(ctx, r.Id)
-	if err != nil {
-		return nil, err
-	}
-	return groupapi.ExpelMember200JSONResponse(*m), nil
-}
-
-// Identify implements POST /admin/v1/openings.
-func (h *groupHandlers) Identify(ctx context.Context, r groupapi.IdentifyRequestObject) (groupapi.IdentifyResponseObject, error) {
-	statement, err := h.m.Identify(ctx, r.Body.Opening)
-	if err != nil {
-		return nil, err
-	}
-	return groupapi.Identify200JSONResponse{Statement: string(statement)}, nil
-}
-
-func (h *groupHandlers) member(ctx context.Context, text string) (*groupapi.Member, error) {
-	id, err := enrol.ParseID(text)
-	if err != nil {
-		return nil, err
-	}
-	m, err := h.m.Member(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	out := &groupapi.Member{
-		Id: m.ID.String(), Name: m.Name, State: groupapi.MemberStateActive, Epoch: int64(m.Epoch),
-		Tag: m.Tag[:], JoinedAt: m.JoinedAt,
-	}
-	if m.Expelled {
-		out.State = groupapi.MemberStateExpelled
-	}
-	return out, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/groupdoc/warrant"
 	"github.com/speciecash/specie/registration"
 	"github.com/speciecash/specie/registration/registrationtest"
 )
@@ -145,7 +146,7 @@ func TestTheGroupManagersContract(t *testing.T) {
 	}
 	m, err := o.admin.GetMemberWithResponse(ctx, s.ID.String())
 	noError(t, err)
-	if m.JSON200.Name != "Ada Lovelace" || m.JSON200.State != groupclient.MemberStateActive {
+	if m.JSON200.Name == nil || *m.JSON200.Name != "Ada Lovelace" || m.JSON200.State != groupclient.MemberStateActive {
 		t.Fatalf("got %+v", m.JSON200)
 	}
 	x, err := o.admin.ExpelMemberWithResponse(ctx, s.ID.String())
@@ -165,6 +166,7 @@ func (o *office) opening(t *testing.T, doc *groupdoc.Document, presentation []by
 	v, err := doc.Verifier(o.Clock.Now())
 	noError(t, err)
 	op := registrationtest.Opening{Presentation: presentation, Message: []byte("a payment")}
+	_, op.Warrant = o.Enter(t, warrant.Open, warrant.Case([32]byte{1}))
 	for _, share := range o.Group.Shares[:k] {
 		part, err := group.OpenPartial(v, &doc.Supervision.Key, share, group.Item{Presentation: presentation, Message: op.Message})
 		noError(t, err)

@@ -55,6 +55,16 @@ const (
 	CodeSessionExpired    Code = "session-expired"
 	CodeActivation        Code = "activation"
 	CodeEpoch             Code = "epoch"
+	CodeFirmware          Code = "firmware"
+	CodeSoftwareTPM       Code = "software-tpm"
+	CodeLeakedKey         Code = "leaked-key"
+	CodeReadmission       Code = "readmission"
+	CodeReadmissionUsed   Code = "readmission-used"
+	CodeIdentity          Code = "identity"
+	CodeRevoked           Code = "revoked"
+	CodeWarrant           Code = "warrant"
+	CodeUnregistered      Code = "warrant-unregistered"
+	CodeBusy              Code = "busy"
 )
 
 // problemType is the media type of RFC 9457.

@@ -20,28 +20,40 @@ import (
 
 // Defines values for Code.
 const (
-	CodeActivation     Code = "activation"
-	CodeConflict       Code = "conflict"
-	CodeEkChain        Code = "ek-chain"
-	CodeEkProfile      Code = "ek-profile"
-	CodeEkRegistered   Code = "ek-registered"
-	CodeEpoch          Code = "epoch"
-	CodeForbidden      Code = "forbidden"
-	CodeInternal       Code = "internal"
-	CodeJoinProof      Code = "join-proof"
-	CodeMalformed      Code = "malformed"
-	CodeNotFound       Code = "not-found"
-	CodeSessionExpired Code = "session-expired"
-	CodeTagRegistered  Code = "tag-registered"
-	CodeTemplate       Code = "template"
-	CodeTooLarge       Code = "too-large"
-	CodeUnavailable    Code = "unavailable"
+	CodeActivation          Code = "activation"
+	CodeBusy                Code = "busy"
+	CodeConflict            Code = "conflict"
+	CodeEkChain             Code = "ek-chain"
+	CodeEkProfile           Code = "ek-profile"
+	CodeEkRegistered        Code = "ek-registered"
+	CodeEpoch               Code = "epoch"
+	CodeFirmware            Code = "firmware"
+	CodeForbidden           Code = "forbidden"
+	CodeIdentity            Code = "identity"
+	CodeInternal            Code = "internal"
+	CodeJoinProof           Code = "join-proof"
+	CodeLeakedKey           Code = "leaked-key"
+	CodeMalformed           Code = "malformed"
+	CodeNotFound            Code = "not-found"
+	CodeReadmission         Code = "readmission"
+	CodeReadmissionUsed     Code = "readmission-used"
+	CodeRevoked             Code = "revoked"
+	CodeSessionExpired      Code = "session-expired"
+	CodeSoftwareTpm         Code = "software-tpm"
+	CodeTagRegistered       Code = "tag-registered"
+	CodeTemplate            Code = "template"
+	CodeTooLarge            Code = "too-large"
+	CodeUnavailable         Code = "unavailable"
+	CodeWarrant             Code = "warrant"
+	CodeWarrantUnregistered Code = "warrant-unregistered"
 )
 
 // Valid indicates whether the value is a known member of the Code enum.
 func (e Code) Valid() bool {
 	switch e {
 	case CodeActivation:
+		return true
+	case CodeBusy:
 		return true
 	case CodeConflict:
 		return true
@@ -53,17 +65,31 @@ func (e Code) Valid() bool {
 		return true
 	case CodeEpoch:
 		return true
+	case CodeFirmware:
+		return true
 	case CodeForbidden:
+		return true
+	case CodeIdentity:
 		return true
 	case CodeInternal:
 		return true
 	case CodeJoinProof:
 		return true
+	case CodeLeakedKey:
+		return true
 	case CodeMalformed:
 		return true
 	case CodeNotFound:
 		return true
+	case CodeReadmission:
+		return true
+	case CodeReadmissionUsed:
+		return true
+	case CodeRevoked:
+		return true
 	case CodeSessionExpired:
+		return true
+	case CodeSoftwareTpm:
 		return true
 	case CodeTagRegistered:
 		return true
@@ -73,6 +99,10 @@ func (e Code) Valid() bool {
 		return true
 	case CodeUnavailable:
 		return true
+	case CodeWarrant:
+		return true
+	case CodeWarrantUnregistered:
+		return true
 	default:
 		return false
 	}
@@ -80,8 +110,10 @@ func (e Code) Valid() bool {
 
 // Defines values for MemberState.
 const (
-	MemberStateActive   MemberState = "active"
-	MemberStateExpelled MemberState = "expelled"
+	MemberStateActive    MemberState = "active"
+	MemberStateExpelled  MemberState = "expelled"
+	MemberStateRevoked   MemberState = "revoked"
+	MemberStateSucceeded MemberState = "succeeded"
 )
 
 // Valid indicates whether the value is a known member of the MemberState enum.
@@ -90,6 +122,46 @@ func (e MemberState) Valid() bool {
 	case MemberStateActive:
 		return true
 	case MemberStateExpelled:
+		return true
+	case MemberStateRevoked:
+		return true
+	case MemberStateSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WarrantEntryScope.
+const (
+	WarrantEntryScopeExpel WarrantEntryScope = "expel"
+	WarrantEntryScopeOpen  WarrantEntryScope = "open"
+	WarrantEntryScopeTrace WarrantEntryScope = "trace"
+)
+
+// Valid indicates whether the value is a known member of the WarrantEntryScope enum.
+func (e WarrantEntryScope) Valid() bool {
+	switch e {
+	case WarrantEntryScopeExpel:
+		return true
+	case WarrantEntryScopeOpen:
+		return true
+	case WarrantEntryScopeTrace:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WarrantRegisterV.
+const (
+	WarrantRegisterVN1 WarrantRegisterV = 1
+)
+
+// Valid indicates whether the value is a known member of the WarrantRegisterV enum.
+func (e WarrantRegisterV) Valid() bool {
+	switch e {
+	case WarrantRegisterVN1:
 		return true
 	default:
 		return false
@@ -102,6 +174,10 @@ type Activated struct {
 
 	// Epoch The number of an epoch.
 	Epoch Epoch `json:"epoch"`
+
+	// Succession A compact JWS of type specie-succession+jws, where the form had a
+	// code. For the member's bank and nobody else.
+	Succession *string `json:"succession,omitempty"`
 }
 
 // ActivationRequest defines model for ActivationRequest.
@@ -145,6 +221,9 @@ type Challenge struct {
 // Code defines model for Code.
 type Code string
 
+// Count defines model for Count.
+type Count = int64
+
 // Epoch The number of an epoch.
 type Epoch = int64
 
@@ -187,17 +266,52 @@ type Member struct {
 	Epoch Epoch `json:"epoch"`
 
 	// Id 16 random bytes.
-	Id       ID          `json:"id"`
-	JoinedAt Time        `json:"joined_at"`
-	Name     string      `json:"name"`
-	State    MemberState `json:"state"`
+	Id       ID   `json:"id"`
+	JoinedAt Time `json:"joined_at"`
+
+	// Name Left out of a list that names nobody.
+	Name  *string     `json:"name,omitempty"`
+	State MemberState `json:"state"`
+
+	// Subject What a warrant to trace or expel him is about. It tells nobody who he is.
+	Subject string `json:"subject"`
+
+	// SucceededBy 16 random bytes.
+	SucceededBy *ID `json:"succeeded_by,omitempty"`
+
+	// Succeeds 16 random bytes.
+	Succeeds *ID `json:"succeeds,omitempty"`
 
 	// Tag 33 bytes, a compressed point of G1.
 	Tag Point `json:"tag"`
+
+	// Tpm On what ground his TPM was taken for a genuine one.
+	Tpm *MemberTPM `json:"tpm,omitempty"`
 }
 
-// MemberState defines model for Member.State.
+// MemberState defines model for MemberState.
 type MemberState string
+
+// MemberTPM On what ground his TPM was taken for a genuine one.
+type MemberTPM struct {
+	// EkRoots The digest of the list of manufacturers.
+	EkRoots      Hash   `json:"ek_roots"`
+	Manufacturer string `json:"manufacturer"`
+	Model        string `json:"model"`
+
+	// Root SHA-256 of the certificate that the chain led to.
+	Root     Hash   `json:"root"`
+	Software bool   `json:"software"`
+	Version  string `json:"version"`
+}
+
+// Members defines model for Members.
+type Members struct {
+	Members []Member `json:"members"`
+
+	// Next 16 random bytes.
+	Next *ID `json:"next,omitempty"`
+}
 
 // OpeningRequest defines model for OpeningRequest.
 type OpeningRequest struct {
@@ -217,6 +331,13 @@ type Problem struct {
 	Type   string  `json:"type"`
 }
 
+// Readmission defines model for Readmission.
+type Readmission struct {
+	// Code Twenty letters and digits in groups of four.
+	Code    string `json:"code"`
+	Expires Time   `json:"expires"`
+}
+
 // RenewalRequest defines model for RenewalRequest.
 type RenewalRequest struct {
 	// Member 16 random bytes.
@@ -233,19 +354,100 @@ type Renewed struct {
 	Epoch Epoch `json:"epoch"`
 }
 
+// Scopes defines model for Scopes.
+type Scopes struct {
+	Expel Count `json:"expel"`
+	Open  Count `json:"open"`
+	Trace Count `json:"trace"`
+}
+
+// Statistics defines model for Statistics.
+type Statistics struct {
+	Members struct {
+		Active    Count `json:"active"`
+		Expelled  Count `json:"expelled"`
+		Revoked   Count `json:"revoked"`
+		Succeeded Count `json:"succeeded"`
+	} `json:"members"`
+	Sessions Count  `json:"sessions"`
+	Warrants Scopes `json:"warrants"`
+}
+
 // Time defines model for Time.
 type Time = time.Time
 
+// WarrantCounts defines model for WarrantCounts.
+type WarrantCounts struct {
+	Counts Scopes `json:"counts"`
+
+	// Head The hash of the last entry, zeros if there is none.
+	Head Hash  `json:"head"`
+	Size Count `json:"size"`
+}
+
+// WarrantEntry defines model for WarrantEntry.
+type WarrantEntry struct {
+	At Time `json:"at"`
+
+	// Prev The hash of the entry before, zeros for the first.
+	Prev  Hash              `json:"prev"`
+	Scope WarrantEntryScope `json:"scope"`
+	Seq   int64             `json:"seq"`
+
+	// Warrant SHA-256 of the warrant's payload, which has a random salt.
+	Warrant Hash `json:"warrant"`
+}
+
+// WarrantEntryScope defines model for WarrantEntry.Scope.
+type WarrantEntryScope string
+
+// WarrantPapers defines model for WarrantPapers.
+type WarrantPapers struct {
+	// Warrant Compact JWSs of type specie-warrant+jws, one for each supervisor who signed.
+	Warrant []string `json:"warrant"`
+}
+
+// WarrantRegister defines model for WarrantRegister.
+type WarrantRegister struct {
+	Entries []WarrantEntry   `json:"entries"`
+	Group   string           `json:"group"`
+	V       WarrantRegisterV `json:"v"`
+}
+
+// WarrantRegisterV defines model for WarrantRegister.V.
+type WarrantRegisterV int
+
 // RegistrationID 16 random bytes.
 type RegistrationID = ID
+
+// GetMembersParams defines parameters for GetMembers.
+type GetMembersParams struct {
+	// After The id of the last member of the page before.
+	After *ID  `form:"after,omitempty" json:"after,omitempty"`
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Names Whether names are decrypted for this answer.
+	Names *bool `form:"names,omitempty" json:"names,omitempty"`
+}
 
 // GetGroupParams defines parameters for GetGroup.
 type GetGroupParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
+// GetWarrantsParams defines parameters for GetWarrants.
+type GetWarrantsParams struct {
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// HandOutTranscriptJSONRequestBody defines body for HandOutTranscript for application/json ContentType.
+type HandOutTranscriptJSONRequestBody = WarrantPapers
+
 // IdentifyJSONRequestBody defines body for Identify for application/json ContentType.
 type IdentifyJSONRequestBody = OpeningRequest
+
+// EnterWarrantJSONRequestBody defines body for EnterWarrant for application/json ContentType.
+type EnterWarrantJSONRequestBody = WarrantPapers
 
 // BeginRegistrationJSONRequestBody defines body for BeginRegistration for application/json ContentType.
 type BeginRegistrationJSONRequestBody = BeginRequest
@@ -333,6 +535,11 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// GetMembers Members in the order of their ids
+	//
+	// Corresponds with GET /admin/v1/members (the `GetMembers` operationId).
+	GetMembers(ctx context.Context, params *GetMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetMember A member, by name
 	//
 	// Corresponds with GET /admin/v1/members/{id} (the `GetMember` operationId).
@@ -340,16 +547,48 @@ type ClientInterface interface {
 
 	// ExpelMember Expel a member, for ever
 	//
-	// He gets no credential for later epochs. Repeating it is harmless.
+	// He gets no credential for later epochs, and no code. Repeating it is
+	// harmless. One who has been succeeded gives `conflict`: expel his
+	// successor.
 	//
 	// Corresponds with POST /admin/v1/members/{id}/expulsion (the `ExpelMember` operationId).
 	ExpelMember(ctx context.Context, id RegistrationID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReadmitMember Revoke a membership, and give a code to continue it
+	//
+	// For a person whose TPM was cleared or is gone. The code is shown here
+	// and nowhere else; one given before is void. A member who was expelled
+	// or has been succeeded gives `conflict`.
+	//
+	// Corresponds with POST /admin/v1/members/{id}/readmission (the `ReadmitMember` operationId).
+	ReadmitMember(ctx context.Context, id RegistrationID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// HandOutTranscriptWithBody Hand a member's join transcript to the supervisors, on their warrant
+	//
+	// The warrant must be one to trace or expel this member, in force
+	// (`warrant`), and stand in the register (`warrant-unregistered`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /admin/v1/members/{id}/transcript (the `HandOutTranscript` operationId).
+	HandOutTranscriptWithBody(ctx context.Context, id RegistrationID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// HandOutTranscript Hand a member's join transcript to the supervisors, on their warrant
+	//
+	// The warrant must be one to trace or expel this member, in force
+	// (`warrant`), and stand in the register (`warrant-unregistered`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /admin/v1/members/{id}/transcript (the `HandOutTranscript` operationId).
+	HandOutTranscript(ctx context.Context, id RegistrationID, body HandOutTranscriptJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// IdentifyWithBody Say who the member is whom the supervisors found
 	//
 	// The manager verifies the combined opening himself before he looks the
 	// tag up: both spends, both presentations and the partial openings of
-	// enough supervisors. One that does not hold gives `forbidden`.
+	// enough supervisors. One that does not hold gives `forbidden`, one whose
+	// warrant does not stand in his register `warrant-unregistered`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -360,12 +599,47 @@ type ClientInterface interface {
 	//
 	// The manager verifies the combined opening himself before he looks the
 	// tag up: both spends, both presentations and the partial openings of
-	// enough supervisors. One that does not hold gives `forbidden`.
+	// enough supervisors. One that does not hold gives `forbidden`, one whose
+	// warrant does not stand in his register `warrant-unregistered`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /admin/v1/openings (the `Identify` operationId).
 	Identify(ctx context.Context, body IdentifyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStatistics Members by state, registrations under way, warrants by scope
+	//
+	// Corresponds with GET /admin/v1/statistics (the `GetStatistics` operationId).
+	GetStatistics(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EnterWarrantWithBody Enter a warrant in the public register
+	//
+	// As many supervisors as open together must have signed it, and it must
+	// be in force; else `warrant`. The group's document is signed anew with
+	// the register's new head. A warrant that stands there already gets the
+	// same answer.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /admin/v1/warrants (the `EnterWarrant` operationId).
+	EnterWarrantWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EnterWarrant Enter a warrant in the public register
+	//
+	// As many supervisors as open together must have signed it, and it must
+	// be in force; else `warrant`. The group's document is signed anew with
+	// the register's new head. A warrant that stands there already gets the
+	// same answer.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /admin/v1/warrants (the `EnterWarrant` operationId).
+	EnterWarrant(ctx context.Context, body EnterWarrantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetWarrantPapers A warrant as it was entered
+	//
+	// Corresponds with GET /admin/v1/warrants/{digest} (the `GetWarrantPapers` operationId).
+	GetWarrantPapers(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetGroup The group's parameters, signed by the manager, with the supervisors' document inside
 	//
@@ -375,8 +649,11 @@ type ClientInterface interface {
 	// BeginRegistrationWithBody Show a TPM's endorsement key and get a nonce
 	//
 	// The chain is verified to the manager's list of manufacturers
-	// (`ek-chain`), the key against the accepted profile (`ek-profile`). A
-	// TPM that is a member already gives `ek-registered`.
+	// (`ek-chain`), the key against the accepted profile and kind
+	// (`ek-profile`), the model against his rules (`firmware`). An emulated
+	// TPM gives `software-tpm` where those are not taken. A TPM that is, or
+	// was, a member's gives `ek-registered`, unless that membership may be
+	// continued with a code.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -386,8 +663,11 @@ type ClientInterface interface {
 	// BeginRegistration Show a TPM's endorsement key and get a nonce
 	//
 	// The chain is verified to the manager's list of manufacturers
-	// (`ek-chain`), the key against the accepted profile (`ek-profile`). A
-	// TPM that is a member already gives `ek-registered`.
+	// (`ek-chain`), the key against the accepted profile and kind
+	// (`ek-profile`), the model against his rules (`firmware`). An emulated
+	// TPM gives `software-tpm` where those are not taken. A TPM that is, or
+	// was, a member's gives `ek-registered`, unless that membership may be
+	// continued with a code.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -398,7 +678,8 @@ type ClientInterface interface {
 	//
 	// `mac` is HMAC-SHA256 under a key derived from the challenge's secret,
 	// see docs/protocol.md; a wrong one gives `activation`. The member's id
-	// is the registration's.
+	// is the registration's. Where the form had a code, the membership that
+	// it is for ends in the same instant.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -409,7 +690,8 @@ type ClientInterface interface {
 	//
 	// `mac` is HMAC-SHA256 under a key derived from the challenge's secret,
 	// see docs/protocol.md; a wrong one gives `activation`. The member's id
-	// is the registration's.
+	// is the registration's. Where the form had a code, the membership that
+	// it is for ends in the same instant.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -418,10 +700,16 @@ type ClientInterface interface {
 
 	// JoinRegistrationWithBody Prove the tag of a new group key, and get the TPM's challenge
 	//
-	// A nonce answers one join: another join in the same registration is a
-	// `conflict`. A public area that is not the group's template gives
-	// `template`, a proof that does not verify `join-proof`, a tag of
-	// another member `tag-registered`.
+	// A nonce answers one join: another join in the same registration, or
+	// one after it is complete, is a `conflict`. A public area that is not
+	// the group's template gives `template`, a proof that does not verify
+	// `join-proof`, a key that has leaked `leaked-key`, a tag of another
+	// member `tag-registered`.
+	//
+	// A code in the form that is not known or has run out gives
+	// `readmission`, one that has served `readmission-used`, one for a person
+	// of another name `identity`. Without a code, a TPM that was a member's
+	// gives `ek-registered`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -430,10 +718,16 @@ type ClientInterface interface {
 
 	// JoinRegistration Prove the tag of a new group key, and get the TPM's challenge
 	//
-	// A nonce answers one join: another join in the same registration is a
-	// `conflict`. A public area that is not the group's template gives
-	// `template`, a proof that does not verify `join-proof`, a tag of
-	// another member `tag-registered`.
+	// A nonce answers one join: another join in the same registration, or
+	// one after it is complete, is a `conflict`. A public area that is not
+	// the group's template gives `template`, a proof that does not verify
+	// `join-proof`, a key that has leaked `leaked-key`, a tag of another
+	// member `tag-registered`.
+	//
+	// A code in the form that is not known or has run out gives
+	// `readmission`, one that has served `readmission-used`, one for a person
+	// of another name `identity`. Without a code, a TPM that was a member's
+	// gives `ek-registered`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -443,7 +737,9 @@ type ClientInterface interface {
 	// RenewWithBody The credential of the current epoch
 	//
 	// Anybody may ask: the answer is of use only to the TPM and the key of
-	// that member. A member who was expelled gets `forbidden`.
+	// that member. A member who was expelled gets `forbidden`, one whose
+	// membership was revoked or continued with another `revoked`, one whose
+	// key has leaked `leaked-key`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -453,12 +749,44 @@ type ClientInterface interface {
 	// Renew The credential of the current epoch
 	//
 	// Anybody may ask: the answer is of use only to the TPM and the key of
-	// that member. A member who was expelled gets `forbidden`.
+	// that member. A member who was expelled gets `forbidden`, one whose
+	// membership was revoked or continued with another `revoked`, one whose
+	// key has leaked `leaked-key`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/renewals (the `Renew` operationId).
 	Renew(ctx context.Context, body RenewJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetWarrants The register of the supervisors' warrants, from one entry on
+	//
+	// At most 500 entries behind number `after`, in order; none if there are
+	// no more. They lead to the head in the group's document: see
+	// docs/supervision.md. An entry says when and for what a warrant was
+	// entered, and nothing of whom.
+	//
+	// Corresponds with GET /v1/warrants (the `GetWarrants` operationId).
+	GetWarrants(ctx context.Context, params *GetWarrantsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CountWarrants How many warrants were ever entered
+	//
+	// Corresponds with GET /v1/warrants/counts (the `CountWarrants` operationId).
+	CountWarrants(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// GetMembers Members in the order of their ids
+//
+// Corresponds with GET /admin/v1/members (the `GetMembers` operationId).
+func (c *Client) GetMembers(ctx context.Context, params *GetMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMembersRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // GetMember A member, by name
@@ -478,7 +806,9 @@ func (c *Client) GetMember(ctx context.Context, id RegistrationID, reqEditors ..
 
 // ExpelMember Expel a member, for ever
 //
-// He gets no credential for later epochs. Repeating it is harmless.
+// He gets no credential for later epochs, and no code. Repeating it is
+// harmless. One who has been succeeded gives `conflict`: expel his
+// successor.
 //
 // Corresponds with POST /admin/v1/members/{id}/expulsion (the `ExpelMember` operationId).
 func (c *Client) ExpelMember(ctx context.Context, id RegistrationID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -493,11 +823,71 @@ func (c *Client) ExpelMember(ctx context.Context, id RegistrationID, reqEditors 
 	return c.Client.Do(req)
 }
 
+// ReadmitMember Revoke a membership, and give a code to continue it
+//
+// For a person whose TPM was cleared or is gone. The code is shown here
+// and nowhere else; one given before is void. A member who was expelled
+// or has been succeeded gives `conflict`.
+//
+// Corresponds with POST /admin/v1/members/{id}/readmission (the `ReadmitMember` operationId).
+func (c *Client) ReadmitMember(ctx context.Context, id RegistrationID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReadmitMemberRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HandOutTranscriptWithBody Hand a member's join transcript to the supervisors, on their warrant
+//
+// The warrant must be one to trace or expel this member, in force
+// (`warrant`), and stand in the register (`warrant-unregistered`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /admin/v1/members/{id}/transcript (the `HandOutTranscript` operationId).
+func (c *Client) HandOutTranscriptWithBody(ctx context.Context, id RegistrationID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHandOutTranscriptRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HandOutTranscript Hand a member's join transcript to the supervisors, on their warrant
+//
+// The warrant must be one to trace or expel this member, in force
+// (`warrant`), and stand in the register (`warrant-unregistered`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /admin/v1/members/{id}/transcript (the `HandOutTranscript` operationId).
+func (c *Client) HandOutTranscript(ctx context.Context, id RegistrationID, body HandOutTranscriptJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHandOutTranscriptRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // IdentifyWithBody Say who the member is whom the supervisors found
 //
 // The manager verifies the combined opening himself before he looks the
 // tag up: both spends, both presentations and the partial openings of
-// enough supervisors. One that does not hold gives `forbidden`.
+// enough supervisors. One that does not hold gives `forbidden`, one whose
+// warrant does not stand in his register `warrant-unregistered`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -518,13 +908,88 @@ func (c *Client) IdentifyWithBody(ctx context.Context, contentType string, body 
 //
 // The manager verifies the combined opening himself before he looks the
 // tag up: both spends, both presentations and the partial openings of
-// enough supervisors. One that does not hold gives `forbidden`.
+// enough supervisors. One that does not hold gives `forbidden`, one whose
+// warrant does not stand in his register `warrant-unregistered`.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /admin/v1/openings (the `Identify` operationId).
 func (c *Client) Identify(ctx context.Context, body IdentifyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewIdentifyRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStatistics Members by state, registrations under way, warrants by scope
+//
+// Corresponds with GET /admin/v1/statistics (the `GetStatistics` operationId).
+func (c *Client) GetStatistics(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStatisticsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EnterWarrantWithBody Enter a warrant in the public register
+//
+// As many supervisors as open together must have signed it, and it must
+// be in force; else `warrant`. The group's document is signed anew with
+// the register's new head. A warrant that stands there already gets the
+// same answer.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /admin/v1/warrants (the `EnterWarrant` operationId).
+func (c *Client) EnterWarrantWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEnterWarrantRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EnterWarrant Enter a warrant in the public register
+//
+// As many supervisors as open together must have signed it, and it must
+// be in force; else `warrant`. The group's document is signed anew with
+// the register's new head. A warrant that stands there already gets the
+// same answer.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /admin/v1/warrants (the `EnterWarrant` operationId).
+func (c *Client) EnterWarrant(ctx context.Context, body EnterWarrantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEnterWarrantRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetWarrantPapers A warrant as it was entered
+//
+// Corresponds with GET /admin/v1/warrants/{digest} (the `GetWarrantPapers` operationId).
+func (c *Client) GetWarrantPapers(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetWarrantPapersRequest(c.Server, digest)
 	if err != nil {
 		return nil, err
 	}
@@ -553,8 +1018,11 @@ func (c *Client) GetGroup(ctx context.Context, params *GetGroupParams, reqEditor
 // BeginRegistrationWithBody Show a TPM's endorsement key and get a nonce
 //
 // The chain is verified to the manager's list of manufacturers
-// (`ek-chain`), the key against the accepted profile (`ek-profile`). A
-// TPM that is a member already gives `ek-registered`.
+// (`ek-chain`), the key against the accepted profile and kind
+// (`ek-profile`), the model against his rules (`firmware`). An emulated
+// TPM gives `software-tpm` where those are not taken. A TPM that is, or
+// was, a member's gives `ek-registered`, unless that membership may be
+// continued with a code.
 //
 // Takes any type of body and a specified content type.
 //
@@ -574,8 +1042,11 @@ func (c *Client) BeginRegistrationWithBody(ctx context.Context, contentType stri
 // BeginRegistration Show a TPM's endorsement key and get a nonce
 //
 // The chain is verified to the manager's list of manufacturers
-// (`ek-chain`), the key against the accepted profile (`ek-profile`). A
-// TPM that is a member already gives `ek-registered`.
+// (`ek-chain`), the key against the accepted profile and kind
+// (`ek-profile`), the model against his rules (`firmware`). An emulated
+// TPM gives `software-tpm` where those are not taken. A TPM that is, or
+// was, a member's gives `ek-registered`, unless that membership may be
+// continued with a code.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -596,7 +1067,8 @@ func (c *Client) BeginRegistration(ctx context.Context, body BeginRegistrationJS
 //
 // `mac` is HMAC-SHA256 under a key derived from the challenge's secret,
 // see docs/protocol.md; a wrong one gives `activation`. The member's id
-// is the registration's.
+// is the registration's. Where the form had a code, the membership that
+// it is for ends in the same instant.
 //
 // Takes any type of body and a specified content type.
 //
@@ -617,7 +1089,8 @@ func (c *Client) ActivateRegistrationWithBody(ctx context.Context, id Registrati
 //
 // `mac` is HMAC-SHA256 under a key derived from the challenge's secret,
 // see docs/protocol.md; a wrong one gives `activation`. The member's id
-// is the registration's.
+// is the registration's. Where the form had a code, the membership that
+// it is for ends in the same instant.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -636,10 +1109,16 @@ func (c *Client) ActivateRegistration(ctx context.Context, id RegistrationID, bo
 
 // JoinRegistrationWithBody Prove the tag of a new group key, and get the TPM's challenge
 //
-// A nonce answers one join: another join in the same registration is a
-// `conflict`. A public area that is not the group's template gives
-// `template`, a proof that does not verify `join-proof`, a tag of
-// another member `tag-registered`.
+// A nonce answers one join: another join in the same registration, or
+// one after it is complete, is a `conflict`. A public area that is not
+// the group's template gives `template`, a proof that does not verify
+// `join-proof`, a key that has leaked `leaked-key`, a tag of another
+// member `tag-registered`.
+//
+// A code in the form that is not known or has run out gives
+// `readmission`, one that has served `readmission-used`, one for a person
+// of another name `identity`. Without a code, a TPM that was a member's
+// gives `ek-registered`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -658,10 +1137,16 @@ func (c *Client) JoinRegistrationWithBody(ctx context.Context, id RegistrationID
 
 // JoinRegistration Prove the tag of a new group key, and get the TPM's challenge
 //
-// A nonce answers one join: another join in the same registration is a
-// `conflict`. A public area that is not the group's template gives
-// `template`, a proof that does not verify `join-proof`, a tag of
-// another member `tag-registered`.
+// A nonce answers one join: another join in the same registration, or
+// one after it is complete, is a `conflict`. A public area that is not
+// the group's template gives `template`, a proof that does not verify
+// `join-proof`, a key that has leaked `leaked-key`, a tag of another
+// member `tag-registered`.
+//
+// A code in the form that is not known or has run out gives
+// `readmission`, one that has served `readmission-used`, one for a person
+// of another name `identity`. Without a code, a TPM that was a member's
+// gives `ek-registered`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -681,7 +1166,9 @@ func (c *Client) JoinRegistration(ctx context.Context, id RegistrationID, body J
 // RenewWithBody The credential of the current epoch
 //
 // Anybody may ask: the answer is of use only to the TPM and the key of
-// that member. A member who was expelled gets `forbidden`.
+// that member. A member who was expelled gets `forbidden`, one whose
+// membership was revoked or continued with another `revoked`, one whose
+// key has leaked `leaked-key`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -701,7 +1188,9 @@ func (c *Client) RenewWithBody(ctx context.Context, contentType string, body io.
 // Renew The credential of the current epoch
 //
 // Anybody may ask: the answer is of use only to the TPM and the key of
-// that member. A member who was expelled gets `forbidden`.
+// that member. A member who was expelled gets `forbidden`, one whose
+// membership was revoked or continued with another `revoked`, one whose
+// key has leaked `leaked-key`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -716,6 +1205,119 @@ func (c *Client) Renew(ctx context.Context, body RenewJSONRequestBody, reqEditor
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// GetWarrants The register of the supervisors' warrants, from one entry on
+//
+// At most 500 entries behind number `after`, in order; none if there are
+// no more. They lead to the head in the group's document: see
+// docs/supervision.md. An entry says when and for what a warrant was
+// entered, and nothing of whom.
+//
+// Corresponds with GET /v1/warrants (the `GetWarrants` operationId).
+func (c *Client) GetWarrants(ctx context.Context, params *GetWarrantsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetWarrantsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CountWarrants How many warrants were ever entered
+//
+// Corresponds with GET /v1/warrants/counts (the `CountWarrants` operationId).
+func (c *Client) CountWarrants(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCountWarrantsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// NewGetMembersRequest constructs an http.Request for the GetMembers method
+func NewGetMembersRequest(server string, params *GetMembersParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/members")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Names != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "names", *params.Names, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewGetMemberRequest constructs an http.Request for the GetMember method
@@ -786,6 +1388,87 @@ func NewExpelMemberRequest(server string, id RegistrationID) (*http.Request, err
 	return req, nil
 }
 
+// NewReadmitMemberRequest constructs an http.Request for the ReadmitMember method
+func NewReadmitMemberRequest(server string, id RegistrationID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/members/%s/readmission", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewHandOutTranscriptRequest calls the generic HandOutTranscript builder with application/json body
+func NewHandOutTranscriptRequest(server string, id RegistrationID, body HandOutTranscriptJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewHandOutTranscriptRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewHandOutTranscriptRequestWithBody constructs an http.Request for the HandOutTranscript method, with any body, and a specified content type
+func NewHandOutTranscriptRequestWithBody(server string, id RegistrationID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/members/%s/transcript", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewIdentifyRequest calls the generic Identify builder with application/json body
 func NewIdentifyRequest(server string, body IdentifyJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -822,6 +1505,107 @@ func NewIdentifyRequestWithBody(server string, contentType string, body io.Reade
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetStatisticsRequest constructs an http.Request for the GetStatistics method
+func NewGetStatisticsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/statistics")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewEnterWarrantRequest calls the generic EnterWarrant builder with application/json body
+func NewEnterWarrantRequest(server string, body EnterWarrantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewEnterWarrantRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewEnterWarrantRequestWithBody constructs an http.Request for the EnterWarrant method, with any body, and a specified content type
+func NewEnterWarrantRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/warrants")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetWarrantPapersRequest constructs an http.Request for the GetWarrantPapers method
+func NewGetWarrantPapersRequest(server string, digest string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "digest", digest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/warrants/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -1042,6 +1826,87 @@ func NewRenewRequestWithBody(server string, contentType string, body io.Reader) 
 	return req, nil
 }
 
+// NewGetWarrantsRequest constructs an http.Request for the GetWarrants method
+func NewGetWarrantsRequest(server string, params *GetWarrantsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/warrants")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCountWarrantsRequest constructs an http.Request for the CountWarrants method
+func NewCountWarrantsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/warrants/counts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -1086,6 +1951,13 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// GetMembersWithResponse Members in the order of their ids
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /admin/v1/members (the `GetMembers` operationId).
+	GetMembersWithResponse(ctx context.Context, params *GetMembersParams, reqEditors ...RequestEditorFn) (*GetMembersResponse, error)
+
 	// GetMemberWithResponse A member, by name
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -1095,18 +1967,52 @@ type ClientWithResponsesInterface interface {
 
 	// ExpelMemberWithResponse Expel a member, for ever
 	//
-	// He gets no credential for later epochs. Repeating it is harmless.
+	// He gets no credential for later epochs, and no code. Repeating it is
+	// harmless. One who has been succeeded gives `conflict`: expel his
+	// successor.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /admin/v1/members/{id}/expulsion (the `ExpelMember` operationId).
 	ExpelMemberWithResponse(ctx context.Context, id RegistrationID, reqEditors ...RequestEditorFn) (*ExpelMemberResponse, error)
 
+	// ReadmitMemberWithResponse Revoke a membership, and give a code to continue it
+	//
+	// For a person whose TPM was cleared or is gone. The code is shown here
+	// and nowhere else; one given before is void. A member who was expelled
+	// or has been succeeded gives `conflict`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/v1/members/{id}/readmission (the `ReadmitMember` operationId).
+	ReadmitMemberWithResponse(ctx context.Context, id RegistrationID, reqEditors ...RequestEditorFn) (*ReadmitMemberResponse, error)
+
+	// HandOutTranscriptWithBodyWithResponse Hand a member's join transcript to the supervisors, on their warrant
+	//
+	// The warrant must be one to trace or expel this member, in force
+	// (`warrant`), and stand in the register (`warrant-unregistered`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/v1/members/{id}/transcript (the `HandOutTranscript` operationId).
+	HandOutTranscriptWithBodyWithResponse(ctx context.Context, id RegistrationID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HandOutTranscriptResponse, error)
+
+	// HandOutTranscriptWithResponse Hand a member's join transcript to the supervisors, on their warrant
+	//
+	// The warrant must be one to trace or expel this member, in force
+	// (`warrant`), and stand in the register (`warrant-unregistered`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/v1/members/{id}/transcript (the `HandOutTranscript` operationId).
+	HandOutTranscriptWithResponse(ctx context.Context, id RegistrationID, body HandOutTranscriptJSONRequestBody, reqEditors ...RequestEditorFn) (*HandOutTranscriptResponse, error)
+
 	// IdentifyWithBodyWithResponse Say who the member is whom the supervisors found
 	//
 	// The manager verifies the combined opening himself before he looks the
 	// tag up: both spends, both presentations and the partial openings of
-	// enough supervisors. One that does not hold gives `forbidden`.
+	// enough supervisors. One that does not hold gives `forbidden`, one whose
+	// warrant does not stand in his register `warrant-unregistered`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1117,12 +2023,51 @@ type ClientWithResponsesInterface interface {
 	//
 	// The manager verifies the combined opening himself before he looks the
 	// tag up: both spends, both presentations and the partial openings of
-	// enough supervisors. One that does not hold gives `forbidden`.
+	// enough supervisors. One that does not hold gives `forbidden`, one whose
+	// warrant does not stand in his register `warrant-unregistered`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /admin/v1/openings (the `Identify` operationId).
 	IdentifyWithResponse(ctx context.Context, body IdentifyJSONRequestBody, reqEditors ...RequestEditorFn) (*IdentifyResponse, error)
+
+	// GetStatisticsWithResponse Members by state, registrations under way, warrants by scope
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /admin/v1/statistics (the `GetStatistics` operationId).
+	GetStatisticsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStatisticsResponse, error)
+
+	// EnterWarrantWithBodyWithResponse Enter a warrant in the public register
+	//
+	// As many supervisors as open together must have signed it, and it must
+	// be in force; else `warrant`. The group's document is signed anew with
+	// the register's new head. A warrant that stands there already gets the
+	// same answer.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/v1/warrants (the `EnterWarrant` operationId).
+	EnterWarrantWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EnterWarrantResponse, error)
+
+	// EnterWarrantWithResponse Enter a warrant in the public register
+	//
+	// As many supervisors as open together must have signed it, and it must
+	// be in force; else `warrant`. The group's document is signed anew with
+	// the register's new head. A warrant that stands there already gets the
+	// same answer.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/v1/warrants (the `EnterWarrant` operationId).
+	EnterWarrantWithResponse(ctx context.Context, body EnterWarrantJSONRequestBody, reqEditors ...RequestEditorFn) (*EnterWarrantResponse, error)
+
+	// GetWarrantPapersWithResponse A warrant as it was entered
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /admin/v1/warrants/{digest} (the `GetWarrantPapers` operationId).
+	GetWarrantPapersWithResponse(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*GetWarrantPapersResponse, error)
 
 	// GetGroupWithResponse The group's parameters, signed by the manager, with the supervisors' document inside
 	//
@@ -1134,8 +2079,11 @@ type ClientWithResponsesInterface interface {
 	// BeginRegistrationWithBodyWithResponse Show a TPM's endorsement key and get a nonce
 	//
 	// The chain is verified to the manager's list of manufacturers
-	// (`ek-chain`), the key against the accepted profile (`ek-profile`). A
-	// TPM that is a member already gives `ek-registered`.
+	// (`ek-chain`), the key against the accepted profile and kind
+	// (`ek-profile`), the model against his rules (`firmware`). An emulated
+	// TPM gives `software-tpm` where those are not taken. A TPM that is, or
+	// was, a member's gives `ek-registered`, unless that membership may be
+	// continued with a code.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1145,8 +2093,11 @@ type ClientWithResponsesInterface interface {
 	// BeginRegistrationWithResponse Show a TPM's endorsement key and get a nonce
 	//
 	// The chain is verified to the manager's list of manufacturers
-	// (`ek-chain`), the key against the accepted profile (`ek-profile`). A
-	// TPM that is a member already gives `ek-registered`.
+	// (`ek-chain`), the key against the accepted profile and kind
+	// (`ek-profile`), the model against his rules (`firmware`). An emulated
+	// TPM gives `software-tpm` where those are not taken. A TPM that is, or
+	// was, a member's gives `ek-registered`, unless that membership may be
+	// continued with a code.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1157,7 +2108,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// `mac` is HMAC-SHA256 under a key derived from the challenge's secret,
 	// see docs/protocol.md; a wrong one gives `activation`. The member's id
-	// is the registration's.
+	// is the registration's. Where the form had a code, the membership that
+	// it is for ends in the same instant.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1168,7 +2120,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// `mac` is HMAC-SHA256 under a key derived from the challenge's secret,
 	// see docs/protocol.md; a wrong one gives `activation`. The member's id
-	// is the registration's.
+	// is the registration's. Where the form had a code, the membership that
+	// it is for ends in the same instant.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1177,10 +2130,16 @@ type ClientWithResponsesInterface interface {
 
 	// JoinRegistrationWithBodyWithResponse Prove the tag of a new group key, and get the TPM's challenge
 	//
-	// A nonce answers one join: another join in the same registration is a
-	// `conflict`. A public area that is not the group's template gives
-	// `template`, a proof that does not verify `join-proof`, a tag of
-	// another member `tag-registered`.
+	// A nonce answers one join: another join in the same registration, or
+	// one after it is complete, is a `conflict`. A public area that is not
+	// the group's template gives `template`, a proof that does not verify
+	// `join-proof`, a key that has leaked `leaked-key`, a tag of another
+	// member `tag-registered`.
+	//
+	// A code in the form that is not known or has run out gives
+	// `readmission`, one that has served `readmission-used`, one for a person
+	// of another name `identity`. Without a code, a TPM that was a member's
+	// gives `ek-registered`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1189,10 +2148,16 @@ type ClientWithResponsesInterface interface {
 
 	// JoinRegistrationWithResponse Prove the tag of a new group key, and get the TPM's challenge
 	//
-	// A nonce answers one join: another join in the same registration is a
-	// `conflict`. A public area that is not the group's template gives
-	// `template`, a proof that does not verify `join-proof`, a tag of
-	// another member `tag-registered`.
+	// A nonce answers one join: another join in the same registration, or
+	// one after it is complete, is a `conflict`. A public area that is not
+	// the group's template gives `template`, a proof that does not verify
+	// `join-proof`, a key that has leaked `leaked-key`, a tag of another
+	// member `tag-registered`.
+	//
+	// A code in the form that is not known or has run out gives
+	// `readmission`, one that has served `readmission-used`, one for a person
+	// of another name `identity`. Without a code, a TPM that was a member's
+	// gives `ek-registered`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1202,7 +2167,9 @@ type ClientWithResponsesInterface interface {
 	// RenewWithBodyWithResponse The credential of the current epoch
 	//
 	// Anybody may ask: the answer is of use only to the TPM and the key of
-	// that member. A member who was expelled gets `forbidden`.
+	// that member. A member who was expelled gets `forbidden`, one whose
+	// membership was revoked or continued with another `revoked`, one whose
+	// key has leaked `leaked-key`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1212,12 +2179,88 @@ type ClientWithResponsesInterface interface {
 	// RenewWithResponse The credential of the current epoch
 	//
 	// Anybody may ask: the answer is of use only to the TPM and the key of
-	// that member. A member who was expelled gets `forbidden`.
+	// that member. A member who was expelled gets `forbidden`, one whose
+	// membership was revoked or continued with another `revoked`, one whose
+	// key has leaked `leaked-key`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/renewals (the `Renew` operationId).
 	RenewWithResponse(ctx context.Context, body RenewJSONRequestBody, reqEditors ...RequestEditorFn) (*RenewResponse, error)
+
+	// GetWarrantsWithResponse The register of the supervisors' warrants, from one entry on
+	//
+	// At most 500 entries behind number `after`, in order; none if there are
+	// no more. They lead to the head in the group's document: see
+	// docs/supervision.md. An entry says when and for what a warrant was
+	// entered, and nothing of whom.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/warrants (the `GetWarrants` operationId).
+	GetWarrantsWithResponse(ctx context.Context, params *GetWarrantsParams, reqEditors ...RequestEditorFn) (*GetWarrantsResponse, error)
+
+	// CountWarrantsWithResponse How many warrants were ever entered
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/warrants/counts (the `CountWarrants` operationId).
+	CountWarrantsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CountWarrantsResponse, error)
+}
+
+// GetMembersResponseDefaultHeaders the declared response headers of an HTTP default response for GetMembers
+type GetMembersResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type GetMembersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Members
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetMembersResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMembersResponse) GetJSON200() *Members {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMembersResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMembersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMembersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMembersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMembersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 // GetMemberResponseDefaultHeaders the declared response headers of an HTTP default response for GetMember
@@ -1330,6 +2373,116 @@ func (r ExpelMemberResponse) ContentType() string {
 	return ""
 }
 
+// ReadmitMemberResponseDefaultHeaders the declared response headers of an HTTP default response for ReadmitMember
+type ReadmitMemberResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type ReadmitMemberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Readmission
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ReadmitMemberResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReadmitMemberResponse) GetJSON200() *Readmission {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReadmitMemberResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReadmitMemberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReadmitMemberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReadmitMemberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReadmitMemberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// HandOutTranscriptResponseDefaultHeaders the declared response headers of an HTTP default response for HandOutTranscript
+type HandOutTranscriptResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type HandOutTranscriptResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Identified
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *HandOutTranscriptResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r HandOutTranscriptResponse) GetJSON200() *Identified {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r HandOutTranscriptResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r HandOutTranscriptResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r HandOutTranscriptResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r HandOutTranscriptResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r HandOutTranscriptResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // IdentifyResponseDefaultHeaders the declared response headers of an HTTP default response for Identify
 type IdentifyResponseDefaultHeaders struct {
 	RetryAfter *string
@@ -1379,6 +2532,171 @@ func (r IdentifyResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r IdentifyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetStatisticsResponseDefaultHeaders the declared response headers of an HTTP default response for GetStatistics
+type GetStatisticsResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type GetStatisticsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Statistics
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetStatisticsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStatisticsResponse) GetJSON200() *Statistics {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetStatisticsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStatisticsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStatisticsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStatisticsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStatisticsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// EnterWarrantResponseDefaultHeaders the declared response headers of an HTTP default response for EnterWarrant
+type EnterWarrantResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type EnterWarrantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WarrantEntry
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *EnterWarrantResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r EnterWarrantResponse) GetJSON200() *WarrantEntry {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EnterWarrantResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EnterWarrantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EnterWarrantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EnterWarrantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EnterWarrantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetWarrantPapersResponseDefaultHeaders the declared response headers of an HTTP default response for GetWarrantPapers
+type GetWarrantPapersResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type GetWarrantPapersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WarrantPapers
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetWarrantPapersResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetWarrantPapersResponse) GetJSON200() *WarrantPapers {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetWarrantPapersResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetWarrantPapersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetWarrantPapersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetWarrantPapersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetWarrantPapersResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -1667,6 +2985,129 @@ func (r RenewResponse) ContentType() string {
 	return ""
 }
 
+// GetWarrantsResponseDefaultHeaders the declared response headers of an HTTP default response for GetWarrants
+type GetWarrantsResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type GetWarrantsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WarrantRegister
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetWarrantsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetWarrantsResponse) GetJSON200() *WarrantRegister {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetWarrantsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetWarrantsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetWarrantsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetWarrantsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetWarrantsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CountWarrantsResponseDefaultHeaders the declared response headers of an HTTP default response for CountWarrants
+type CountWarrantsResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type CountWarrantsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WarrantCounts
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CountWarrantsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CountWarrantsResponse) GetJSON200() *WarrantCounts {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CountWarrantsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CountWarrantsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CountWarrantsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CountWarrantsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CountWarrantsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetMembersWithResponse Members in the order of their ids
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /admin/v1/members (the `GetMembers` operationId).
+func (c *ClientWithResponses) GetMembersWithResponse(ctx context.Context, params *GetMembersParams, reqEditors ...RequestEditorFn) (*GetMembersResponse, error) {
+	rsp, err := c.GetMembers(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMembersResponse(rsp)
+}
+
 // GetMemberWithResponse A member, by name
 //
 // Returns a wrapper object for the known response body format(s).
@@ -1682,7 +3123,9 @@ func (c *ClientWithResponses) GetMemberWithResponse(ctx context.Context, id Regi
 
 // ExpelMemberWithResponse Expel a member, for ever
 //
-// He gets no credential for later epochs. Repeating it is harmless.
+// He gets no credential for later epochs, and no code. Repeating it is
+// harmless. One who has been succeeded gives `conflict`: expel his
+// successor.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1695,11 +3138,61 @@ func (c *ClientWithResponses) ExpelMemberWithResponse(ctx context.Context, id Re
 	return ParseExpelMemberResponse(rsp)
 }
 
+// ReadmitMemberWithResponse Revoke a membership, and give a code to continue it
+//
+// For a person whose TPM was cleared or is gone. The code is shown here
+// and nowhere else; one given before is void. A member who was expelled
+// or has been succeeded gives `conflict`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/v1/members/{id}/readmission (the `ReadmitMember` operationId).
+func (c *ClientWithResponses) ReadmitMemberWithResponse(ctx context.Context, id RegistrationID, reqEditors ...RequestEditorFn) (*ReadmitMemberResponse, error) {
+	rsp, err := c.ReadmitMember(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReadmitMemberResponse(rsp)
+}
+
+// HandOutTranscriptWithBodyWithResponse Hand a member's join transcript to the supervisors, on their warrant
+//
+// The warrant must be one to trace or expel this member, in force
+// (`warrant`), and stand in the register (`warrant-unregistered`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/v1/members/{id}/transcript (the `HandOutTranscript` operationId).
+func (c *ClientWithResponses) HandOutTranscriptWithBodyWithResponse(ctx context.Context, id RegistrationID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HandOutTranscriptResponse, error) {
+	rsp, err := c.HandOutTranscriptWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHandOutTranscriptResponse(rsp)
+}
+
+// HandOutTranscriptWithResponse Hand a member's join transcript to the supervisors, on their warrant
+//
+// The warrant must be one to trace or expel this member, in force
+// (`warrant`), and stand in the register (`warrant-unregistered`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/v1/members/{id}/transcript (the `HandOutTranscript` operationId).
+func (c *ClientWithResponses) HandOutTranscriptWithResponse(ctx context.Context, id RegistrationID, body HandOutTranscriptJSONRequestBody, reqEditors ...RequestEditorFn) (*HandOutTranscriptResponse, error) {
+	rsp, err := c.HandOutTranscript(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHandOutTranscriptResponse(rsp)
+}
+
 // IdentifyWithBodyWithResponse Say who the member is whom the supervisors found
 //
 // The manager verifies the combined opening himself before he looks the
 // tag up: both spends, both presentations and the partial openings of
-// enough supervisors. One that does not hold gives `forbidden`.
+// enough supervisors. One that does not hold gives `forbidden`, one whose
+// warrant does not stand in his register `warrant-unregistered`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1716,7 +3209,8 @@ func (c *ClientWithResponses) IdentifyWithBodyWithResponse(ctx context.Context, 
 //
 // The manager verifies the combined opening himself before he looks the
 // tag up: both spends, both presentations and the partial openings of
-// enough supervisors. One that does not hold gives `forbidden`.
+// enough supervisors. One that does not hold gives `forbidden`, one whose
+// warrant does not stand in his register `warrant-unregistered`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1727,6 +3221,68 @@ func (c *ClientWithResponses) IdentifyWithResponse(ctx context.Context, body Ide
 		return nil, err
 	}
 	return ParseIdentifyResponse(rsp)
+}
+
+// GetStatisticsWithResponse Members by state, registrations under way, warrants by scope
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /admin/v1/statistics (the `GetStatistics` operationId).
+func (c *ClientWithResponses) GetStatisticsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStatisticsResponse, error) {
+	rsp, err := c.GetStatistics(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStatisticsResponse(rsp)
+}
+
+// EnterWarrantWithBodyWithResponse Enter a warrant in the public register
+//
+// As many supervisors as open together must have signed it, and it must
+// be in force; else `warrant`. The group's document is signed anew with
+// the register's new head. A warrant that stands there already gets the
+// same answer.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/v1/warrants (the `EnterWarrant` operationId).
+func (c *ClientWithResponses) EnterWarrantWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EnterWarrantResponse, error) {
+	rsp, err := c.EnterWarrantWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnterWarrantResponse(rsp)
+}
+
+// EnterWarrantWithResponse Enter a warrant in the public register
+//
+// As many supervisors as open together must have signed it, and it must
+// be in force; else `warrant`. The group's document is signed anew with
+// the register's new head. A warrant that stands there already gets the
+// same answer.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/v1/warrants (the `EnterWarrant` operationId).
+func (c *ClientWithResponses) EnterWarrantWithResponse(ctx context.Context, body EnterWarrantJSONRequestBody, reqEditors ...RequestEditorFn) (*EnterWarrantResponse, error) {
+	rsp, err := c.EnterWarrant(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnterWarrantResponse(rsp)
+}
+
+// GetWarrantPapersWithResponse A warrant as it was entered
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /admin/v1/warrants/{digest} (the `GetWarrantPapers` operationId).
+func (c *ClientWithResponses) GetWarrantPapersWithResponse(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*GetWarrantPapersResponse, error) {
+	rsp, err := c.GetWarrantPapers(ctx, digest, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetWarrantPapersResponse(rsp)
 }
 
 // GetGroupWithResponse The group's parameters, signed by the manager, with the supervisors' document inside
@@ -1745,8 +3301,11 @@ func (c *ClientWithResponses) GetGroupWithResponse(ctx context.Context, params *
 // BeginRegistrationWithBodyWithResponse Show a TPM's endorsement key and get a nonce
 //
 // The chain is verified to the manager's list of manufacturers
-// (`ek-chain`), the key against the accepted profile (`ek-profile`). A
-// TPM that is a member already gives `ek-registered`.
+// (`ek-chain`), the key against the accepted profile and kind
+// (`ek-profile`), the model against his rules (`firmware`). An emulated
+// TPM gives `software-tpm` where those are not taken. A TPM that is, or
+// was, a member's gives `ek-registered`, unless that membership may be
+// continued with a code.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1762,8 +3321,11 @@ func (c *ClientWithResponses) BeginRegistrationWithBodyWithResponse(ctx context.
 // BeginRegistrationWithResponse Show a TPM's endorsement key and get a nonce
 //
 // The chain is verified to the manager's list of manufacturers
-// (`ek-chain`), the key against the accepted profile (`ek-profile`). A
-// TPM that is a member already gives `ek-registered`.
+// (`ek-chain`), the key against the accepted profile and kind
+// (`ek-profile`), the model against his rules (`firmware`). An emulated
+// TPM gives `software-tpm` where those are not taken. A TPM that is, or
+// was, a member's gives `ek-registered`, unless that membership may be
+// continued with a code.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1780,7 +3342,8 @@ func (c *ClientWithResponses) BeginRegistrationWithResponse(ctx context.Context,
 //
 // `mac` is HMAC-SHA256 under a key derived from the challenge's secret,
 // see docs/protocol.md; a wrong one gives `activation`. The member's id
-// is the registration's.
+// is the registration's. Where the form had a code, the membership that
+// it is for ends in the same instant.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1797,7 +3360,8 @@ func (c *ClientWithResponses) ActivateRegistrationWithBodyWithResponse(ctx conte
 //
 // `mac` is HMAC-SHA256 under a key derived from the challenge's secret,
 // see docs/protocol.md; a wrong one gives `activation`. The member's id
-// is the registration's.
+// is the registration's. Where the form had a code, the membership that
+// it is for ends in the same instant.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1812,10 +3376,16 @@ func (c *ClientWithResponses) ActivateRegistrationWithResponse(ctx context.Conte
 
 // JoinRegistrationWithBodyWithResponse Prove the tag of a new group key, and get the TPM's challenge
 //
-// A nonce answers one join: another join in the same registration is a
-// `conflict`. A public area that is not the group's template gives
-// `template`, a proof that does not verify `join-proof`, a tag of
-// another member `tag-registered`.
+// A nonce answers one join: another join in the same registration, or
+// one after it is complete, is a `conflict`. A public area that is not
+// the group's template gives `template`, a proof that does not verify
+// `join-proof`, a key that has leaked `leaked-key`, a tag of another
+// member `tag-registered`.
+//
+// A code in the form that is not known or has run out gives
+// `readmission`, one that has served `readmission-used`, one for a person
+// of another name `identity`. Without a code, a TPM that was a member's
+// gives `ek-registered`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1830,10 +3400,16 @@ func (c *ClientWithResponses) JoinRegistrationWithBodyWithResponse(ctx context.C
 
 // JoinRegistrationWithResponse Prove the tag of a new group key, and get the TPM's challenge
 //
-// A nonce answers one join: another join in the same registration is a
-// `conflict`. A public area that is not the group's template gives
-// `template`, a proof that does not verify `join-proof`, a tag of
-// another member `tag-registered`.
+// A nonce answers one join: another join in the same registration, or
+// one after it is complete, is a `conflict`. A public area that is not
+// the group's template gives `template`, a proof that does not verify
+// `join-proof`, a key that has leaked `leaked-key`, a tag of another
+// member `tag-registered`.
+//
+// A code in the form that is not known or has run out gives
+// `readmission`, one that has served `readmission-used`, one for a person
+// of another name `identity`. Without a code, a TPM that was a member's
+// gives `ek-registered`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1849,7 +3425,9 @@ func (c *ClientWithResponses) JoinRegistrationWithResponse(ctx context.Context, 
 // RenewWithBodyWithResponse The credential of the current epoch
 //
 // Anybody may ask: the answer is of use only to the TPM and the key of
-// that member. A member who was expelled gets `forbidden`.
+// that member. A member who was expelled gets `forbidden`, one whose
+// membership was revoked or continued with another `revoked`, one whose
+// key has leaked `leaked-key`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1865,7 +3443,9 @@ func (c *ClientWithResponses) RenewWithBodyWithResponse(ctx context.Context, con
 // RenewWithResponse The credential of the current epoch
 //
 // Anybody may ask: the answer is of use only to the TPM and the key of
-// that member. A member who was expelled gets `forbidden`.
+// that member. A member who was expelled gets `forbidden`, one whose
+// membership was revoked or continued with another `revoked`, one whose
+// key has leaked `leaked-key`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1876,6 +3456,83 @@ func (c *ClientWithResponses) RenewWithResponse(ctx context.Context, body RenewJ
 		return nil, err
 	}
 	return ParseRenewResponse(rsp)
+}
+
+// GetWarrantsWithResponse The register of the supervisors' warrants, from one entry on
+//
+// At most 500 entries behind number `after`, in order; none if there are
+// no more. They lead to the head in the group's document: see
+// docs/supervision.md. An entry says when and for what a warrant was
+// entered, and nothing of whom.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/warrants (the `GetWarrants` operationId).
+func (c *ClientWithResponses) GetWarrantsWithResponse(ctx context.Context, params *GetWarrantsParams, reqEditors ...RequestEditorFn) (*GetWarrantsResponse, error) {
+	rsp, err := c.GetWarrants(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetWarrantsResponse(rsp)
+}
+
+// CountWarrantsWithResponse How many warrants were ever entered
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/warrants/counts (the `CountWarrants` operationId).
+func (c *ClientWithResponses) CountWarrantsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CountWarrantsResponse, error) {
+	rsp, err := c.CountWarrants(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCountWarrantsResponse(rsp)
+}
+
+// ParseGetMembersResponse parses an HTTP response from a GetMembersWithResponse call
+func ParseGetMembersResponse(rsp *http.Response) (*GetMembersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMembersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Members
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetMembersResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
 }
 
 // ParseGetMemberResponse parses an HTTP response from a GetMemberWithResponse call
@@ -1970,6 +3627,98 @@ func ParseExpelMemberResponse(rsp *http.Response) (*ExpelMemberResponse, error) 
 	return response, nil
 }
 
+// ParseReadmitMemberResponse parses an HTTP response from a ReadmitMemberWithResponse call
+func ParseReadmitMemberResponse(rsp *http.Response) (*ReadmitMemberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReadmitMemberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Readmission
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ReadmitMemberResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseHandOutTranscriptResponse parses an HTTP response from a HandOutTranscriptWithResponse call
+func ParseHandOutTranscriptResponse(rsp *http.Response) (*HandOutTranscriptResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &HandOutTranscriptResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Identified
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers HandOutTranscriptResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseIdentifyResponse parses an HTTP response from a IdentifyWithResponse call
 func ParseIdentifyResponse(rsp *http.Response) (*IdentifyResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -2003,6 +3752,144 @@ func ParseIdentifyResponse(rsp *http.Response) (*IdentifyResponse, error) {
 	switch {
 	case true:
 		var headers IdentifyResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetStatisticsResponse parses an HTTP response from a GetStatisticsWithResponse call
+func ParseGetStatisticsResponse(rsp *http.Response) (*GetStatisticsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStatisticsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Statistics
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetStatisticsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseEnterWarrantResponse parses an HTTP response from a EnterWarrantWithResponse call
+func ParseEnterWarrantResponse(rsp *http.Response) (*EnterWarrantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EnterWarrantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WarrantEntry
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers EnterWarrantResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetWarrantPapersResponse parses an HTTP response from a GetWarrantPapersWithResponse call
+func ParseGetWarrantPapersResponse(rsp *http.Response) (*GetWarrantPapersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetWarrantPapersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WarrantPapers
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetWarrantPapersResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -2246,6 +4133,98 @@ func ParseRenewResponse(rsp *http.Response) (*RenewResponse, error) {
 	switch {
 	case true:
 		var headers RenewResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetWarrantsResponse parses an HTTP response from a GetWarrantsWithResponse call
+func ParseGetWarrantsResponse(rsp *http.Response) (*GetWarrantsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetWarrantsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WarrantRegister
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetWarrantsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCountWarrantsResponse parses an HTTP response from a CountWarrantsWithResponse call
+func ParseCountWarrantsResponse(rsp *http.Response) (*CountWarrantsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CountWarrantsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WarrantCounts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers CountWarrantsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

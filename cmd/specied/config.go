@@ -58,7 +58,16 @@ type groupSource struct {
 	URL string `yaml:"url"`
 }
 
-// groupConfig is group.yaml.
+// rootsConfig names the directory of manufacturers' roots. ManifestSHA256 pins
+// what its manifest says, in hex ("specied ek-roots DIR" prints it); without it
+// the directory may be changed while the daemon runs.
+type rootsConfig struct {
+	Dir            string `yaml:"dir"`
+	ManifestSHA256 string `yaml:"manifest_sha256"`
+}
+
+// groupConfig is group.yaml. The files under ek_roots, leaked and platform are
+// looked at again when they change, and on SIGHUP.
 type groupConfig struct {
 	ID          string      `yaml:"id"`
 	Root        string      `yaml:"root"`
@@ -66,12 +75,17 @@ type groupConfig struct {
 	SealKey     string      `yaml:"seal_key"`
 	Sealed      string      `yaml:"sealed"`
 	Supervision []string    `yaml:"supervision"`
-	EKRoots     string      `yaml:"ek_roots"`
+	EKRoots     rootsConfig `yaml:"ek_roots"`
 	Keys        keysConfig  `yaml:",inline"`
 	Database    string      `yaml:"database"`
 	Listen      string      `yaml:"listen"`
 	AdminSocket string      `yaml:"admin_socket"`
 	Epoch       epochConfig `yaml:"epoch"`
+	// Leaked is a file of scalars of broken TPMs, 64 hex digits a line; none if
+	// empty.
+	Leaked string `yaml:"leaked"`
+	// Platform is a file with the rule about members' machines; none if empty.
+	Platform string `yaml:"platform"`
 	// InsecureSoftwareTPM takes emulated TPMs too: never for real money.
 	InsecureSoftwareTPM bool `yaml:"insecure_software_tpm"`
 }

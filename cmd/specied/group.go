@@ -9,12 +9,12 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/ceremony"
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/client/groupclient"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/groupdoc/warrant"
 	"github.com/speciecash/specie/ledger/sqlite"
 	"github.com/speciecash/specie/opening"
 	"github.com/speciecash/specie/registration"
@@ -41,8 +41,16 @@ func (c groupCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, k.close()) }()
+	files, err := dir.policyFiles(&cfg)
+	if err != nil {
+		return err
+	}
+	watch := &policyWatch{files: files, log: a.log, results: newPolicyResults(), at: files.state()}
 	mc, err := c.load(a.ctx, &cfg, dir, k)
 	if err != nil {
+		return err
+	}
+	if mc.Policy, err = files.load(); err != nil {
 		return err
 	}
 	db, err := sqlite.OpenRegister(a.ctx, dir.path(cfg.Database), sqlite.Options{Logger: a.log})
@@ -55,7 +63,11 @@ func (c groupCmd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	h := server.NewGroup(manager, server.GroupOptions{Logger: a.log, Metrics: k.metrics})
+	watch.manager = manager
+	ctx, stop := context.WithCancel(a.ctx)
+	wait := startWatch(ctx, watch.run)
+	defer func() { stop(); wait() }()
+	h := server.NewGroup(manager, server.GroupOptions{Logger: a.log, Metrics: append(k.metrics, watch.results)})
 	return a.serve(cfg.Listen, h.Public, dir.path(cfg.AdminSocket), h.Admin)
 }
 
@@ -64,8 +76,6 @@ func (c groupCmd) load(ctx context.Context, cfg *groupConfig, dir base, k *keys)
 	mc := &registration.Config{
 		ID:       cfg.ID,
 		Schedule: registration.Schedule{Start: cfg.Epoch.Start.UTC(), Length: cfg.Epoch.Length},
-
-		SoftwareTPMs: cfg.InsecureSoftwareTPM,
 	}
 	var err error
 	if mc.Root, err = dir.root(cfg.Root); err != nil {
@@ -83,9 +93,6 @@ func (c groupCmd) load(ctx context.Context, cfg *groupConfig, dir base, k *keys)
 			return nil, err
 		}
 		mc.Supervision = append(mc.Supervision, bytes.TrimSpace(jws))
-	}
-	if mc.EKRoots, err = attest.LoadRoots(dir.path(cfg.EKRoots), nil); err != nil {
-		return nil, err
 	}
 	secrets, err := c.unseal(ctx, cfg, dir, k)
 	if err != nil {
@@ -116,64 +123,15 @@ func openings(mc *registration.Config) (registration.OpeningVerifier, error) {
 		return nil, err
 	}
 	p := group.Parameters{Name: mc.ID, W: mc.Issuer.Public(), O: s.Key.O(), O2: s.Key.O2()}
-	root, id, leaked := mc.Root, p.ID(), mc.Leaked
-	return func(_ context.Context, raw []byte) ([33]byte, error) {
-		return opening.TagFor(root, id, raw, leaked, time.Now())
+	root, id := mc.Root, p.ID()
+	return func(_ context.Context, raw []byte, leaked [][]byte) ([33]byte, warrant.Entry, error) {
+		tag, err := opening.TagFor(root, id, raw, leaked, time.Now())
+		return tag, warrant.Entry{}, err // which stands in no register
 	}, nil
 }
 
 func groupAdmin(socket string) (*groupclient.ClientWithResponses, error) {
 	return groupclient.NewClientWithResponses("http://operator", groupclient.WithHTTPClient(onSocket(socket)))
-}
-
-type memberCmd struct {
-	Socket string `help:"The group manager's admin socket." required:"" type:"path"`
-	ID     string `arg:"" help:"The member's id."`
-}
-
-func (c memberCmd) Run(a *app) error {
-	api, err := groupAdmin(c.Socket)
-	if err != nil {
-		return err
-	}
-	r, err := api.GetMemberWithResponse(a.ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	if r.JSON200 == nil {
-		return client.ReadProblem(r.HTTPResponse, r.Body)
-	}
-	return printMember(a, r.JSON200)
-}
-
-func printMember(a *app, m *groupclient.Member) error {
-	return a.out.Result(m, func(w io.Writer) {
-		fmt.Fprintf(w, "%s: %s, %s, epoch %d, joined %s\n", m.Id, m.Name, m.State, m.Epoch, m.JoinedAt.Format(time.DateTime))
-	})
-}
-
-type expelCmd struct {
-	Socket string `help:"The group manager's admin socket." required:"" type:"path"`
-	ID     string `arg:"" help:"The member's id."`
-}
-
-func (expelCmd) Help() string {
-	return "The member gets no credential for later epochs. This can't be undone.\n\nExample:\n  specied expel --socket group.sock -- MEMBER"
-}
-
-func (c expelCmd) Run(a *app) error {
-	api, err := groupAdmin(c.Socket)
-	if err != nil {
-		return err
-	}
-	r, err := api.ExpelMemberWithResponse(a.ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	if r.JSON200 == nil {
-		return client.ReadProblem(r.HTTPResponse, r.Body)
-	}
-	return printMember(a, r.JSON200)
 }
 
 type identifyCmd struct {
@@ -183,7 +141,8 @@ type identifyCmd struct {
 }
 
 func (identifyCmd) Help() string {
-	return `The manager verifies the opening himself before he looks the member up.
+	return `The manager verifies the opening himself before he looks the member up, and
+that its warrant stands in his register.
 
 Example:
   specied identify opening.json --socket group.sock --out statement.jws`

@@ -36,14 +36,20 @@ type flags struct {
 	Signer signerCmd `cmd:"" help:"Hold the keys' tokens for a bank or a group manager, in a process of its own."`
 	Dev    devCmd    `cmd:"" help:"Run a whole box with emulated HSM and TPM, to play with."`
 
-	Account  accountCmd  `cmd:"" help:"Operator: open an account."`
-	Fund     fundCmd     `cmd:"" help:"Operator: credit an account from the reserve."`
-	Books    booksCmd    `cmd:"" help:"Operator: what the bank owes and holds."`
-	Audit    auditCmd    `cmd:"" help:"Operator: recompute the ledger from its rows, and look for keys that leaked."`
-	Case     caseCmd     `cmd:"" help:"Operator: double spends of bound coins, for the supervisors."`
-	Member   memberCmd   `cmd:"" help:"Group manager: show a member."`
-	Expel    expelCmd    `cmd:"" help:"Group manager: expel a member."`
-	Identify identifyCmd `cmd:"" help:"Group manager: name the member that the supervisors' opening points to."`
+	Account accountCmd `cmd:"" help:"Operator: open an account."`
+	Fund    fundCmd    `cmd:"" help:"Operator: credit an account from the reserve."`
+	Books   booksCmd   `cmd:"" help:"Operator: what the bank owes and holds."`
+	Audit   auditCmd   `cmd:"" help:"Operator: recompute the ledger from its rows, and look for keys that leaked."`
+	Case    caseCmd    `cmd:"" help:"Operator: double spends of bound coins, for the supervisors."`
+
+	Members    membersCmd    `cmd:"" help:"Group manager: list or count members."`
+	Member     memberCmd     `cmd:"" help:"Group manager: show a member."`
+	Readmit    readmitCmd    `cmd:"" help:"Group manager: let a person begin again whose TPM was cleared or is gone."`
+	Expel      expelCmd      `cmd:"" help:"Group manager: expel a member for good."`
+	Warrant    warrantCmd    `cmd:"" help:"Group manager: the public register of supervisors' warrants."`
+	Identify   identifyCmd   `cmd:"" help:"Group manager: name the member that the supervisors' opening points to."`
+	Transcript transcriptCmd `cmd:"" help:"Group manager: hand a member's join transcript to the supervisors, on their warrant."`
+	EKRoots    ekRootsCmd    `cmd:"" name:"ek-roots" help:"Group manager: draft or check a list of TPM manufacturers."`
 
 	Completion cli.CompletionCmd `cmd:"" help:"Print a shell completion script."`
 }

@@ -8,19 +8,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/speciecash/specie/issuer"
-)
-
-const (
-	// watchEvery is how often the files are looked at, watchPatience the
-	// longest time between two attempts at what was refused: the token or the
-	// ledger may be back, a certificate may have begun.
-	watchEvery    = 2 * time.Second
-	watchPatience = time.Minute
 )
 
 // keysetWatch brings a new keyset, or a new chain for receipts, into force
@@ -43,56 +33,29 @@ type keysetWatch struct {
 
 // start watches until ctx ends. What it returns waits for that.
 func (w *keysetWatch) start(ctx context.Context) (wait func()) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer signal.Stop(hup)
-		w.run(ctx, hup)
-	}()
-	return func() { <-done }
+	return startWatch(ctx, w.run)
 }
 
 func (w *keysetWatch) run(ctx context.Context, hup <-chan os.Signal) {
-	every := w.every
-	if every == 0 {
-		every = watchEvery
+	var keyset, chain []byte
+	var err error
+	l := looker{
+		every: w.every,
+		state: func() [32]byte {
+			keyset, chain, err = w.read()
+			return sha256.Sum256(fmt.Append(nil, len(keyset), keyset, chain, err))
+		},
+		take: func(ctx context.Context) error {
+			if err != nil {
+				return err
+			}
+			return w.reload(ctx, keyset, chain)
+		},
+		refused: func(err error, pause time.Duration) {
+			w.log.WarnContext(ctx, "keyset or chain not taken", "keyset", w.keyset, "chain", w.chain, "error", err, "again_in", pause)
+		},
 	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	var tried [32]byte // what was tried last
-	var again time.Time
-	var pause time.Duration // zero after success
-	for {
-		keyset, chain, err := w.read()
-		state := sha256.Sum256(fmt.Append(nil, len(keyset), keyset, chain, err))
-		if changed := state != tried; changed || pause != 0 && !time.Now().Before(again) {
-			if changed {
-				tried, pause = state, 0
-			}
-			if err == nil {
-				err = w.reload(ctx, keyset, chain)
-			}
-			switch {
-			case ctx.Err() != nil:
-				return
-			case err != nil:
-				pause = min(max(2*pause, every), watchPatience)
-				again = time.Now().Add(pause)
-				w.log.WarnContext(ctx, "keyset or chain not taken", "keyset", w.keyset, "chain", w.chain, "error", err, "again_in", pause)
-			default:
-				pause = 0
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-hup:
-			tried = [32]byte{}
-		case <-tick.C:
-		}
-	}
+	l.run(ctx, hup)
 }
 
 // read returns both files.

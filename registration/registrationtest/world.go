@@ -3,6 +3,7 @@ package registrationtest
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,8 @@ import (
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/groupdoc/groupdoctest"
+	"github.com/speciecash/specie/groupdoc/warrant"
+	"github.com/speciecash/specie/groupdoc/warrant/warranttest"
 	"github.com/speciecash/specie/ledger/sqlite"
 	"github.com/speciecash/specie/registration"
 	"github.com/speciecash/specie/tpm"
@@ -58,7 +61,7 @@ func NewWorld(t testing.TB, lab *Lab, change ...func(*registration.Config)) *Wor
 	w.Config = registration.Config{
 		Root: w.Group.Root, ID: groupdoctest.Name, Issuer: w.Group.Issuer, FormKey: w.Group.FormKey,
 		Signer: w.Group.Manager.Key, Chain: w.Group.Manager.Chain, Supervision: w.Group.SupervisionJWS,
-		EKRoots: roots, SoftwareTPMs: true,
+		Policy:   registration.Policy{EKRoots: roots, SoftwareTPMs: true},
 		Schedule: registration.Schedule{Start: w.Clock.Now().Truncate(time.Second).Add(-6*EpochLength - time.Hour), Length: EpochLength},
 		Register: w.Register, Clock: w.Clock.Now, Opening: w.VerifyOpening,
 	}
@@ -161,10 +164,16 @@ func (c *Computer) EKID(t testing.TB, w *World) [32]byte {
 // JoinFor makes a join for a session with this computer's key, for any EK.
 func (c *Computer) JoinFor(t testing.TB, w *World, s *registration.Session, ek [32]byte, name string) *registration.JoinRequest {
 	t.Helper()
+	return c.JoinAs(t, w, s, ek, enrol.Form{Name: name})
+}
+
+// JoinAs is JoinFor with any form.
+func (c *Computer) JoinAs(t testing.TB, w *World, s *registration.Session, ek [32]byte, form enrol.Form) *registration.JoinRequest {
+	t.Helper()
 	doc := w.ReadDocument(t)
 	pk, err := doc.FormRecipient()
 	must(t, err)
-	sealed, digest, err := enrol.SealForm(pk, doc.ID, s.Nonce, enrol.Form{Name: name})
+	sealed, digest, err := enrol.SealForm(pk, doc.ID, s.Nonce, form)
 	must(t, err)
 	j, err := group.NewJoin(t.Context(), doc.Parameters(), c.Key, c.Key.Point(), c.U,
 		group.JoinContext{Nonce: s.Nonce, KeyName: c.Key.Name(), EK: ek, Form: digest})
@@ -202,13 +211,21 @@ func MAC(t testing.TB, s enrol.Secret, id enrol.ID) []byte {
 // member who can present.
 func (c *Computer) Enrol(t testing.TB, w *World, name string) (enrol.ID, *group.Member) {
 	t.Helper()
+	id, m, _ := c.EnrolAs(t, w, enrol.Form{Name: name})
+	return id, m
+}
+
+// EnrolAs is Enrol with any form; it returns the succession too, if there is
+// one.
+func (c *Computer) EnrolAs(t testing.TB, w *World, form enrol.Form) (enrol.ID, *group.Member, []byte) {
+	t.Helper()
 	s := c.Begin(t, w)
-	ch, err := w.Join(t.Context(), s.ID, c.JoinFor(t, w, s, c.EKID(t, w), name))
+	ch, err := w.Join(t.Context(), s.ID, c.JoinAs(t, w, s, c.EKID(t, w), form))
 	must(t, err)
 	secret := c.Answer(t, ch)
-	cred, err := w.Activate(t.Context(), s.ID, MAC(t, secret, s.ID))
+	got, err := w.Activate(t.Context(), s.ID, MAC(t, secret, s.ID))
 	must(t, err)
-	return s.ID, c.Member(t, w, s.ID, secret, cred)
+	return s.ID, c.Member(t, w, s.ID, secret, &got.Credential), got.Succession
 }
 
 // Member opens a credential and checks it as a wallet does.
@@ -228,28 +245,50 @@ type Opening struct {
 	Presentation []byte   `json:"presentation"`
 	Message      []byte   `json:"message"`
 	Parts        [][]byte `json:"parts"`
+	// Warrant is the entry on which it rests.
+	Warrant warrant.Entry `json:"warrant"`
 }
 
 // VerifyOpening is a real verification of it: k of n, proofs and all.
-func (w *World) VerifyOpening(_ context.Context, b []byte) (tag [33]byte, err error) {
+func (w *World) VerifyOpening(_ context.Context, b []byte, leaked [][]byte) (tag [33]byte, entry warrant.Entry, err error) {
 	var o Opening
 	if err := json.Unmarshal(b, &o); err != nil {
-		return tag, err
+		return tag, entry, err
 	}
 	var parts []*group.PartialOpening
 	for _, p := range o.Parts {
 		po, err := group.ParsePartialOpening(p)
 		if err != nil {
-			return tag, err
+			return tag, entry, err
 		}
 		parts = append(parts, po)
 	}
 	p := group.Parameters{Name: groupdoctest.Name, W: w.Group.Issuer.Public(), O: w.Group.Supervision.Key.O(), O2: w.Group.Supervision.Key.O2()}
 	v, err := group.NewVerifier(&p, Epoch)
-	if err != nil {
-		return tag, err
+	if err == nil {
+		v, err = v.WithLeaked(leaked)
 	}
-	return group.CombineOpening(v, &w.Group.Supervision.Key, group.Item{Presentation: o.Presentation, Message: o.Message}, parts)
+	if err != nil {
+		return tag, entry, err
+	}
+	tag, err = group.CombineOpening(v, &w.Group.Supervision.Key, group.Item{Presentation: o.Presentation, Message: o.Message}, parts)
+	return tag, o.Warrant, err
+}
+
+// Court makes warrants that the group's supervisors sign.
+func (w *World) Court() *warranttest.Court { return warranttest.New(w.Group) }
+
+// Enter enters a warrant of that scope about that subject.
+func (w *World) Enter(t testing.TB, scope warrant.Scope, subject warrant.Subject) (jws [][]byte, entry warrant.Entry) {
+	t.Helper()
+	c := w.Court()
+	draft := c.Draft(scope, subject, w.Clock.Now())
+	_, err := rand.Read(draft.Salt[:])
+	must(t, err)
+	jws = c.Sign(t, draft)
+	e, err := w.EnterWarrant(t.Context(), jws)
+	must(t, err)
+	return jws, *e
 }
 
 func must(t testing.TB, err error) {

@@ -18,28 +18,40 @@ import (
 
 // Defines values for Code.
 const (
-	CodeActivation     Code = "activation"
-	CodeConflict       Code = "conflict"
-	CodeEkChain        Code = "ek-chain"
-	CodeEkProfile      Code = "ek-profile"
-	CodeEkRegistered   Code = "ek-registered"
-	CodeEpoch          Code = "epoch"
-	CodeForbidden      Code = "forbidden"
-	CodeInternal       Code = "internal"
-	CodeJoinProof      Code = "join-proof"
-	CodeMalformed      Code = "malformed"
-	CodeNotFound       Code = "not-found"
-	CodeSessionExpired Code = "session-expired"
-	CodeTagRegistered  Code = "tag-registered"
-	CodeTemplate       Code = "template"
-	CodeTooLarge       Code = "too-large"
-	CodeUnavailable    Code = "unavailable"
+	CodeActivation          Code = "activation"
+	CodeBusy                Code = "busy"
+	CodeConflict            Code = "conflict"
+	CodeEkChain             Code = "ek-chain"
+	CodeEkProfile           Code = "ek-profile"
+	CodeEkRegistered        Code = "ek-registered"
+	CodeEpoch               Code = "epoch"
+	CodeFirmware            Code = "firmware"
+	CodeForbidden           Code = "forbidden"
+	CodeIdentity            Code = "identity"
+	CodeInternal            Code = "internal"
+	CodeJoinProof           Code = "join-proof"
+	CodeLeakedKey           Code = "leaked-key"
+	CodeMalformed           Code = "malformed"
+	CodeNotFound            Code = "not-found"
+	CodeReadmission         Code = "readmission"
+	CodeReadmissionUsed     Code = "readmission-used"
+	CodeRevoked             Code = "revoked"
+	CodeSessionExpired      Code = "session-expired"
+	CodeSoftwareTpm         Code = "software-tpm"
+	CodeTagRegistered       Code = "tag-registered"
+	CodeTemplate            Code = "template"
+	CodeTooLarge            Code = "too-large"
+	CodeUnavailable         Code = "unavailable"
+	CodeWarrant             Code = "warrant"
+	CodeWarrantUnregistered Code = "warrant-unregistered"
 )
 
 // Valid indicates whether the value is a known member of the Code enum.
 func (e Code) Valid() bool {
 	switch e {
 	case CodeActivation:
+		return true
+	case CodeBusy:
 		return true
 	case CodeConflict:
 		return true
@@ -51,17 +63,31 @@ func (e Code) Valid() bool {
 		return true
 	case CodeEpoch:
 		return true
+	case CodeFirmware:
+		return true
 	case CodeForbidden:
+		return true
+	case CodeIdentity:
 		return true
 	case CodeInternal:
 		return true
 	case CodeJoinProof:
 		return true
+	case CodeLeakedKey:
+		return true
 	case CodeMalformed:
 		return true
 	case CodeNotFound:
 		return true
+	case CodeReadmission:
+		return true
+	case CodeReadmissionUsed:
+		return true
+	case CodeRevoked:
+		return true
 	case CodeSessionExpired:
+		return true
+	case CodeSoftwareTpm:
 		return true
 	case CodeTagRegistered:
 		return true
@@ -71,6 +97,10 @@ func (e Code) Valid() bool {
 		return true
 	case CodeUnavailable:
 		return true
+	case CodeWarrant:
+		return true
+	case CodeWarrantUnregistered:
+		return true
 	default:
 		return false
 	}
@@ -78,8 +108,10 @@ func (e Code) Valid() bool {
 
 // Defines values for MemberState.
 const (
-	MemberStateActive   MemberState = "active"
-	MemberStateExpelled MemberState = "expelled"
+	MemberStateActive    MemberState = "active"
+	MemberStateExpelled  MemberState = "expelled"
+	MemberStateRevoked   MemberState = "revoked"
+	MemberStateSucceeded MemberState = "succeeded"
 )
 
 // Valid indicates whether the value is a known member of the MemberState enum.
@@ -88,6 +120,46 @@ func (e MemberState) Valid() bool {
 	case MemberStateActive:
 		return true
 	case MemberStateExpelled:
+		return true
+	case MemberStateRevoked:
+		return true
+	case MemberStateSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WarrantEntryScope.
+const (
+	WarrantEntryScopeExpel WarrantEntryScope = "expel"
+	WarrantEntryScopeOpen  WarrantEntryScope = "open"
+	WarrantEntryScopeTrace WarrantEntryScope = "trace"
+)
+
+// Valid indicates whether the value is a known member of the WarrantEntryScope enum.
+func (e WarrantEntryScope) Valid() bool {
+	switch e {
+	case WarrantEntryScopeExpel:
+		return true
+	case WarrantEntryScopeOpen:
+		return true
+	case WarrantEntryScopeTrace:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WarrantRegisterV.
+const (
+	WarrantRegisterVN1 WarrantRegisterV = 1
+)
+
+// Valid indicates whether the value is a known member of the WarrantRegisterV enum.
+func (e WarrantRegisterV) Valid() bool {
+	switch e {
+	case WarrantRegisterVN1:
 		return true
 	default:
 		return false
@@ -100,6 +172,10 @@ type Activated struct {
 
 	// Epoch The number of an epoch.
 	Epoch Epoch `json:"epoch"`
+
+	// Succession A compact JWS of type specie-succession+jws, where the form had a
+	// code. For the member's bank and nobody else.
+	Succession *string `json:"succession,omitempty"`
 }
 
 // ActivationRequest defines model for ActivationRequest.
@@ -143,6 +219,9 @@ type Challenge struct {
 // Code defines model for Code.
 type Code string
 
+// Count defines model for Count.
+type Count = int64
+
 // Epoch The number of an epoch.
 type Epoch = int64
 
@@ -185,17 +264,52 @@ type Member struct {
 	Epoch Epoch `json:"epoch"`
 
 	// Id 16 random bytes.
-	Id       ID          `json:"id"`
-	JoinedAt Time        `json:"joined_at"`
-	Name     string      `json:"name"`
-	State    MemberState `json:"state"`
+	Id       ID   `json:"id"`
+	JoinedAt Time `json:"joined_at"`
+
+	// Name Left out of a list that names nobody.
+	Name  *string     `json:"name,omitempty"`
+	State MemberState `json:"state"`
+
+	// Subject What a warrant to trace or expel him is about. It tells nobody who he is.
+	Subject string `json:"subject"`
+
+	// SucceededBy 16 random bytes.
+	SucceededBy *ID `json:"succeeded_by,omitempty"`
+
+	// Succeeds 16 random bytes.
+	Succeeds *ID `json:"succeeds,omitempty"`
 
 	// Tag 33 bytes, a compressed point of G1.
 	Tag Point `json:"tag"`
+
+	// Tpm On what ground his TPM was taken for a genuine one.
+	Tpm *MemberTPM `json:"tpm,omitempty"`
 }
 
-// MemberState defines model for Member.State.
+// MemberState defines model for MemberState.
 type MemberState string
+
+// MemberTPM On what ground his TPM was taken for a genuine one.
+type MemberTPM struct {
+	// EkRoots The digest of the list of manufacturers.
+	EkRoots      Hash   `json:"ek_roots"`
+	Manufacturer string `json:"manufacturer"`
+	Model        string `json:"model"`
+
+	// Root SHA-256 of the certificate that the chain led to.
+	Root     Hash   `json:"root"`
+	Software bool   `json:"software"`
+	Version  string `json:"version"`
+}
+
+// Members defines model for Members.
+type Members struct {
+	Members []Member `json:"members"`
+
+	// Next 16 random bytes.
+	Next *ID `json:"next,omitempty"`
+}
 
 // OpeningRequest defines model for OpeningRequest.
 type OpeningRequest struct {
@@ -215,6 +329,13 @@ type Problem struct {
 	Type   string  `json:"type"`
 }
 
+// Readmission defines model for Readmission.
+type Readmission struct {
+	// Code Twenty letters and digits in groups of four.
+	Code    string `json:"code"`
+	Expires Time   `json:"expires"`
+}
+
 // RenewalRequest defines model for RenewalRequest.
 type RenewalRequest struct {
 	// Member 16 random bytes.
@@ -231,19 +352,100 @@ type Renewed struct {
 	Epoch Epoch `json:"epoch"`
 }
 
+// Scopes defines model for Scopes.
+type Scopes struct {
+	Expel Count `json:"expel"`
+	Open  Count `json:"open"`
+	Trace Count `json:"trace"`
+}
+
+// Statistics defines model for Statistics.
+type Statistics struct {
+	Members struct {
+		Active    Count `json:"active"`
+		Expelled  Count `json:"expelled"`
+		Revoked   Count `json:"revoked"`
+		Succeeded Count `json:"succeeded"`
+	} `json:"members"`
+	Sessions Count  `json:"sessions"`
+	Warrants Scopes `json:"warrants"`
+}
+
 // Time defines model for Time.
 type Time = time.Time
 
+// WarrantCounts defines model for WarrantCounts.
+type WarrantCounts struct {
+	Counts Scopes `json:"counts"`
+
+	// Head The hash of the last entry, zeros if there is none.
+	Head Hash  `json:"head"`
+	Size Count `json:"size"`
+}
+
+// WarrantEntry defines model for WarrantEntry.
+type WarrantEntry struct {
+	At Time `json:"at"`
+
+	// Prev The hash of the entry before, zeros for the first.
+	Prev  Hash              `json:"prev"`
+	Scope WarrantEntryScope `json:"scope"`
+	Seq   int64             `json:"seq"`
+
+	// Warrant SHA-256 of the warrant's payload, which has a random salt.
+	Warrant Hash `json:"warrant"`
+}
+
+// WarrantEntryScope defines model for WarrantEntry.Scope.
+type WarrantEntryScope string
+
+// WarrantPapers defines model for WarrantPapers.
+type WarrantPapers struct {
+	// Warrant Compact JWSs of type specie-warrant+jws, one for each supervisor who signed.
+	Warrant []string `json:"warrant"`
+}
+
+// WarrantRegister defines model for WarrantRegister.
+type WarrantRegister struct {
+	Entries []WarrantEntry   `json:"entries"`
+	Group   string           `json:"group"`
+	V       WarrantRegisterV `json:"v"`
+}
+
+// WarrantRegisterV defines model for WarrantRegister.V.
+type WarrantRegisterV int
+
 // RegistrationID 16 random bytes.
 type RegistrationID = ID
+
+// GetMembersParams defines parameters for GetMembers.
+type GetMembersParams struct {
+	// After The id of the last member of the page before.
+	After *ID  `form:"after,omitempty" json:"after,omitempty"`
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Names Whether names are decrypted for this answer.
+	Names *bool `form:"names,omitempty" json:"names,omitempty"`
+}
 
 // GetGroupParams defines parameters for GetGroup.
 type GetGroupParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
+// GetWarrantsParams defines parameters for GetWarrants.
+type GetWarrantsParams struct {
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// HandOutTranscriptJSONRequestBody defines body for HandOutTranscript for application/json ContentType.
+type HandOutTranscriptJSONRequestBody = WarrantPapers
+
 // IdentifyJSONRequestBody defines body for Identify for application/json ContentType.
 type IdentifyJSONRequestBody = OpeningRequest
+
+// EnterWarrantJSONRequestBody defines body for EnterWarrant for application/json ContentType.
+type EnterWarrantJSONRequestBody = WarrantPapers
 
 // BeginRegistrationJSONRequestBody defines body for BeginRegistration for application/json ContentType.
 type BeginRegistrationJSONRequestBody = BeginRequest
@@ -259,15 +461,33 @@ type RenewJSONRequestBody = RenewalRequest
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetMembers Members in the order of their ids
+	// (GET /admin/v1/members)
+	GetMembers(ctx echo.Context, params GetMembersParams) error
 	// GetMember A member, by name
 	// (GET /admin/v1/members/{id})
 	GetMember(ctx echo.Context, id RegistrationID) error
 	// ExpelMember Expel a member, for ever
 	// (POST /admin/v1/members/{id}/expulsion)
 	ExpelMember(ctx echo.Context, id RegistrationID) error
+	// ReadmitMember Revoke a membership, and give a code to continue it
+	// (POST /admin/v1/members/{id}/readmission)
+	ReadmitMember(ctx echo.Context, id RegistrationID) error
+	// HandOutTranscript Hand a member's join transcript to the supervisors, on their warrant
+	// (POST /admin/v1/members/{id}/transcript)
+	HandOutTranscript(ctx echo.Context, id RegistrationID) error
 	// Identify Say who the member is whom the supervisors found
 	// (POST /admin/v1/openings)
 	Identify(ctx echo.Context) error
+	// GetStatistics Members by state, registrations under way, warrants by scope
+	// (GET /admin/v1/statistics)
+	GetStatistics(ctx echo.Context) error
+	// EnterWarrant Enter a warrant in the public register
+	// (POST /admin/v1/warrants)
+	EnterWarrant(ctx echo.Context) error
+	// GetWarrantPapers A warrant as it was entered
+	// (GET /admin/v1/warrants/{digest})
+	GetWarrantPapers(ctx echo.Context, digest string) error
 	// GetGroup The group's parameters, signed by the manager, with the supervisors' document inside
 	// (GET /v1/group)
 	GetGroup(ctx echo.Context, params GetGroupParams) error
@@ -283,11 +503,49 @@ type ServerInterface interface {
 	// Renew The credential of the current epoch
 	// (POST /v1/renewals)
 	Renew(ctx echo.Context) error
+	// GetWarrants The register of the supervisors' warrants, from one entry on
+	// (GET /v1/warrants)
+	GetWarrants(ctx echo.Context, params GetWarrantsParams) error
+	// CountWarrants How many warrants were ever entered
+	// (GET /v1/warrants/counts)
+	CountWarrants(ctx echo.Context) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// GetMembers converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMembers(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetMembersParams
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "names" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "names", ctx.QueryParams(), &params.Names, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter names: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMembers(ctx, params)
+	return err
 }
 
 // GetMember converts echo context to params.
@@ -322,12 +580,78 @@ func (w *ServerInterfaceWrapper) ExpelMember(ctx echo.Context) error {
 	return err
 }
 
+// ReadmitMember converts echo context to params.
+func (w *ServerInterfaceWrapper) ReadmitMember(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id RegistrationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReadmitMember(ctx, id)
+	return err
+}
+
+// HandOutTranscript converts echo context to params.
+func (w *ServerInterfaceWrapper) HandOutTranscript(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id RegistrationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.HandOutTranscript(ctx, id)
+	return err
+}
+
 // Identify converts echo context to params.
 func (w *ServerInterfaceWrapper) Identify(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.Identify(ctx)
+	return err
+}
+
+// GetStatistics converts echo context to params.
+func (w *ServerInterfaceWrapper) GetStatistics(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetStatistics(ctx)
+	return err
+}
+
+// EnterWarrant converts echo context to params.
+func (w *ServerInterfaceWrapper) EnterWarrant(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EnterWarrant(ctx)
+	return err
+}
+
+// GetWarrantPapers converts echo context to params.
+func (w *ServerInterfaceWrapper) GetWarrantPapers(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "digest" -------------
+	var digest string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "digest", ctx.Param("digest"), &digest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter digest: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetWarrantPapers(ctx, digest)
 	return err
 }
 
@@ -410,6 +734,33 @@ func (w *ServerInterfaceWrapper) Renew(ctx echo.Context) error {
 	return err
 }
 
+// GetWarrants converts echo context to params.
+func (w *ServerInterfaceWrapper) GetWarrants(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetWarrantsParams
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetWarrants(ctx, params)
+	return err
+}
+
+// CountWarrants converts echo context to params.
+func (w *ServerInterfaceWrapper) CountWarrants(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CountWarrants(ctx)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -458,12 +809,20 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	}
 
 	router.GET(options.BaseURL+"/v1/group", wrapper.GetGroup, options.OperationMiddlewares["getGroup"]...)
+	router.GET(options.BaseURL+"/v1/warrants", wrapper.GetWarrants, options.OperationMiddlewares["getWarrants"]...)
+	router.GET(options.BaseURL+"/v1/warrants/counts", wrapper.CountWarrants, options.OperationMiddlewares["countWarrants"]...)
 	router.POST(options.BaseURL+"/v1/registrations", wrapper.BeginRegistration, options.OperationMiddlewares["beginRegistration"]...)
 	router.POST(options.BaseURL+"/v1/registrations/:id/join", wrapper.JoinRegistration, options.OperationMiddlewares["joinRegistration"]...)
 	router.POST(options.BaseURL+"/v1/registrations/:id/activation", wrapper.ActivateRegistration, options.OperationMiddlewares["activateRegistration"]...)
 	router.POST(options.BaseURL+"/v1/renewals", wrapper.Renew, options.OperationMiddlewares["renew"]...)
+	router.GET(options.BaseURL+"/admin/v1/members", wrapper.GetMembers, options.OperationMiddlewares["getMembers"]...)
+	router.GET(options.BaseURL+"/admin/v1/statistics", wrapper.GetStatistics, options.OperationMiddlewares["getStatistics"]...)
 	router.GET(options.BaseURL+"/admin/v1/members/:id", wrapper.GetMember, options.OperationMiddlewares["getMember"]...)
 	router.POST(options.BaseURL+"/admin/v1/members/:id/expulsion", wrapper.ExpelMember, options.OperationMiddlewares["expelMember"]...)
+	router.POST(options.BaseURL+"/admin/v1/members/:id/readmission", wrapper.ReadmitMember, options.OperationMiddlewares["readmitMember"]...)
+	router.POST(options.BaseURL+"/admin/v1/members/:id/transcript", wrapper.HandOutTranscript, options.OperationMiddlewares["handOutTranscript"]...)
+	router.POST(options.BaseURL+"/admin/v1/warrants", wrapper.EnterWarrant, options.OperationMiddlewares["enterWarrant"]...)
+	router.GET(options.BaseURL+"/admin/v1/warrants/:digest", wrapper.GetWarrantPapers, options.OperationMiddlewares["getWarrantPapers"]...)
 	router.POST(options.BaseURL+"/admin/v1/openings", wrapper.Identify, options.OperationMiddlewares["identify"]...)
 
 }
@@ -475,6 +834,49 @@ type ProblemApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers ProblemResponseHeaders
+}
+
+type GetMembersRequestObject struct {
+	Params GetMembersParams
+}
+
+type GetMembersResponseObject interface {
+	VisitGetMembersResponse(w http.ResponseWriter) error
+}
+
+type GetMembers200JSONResponse Members
+
+func (response GetMembers200JSONResponse) VisitGetMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMembersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetMembersdefaultApplicationProblemPlusJSONResponse) VisitGetMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type GetMemberRequestObject struct {
@@ -563,6 +965,93 @@ func (response ExpelMemberdefaultApplicationProblemPlusJSONResponse) VisitExpelM
 	return err
 }
 
+type ReadmitMemberRequestObject struct {
+	Id RegistrationID `json:"id"`
+}
+
+type ReadmitMemberResponseObject interface {
+	VisitReadmitMemberResponse(w http.ResponseWriter) error
+}
+
+type ReadmitMember200JSONResponse Readmission
+
+func (response ReadmitMember200JSONResponse) VisitReadmitMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadmitMemberdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReadmitMemberdefaultApplicationProblemPlusJSONResponse) VisitReadmitMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HandOutTranscriptRequestObject struct {
+	Id   RegistrationID `json:"id"`
+	Body *HandOutTranscriptJSONRequestBody
+}
+
+type HandOutTranscriptResponseObject interface {
+	VisitHandOutTranscriptResponse(w http.ResponseWriter) error
+}
+
+type HandOutTranscript200JSONResponse Identified
+
+func (response HandOutTranscript200JSONResponse) VisitHandOutTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HandOutTranscriptdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response HandOutTranscriptdefaultApplicationProblemPlusJSONResponse) VisitHandOutTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type IdentifyRequestObject struct {
 	Body *IdentifyJSONRequestBody
 }
@@ -592,6 +1081,134 @@ type IdentifydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response IdentifydefaultApplicationProblemPlusJSONResponse) VisitIdentifyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatisticsRequestObject struct {
+}
+
+type GetStatisticsResponseObject interface {
+	VisitGetStatisticsResponse(w http.ResponseWriter) error
+}
+
+type GetStatistics200JSONResponse Statistics
+
+func (response GetStatistics200JSONResponse) VisitGetStatisticsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatisticsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetStatisticsdefaultApplicationProblemPlusJSONResponse) VisitGetStatisticsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterWarrantRequestObject struct {
+	Body *EnterWarrantJSONRequestBody
+}
+
+type EnterWarrantResponseObject interface {
+	VisitEnterWarrantResponse(w http.ResponseWriter) error
+}
+
+type EnterWarrant200JSONResponse WarrantEntry
+
+func (response EnterWarrant200JSONResponse) VisitEnterWarrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterWarrantdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response EnterWarrantdefaultApplicationProblemPlusJSONResponse) VisitEnterWarrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWarrantPapersRequestObject struct {
+	Digest string `json:"digest"`
+}
+
+type GetWarrantPapersResponseObject interface {
+	VisitGetWarrantPapersResponse(w http.ResponseWriter) error
+}
+
+type GetWarrantPapers200JSONResponse WarrantPapers
+
+func (response GetWarrantPapers200JSONResponse) VisitGetWarrantPapersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWarrantPapersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetWarrantPapersdefaultApplicationProblemPlusJSONResponse) VisitGetWarrantPapersResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -839,17 +1456,120 @@ func (response RenewdefaultApplicationProblemPlusJSONResponse) VisitRenewRespons
 	return err
 }
 
+type GetWarrantsRequestObject struct {
+	Params GetWarrantsParams
+}
+
+type GetWarrantsResponseObject interface {
+	VisitGetWarrantsResponse(w http.ResponseWriter) error
+}
+
+type GetWarrants200JSONResponse WarrantRegister
+
+func (response GetWarrants200JSONResponse) VisitGetWarrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWarrantsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetWarrantsdefaultApplicationProblemPlusJSONResponse) VisitGetWarrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CountWarrantsRequestObject struct {
+}
+
+type CountWarrantsResponseObject interface {
+	VisitCountWarrantsResponse(w http.ResponseWriter) error
+}
+
+type CountWarrants200JSONResponse WarrantCounts
+
+func (response CountWarrants200JSONResponse) VisitCountWarrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CountWarrantsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CountWarrantsdefaultApplicationProblemPlusJSONResponse) VisitCountWarrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetMembers Members in the order of their ids
+	// (GET /admin/v1/members)
+	GetMembers(ctx context.Context, request GetMembersRequestObject) (GetMembersResponseObject, error)
 	// GetMember A member, by name
 	// (GET /admin/v1/members/{id})
 	GetMember(ctx context.Context, request GetMemberRequestObject) (GetMemberResponseObject, error)
 	// ExpelMember Expel a member, for ever
 	// (POST /admin/v1/members/{id}/expulsion)
 	ExpelMember(ctx context.Context, request ExpelMemberRequestObject) (ExpelMemberResponseObject, error)
+	// ReadmitMember Revoke a membership, and give a code to continue it
+	// (POST /admin/v1/members/{id}/readmission)
+	ReadmitMember(ctx context.Context, request ReadmitMemberRequestObject) (ReadmitMemberResponseObject, error)
+	// HandOutTranscript Hand a member's join transcript to the supervisors, on their warrant
+	// (POST /admin/v1/members/{id}/transcript)
+	HandOutTranscript(ctx context.Context, request HandOutTranscriptRequestObject) (HandOutTranscriptResponseObject, error)
 	// Identify Say who the member is whom the supervisors found
 	// (POST /admin/v1/openings)
 	Identify(ctx context.Context, request IdentifyRequestObject) (IdentifyResponseObject, error)
+	// GetStatistics Members by state, registrations under way, warrants by scope
+	// (GET /admin/v1/statistics)
+	GetStatistics(ctx context.Context, request GetStatisticsRequestObject) (GetStatisticsResponseObject, error)
+	// EnterWarrant Enter a warrant in the public register
+	// (POST /admin/v1/warrants)
+	EnterWarrant(ctx context.Context, request EnterWarrantRequestObject) (EnterWarrantResponseObject, error)
+	// GetWarrantPapers A warrant as it was entered
+	// (GET /admin/v1/warrants/{digest})
+	GetWarrantPapers(ctx context.Context, request GetWarrantPapersRequestObject) (GetWarrantPapersResponseObject, error)
 	// GetGroup The group's parameters, signed by the manager, with the supervisors' document inside
 	// (GET /v1/group)
 	GetGroup(ctx context.Context, request GetGroupRequestObject) (GetGroupResponseObject, error)
@@ -865,6 +1585,12 @@ type StrictServerInterface interface {
 	// Renew The credential of the current epoch
 	// (POST /v1/renewals)
 	Renew(ctx context.Context, request RenewRequestObject) (RenewResponseObject, error)
+	// GetWarrants The register of the supervisors' warrants, from one entry on
+	// (GET /v1/warrants)
+	GetWarrants(ctx context.Context, request GetWarrantsRequestObject) (GetWarrantsResponseObject, error)
+	// CountWarrants How many warrants were ever entered
+	// (GET /v1/warrants/counts)
+	CountWarrants(ctx context.Context, request CountWarrantsRequestObject) (CountWarrantsResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -877,6 +1603,31 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// GetMembers operation middleware
+func (sh *strictHandler) GetMembers(ctx echo.Context, params GetMembersParams) error {
+	var request GetMembersRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMembers(ctx.Request().Context(), request.(GetMembersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMembers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMembersResponseObject); ok {
+		return validResponse.VisitGetMembersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // GetMember operation middleware
@@ -929,6 +1680,79 @@ func (sh *strictHandler) ExpelMember(ctx echo.Context, id RegistrationID) error 
 	return nil
 }
 
+// ReadmitMember operation middleware
+func (sh *strictHandler) ReadmitMember(ctx echo.Context, id RegistrationID) error {
+	var request ReadmitMemberRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadmitMember(ctx.Request().Context(), request.(ReadmitMemberRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadmitMember")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReadmitMemberResponseObject); ok {
+		return validResponse.VisitReadmitMemberResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// HandOutTranscript operation middleware
+func (sh *strictHandler) HandOutTranscript(ctx echo.Context, id RegistrationID) error {
+	var request HandOutTranscriptRequestObject
+
+	request.Id = id
+
+	var body HandOutTranscriptJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.HandOutTranscript(ctx.Request().Context(), request.(HandOutTranscriptRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "HandOutTranscript")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(HandOutTranscriptResponseObject); ok {
+		return validResponse.VisitHandOutTranscriptResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Identify operation middleware
 func (sh *strictHandler) Identify(ctx echo.Context) error {
 	var request IdentifyRequestObject
@@ -969,6 +1793,100 @@ func (sh *strictHandler) Identify(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(IdentifyResponseObject); ok {
 		return validResponse.VisitIdentifyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetStatistics operation middleware
+func (sh *strictHandler) GetStatistics(ctx echo.Context) error {
+	var request GetStatisticsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStatistics(ctx.Request().Context(), request.(GetStatisticsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStatistics")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetStatisticsResponseObject); ok {
+		return validResponse.VisitGetStatisticsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EnterWarrant operation middleware
+func (sh *strictHandler) EnterWarrant(ctx echo.Context) error {
+	var request EnterWarrantRequestObject
+
+	var body EnterWarrantJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EnterWarrant(ctx.Request().Context(), request.(EnterWarrantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EnterWarrant")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EnterWarrantResponseObject); ok {
+		return validResponse.VisitEnterWarrantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetWarrantPapers operation middleware
+func (sh *strictHandler) GetWarrantPapers(ctx echo.Context, digest string) error {
+	var request GetWarrantPapersRequestObject
+
+	request.Digest = digest
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetWarrantPapers(ctx.Request().Context(), request.(GetWarrantPapersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetWarrantPapers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetWarrantPapersResponseObject); ok {
+		return validResponse.VisitGetWarrantPapersResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -1182,6 +2100,54 @@ func (sh *strictHandler) Renew(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(RenewResponseObject); ok {
 		return validResponse.VisitRenewResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetWarrants operation middleware
+func (sh *strictHandler) GetWarrants(ctx echo.Context, params GetWarrantsParams) error {
+	var request GetWarrantsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetWarrants(ctx.Request().Context(), request.(GetWarrantsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetWarrants")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetWarrantsResponseObject); ok {
+		return validResponse.VisitGetWarrantsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CountWarrants operation middleware
+func (sh *strictHandler) CountWarrants(ctx echo.Context) error {
+	var request CountWarrantsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CountWarrants(ctx.Request().Context(), request.(CountWarrantsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CountWarrants")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CountWarrantsResponseObject); ok {
+		return validResponse.VisitCountWarrantsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
