@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-tpm/tpm2/transport"
+	"github.com/google/go-tpm/tpm2/transport/linuxudstpm"
 	"github.com/speciecash/specie/tpm"
 )
 
@@ -23,7 +25,36 @@ func emulatorAt(t *testing.T, files []*os.File, server ...string) {
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(factory, "one"))); err != nil {
 		t.Fatal(err)
 	}
-	args := append([]string{"socket", "--tpm2", "--tpmstate", "dir=" + dir, "--flags", "not-need-init,startup-clear"}, server...)
+	emulatorIn(t, dir, files, server...)
+}
+
+// bare runs a TPM without a certificate.
+func bare(t *testing.T) (*tpm.Device, transport.TPM) {
+	t.Helper()
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "sock")
+	emulatorIn(t, dir, nil, "--server", "type=unixio,path="+socket)
+	tcti := "swtpm:path=" + socket
+	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		d, err := tpm.Open(t.Context(), tcti)
+		if err == nil {
+			_ = d.Close()
+			break
+		}
+		if time.Since(begin) > 5*time.Second {
+			t.Fatal(err)
+		}
+	}
+	past, err := linuxudstpm.Open(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return open(t, tcti), past
+}
+
+func emulatorIn(t *testing.T, dir string, files []*os.File, server ...string) {
+	t.Helper()
+	args := append([]string{"socket", "--tpm2", "--tpmstate", "dir=" + dir, "--flags", "not-need-init,startup-clear", "--log", "file=" + filepath.Join(dir, "log")}, server...)
 	cmd := exec.Command("swtpm", args...)
 	cmd.ExtraFiles, cmd.Stderr = files, os.Stderr
 	if err := cmd.Start(); err != nil {

@@ -3,56 +3,50 @@ package tpm
 import (
 	"bytes"
 	"context"
-	"encoding/asn1"
+	"errors"
 	"fmt"
 
 	"github.com/google/go-tpm/tpm2"
 )
 
-const (
-	// maxCertificate bounds an endorsement key certificate, in bytes.
-	maxCertificate = 8 << 10
-	// smallestChunk is what every TPM reads from non-volatile memory at a time.
-	smallestChunk = 512
-)
-
-// EK is an endorsement key that has a manufacturer's certificate: what makes a
-// TPM distinguishable from a program that claims to be one.
+// EK is an endorsement key: what makes a TPM distinguishable from a program that
+// claims to be one, if a manufacturer has certified it.
 type EK struct {
 	// Kind is "rsa2048", "p256" or "p384". A TPM may have several.
 	Kind string
 	// CertificateDER is the manufacturer's certificate as stored in the TPM,
-	// without the padding.
+	// without the padding. It is nil if the TPM stores none for any key: then the
+	// certificate is at URL, or there is none.
 	CertificateDER []byte
+	// Chain are certificates of authorities that the TPM stores, in any order, as
+	// DER; most TPMs store none. At most 7 of 8 KiB each.
+	Chain [][]byte
+	// URL is where the manufacturer publishes the certificate that the TPM does not
+	// store; empty if it does, or if the manufacturer publishes none. Intel's
+	// server answers with JSON whose field "certificate" is the DER in base64url,
+	// AMD's with DER. This package does not ask.
+	URL string
 	// Public is the key's TPMT_PUBLIC.
 	Public []byte
 }
 
 // EKs returns the endorsement keys for which the TPM stores a certificate, RSA
-// first. If there is none, the error is ErrNoEK: some makers publish the
-// certificate on a server instead, and virtual TPMs often have none.
+// first. If it stores none at all, as some firmware TPMs and many virtual ones do,
+// they are those that it makes from the profile's templates, with the vendor's URL
+// in place of the certificate. Where the TPM makes none either, the error is
+// ErrNoEK. Each time, the keys are the same, also after the TPM was cleared.
+//
+// A key that has to be made takes a discrete TPM some seconds.
 func (d *Device) EKs(ctx context.Context) ([]EK, error) {
 	var eks []EK
-	err := d.use(ctx, "read endorsement keys", func(s *sequence) error {
-		for _, p := range ekProfiles() {
-			cert, err := s.readCertificate(p.certificate)
-			if isRC(err, tpm2.TPMRCHandle) {
-				continue
-			}
-			if err != nil {
-				return fmt.Errorf("%s certificate: %w", p.kind, err)
-			}
-			ek, err := s.loadEK(p, cert)
-			if err != nil {
-				return fmt.Errorf("%s key: %w", p.kind, err)
-			}
-			ek.release()
-			eks = append(eks, EK{Kind: p.kind, CertificateDER: cert, Public: ek.public})
+	err := d.use(ctx, "read endorsement keys", func(s *sequence) (err error) {
+		if eks, err = s.certifiedEKs(); err != nil || len(eks) > 0 {
+			return err
 		}
-		if len(eks) == 0 {
+		if eks, err = s.bareEKs(); err == nil && len(eks) == 0 {
 			return ErrNoEK
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -60,47 +54,62 @@ func (d *Device) EKs(ctx context.Context) ([]EK, error) {
 	return eks, nil
 }
 
-// readCertificate reads an index of non-volatile memory and cuts off what
-// follows the certificate: makers fill the index up with 0xFF.
-func (s *sequence) readCertificate(index tpm2.TPMHandle) ([]byte, error) {
-	pub, err := tpm2.NVReadPublic{NVIndex: index}.Execute(s)
-	if err != nil {
-		return nil, err
-	}
-	area, err := pub.NVPublic.Contents()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrResponse, err)
-	}
-	if area.DataSize > maxCertificate {
-		return nil, fmt.Errorf("%w: certificate of %d bytes", ErrResponse, area.DataSize)
-	}
-	chunk, err := s.property(tpm2.TPMPTNVBufferMax)
-	if err != nil {
-		return nil, err
-	}
-	step := int(min(max(chunk, smallestChunk), maxResponse/2))
-	named := tpm2.NamedHandle{Handle: index, Name: pub.NVName}
-	data := make([]byte, 0, area.DataSize)
-	for len(data) < int(area.DataSize) {
-		rsp, err := tpm2.NVRead{
-			AuthHandle: tpm2.AuthHandle{Handle: index, Name: pub.NVName, Auth: tpm2.PasswordAuth(nil)},
-			NVIndex:    named,
-			Size:       uint16(min(step, int(area.DataSize)-len(data))),
-			Offset:     uint16(len(data)),
-		}.Execute(s)
+// certifiedEKs are those whose certificate is in the TPM.
+func (s *sequence) certifiedEKs() ([]EK, error) {
+	var eks []EK
+	var rubbish error
+	for _, p := range ekProfiles() {
+		cert, err := s.readCertificate(p.certificate)
+		if absent(err) {
+			continue
+		}
 		if err != nil {
-			return nil, err
+			err = fmt.Errorf("%s certificate: %w", p.kind, err)
+			if !errors.Is(err, ErrResponse) {
+				return nil, err
+			}
+			rubbish = errors.Join(rubbish, err) // another kind may do
+			continue
 		}
-		if len(rsp.Data.Buffer) == 0 {
-			return nil, fmt.Errorf("%w: nothing read", ErrResponse)
+		ek, err := s.loadEK(p, cert)
+		if err != nil {
+			return nil, fmt.Errorf("%s key: %w", p.kind, err)
 		}
-		data = append(data, rsp.Data.Buffer...)
+		ek.release()
+		eks = append(eks, EK{Kind: p.kind, CertificateDER: cert, Public: ek.public})
 	}
-	var cert asn1.RawValue
-	if _, err := asn1.Unmarshal(data, &cert); err != nil {
-		return nil, fmt.Errorf("%w: no certificate in index %#x: %w", ErrResponse, uint32(index), err)
+	if len(eks) == 0 {
+		return nil, rubbish
 	}
-	return cert.FullBytes, nil
+	chain, err := s.readChain()
+	if err != nil {
+		return nil, fmt.Errorf("certificate chain: %w", err)
+	}
+	for i := range eks {
+		eks[i].Chain = chain
+	}
+	return eks, nil
+}
+
+// bareEKs are those that the TPM makes from the first template of each profile.
+func (s *sequence) bareEKs() ([]EK, error) {
+	manufacturer, err := s.property(tpm2.TPMPTManufacturer)
+	if err != nil {
+		return nil, err
+	}
+	var eks []EK
+	for _, p := range ekProfiles() {
+		ek, err := s.loadEK(p, nil)
+		if errors.Is(err, ErrNoEK) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s key: %w", p.kind, err)
+		}
+		ek.release()
+		eks = append(eks, EK{Kind: p.kind, URL: vendorURL(manufacturer, ek.public), Public: ek.public})
+	}
+	return eks, nil
 }
 
 // loadedEK is an endorsement key ready for use.
@@ -112,10 +121,15 @@ type loadedEK struct {
 }
 
 // loadEK finds the key that a certificate speaks of: at its persistent handle,
-// or by making it again from the template, which gives the same key each time.
-// If none fits the certificate, the one from the first template is returned: it
-// is the verifier who judges.
+// or by making it again from a template, which gives the same key each time. If
+// none fits the certificate, the one from the last template is returned: it is
+// the verifier who judges. Without a certificate it is the one from the first
+// template. ErrNoEK is for a TPM that does not know the template's algorithms.
 func (s *sequence) loadEK(p ekProfile, cert []byte) (*loadedEK, error) {
+	if cert == nil {
+		ek, _, err := s.createEK(p.templates[0], nil)
+		return ek, err
+	}
 	for _, h := range p.persistent {
 		rsp, err := tpm2.ReadPublic{ObjectHandle: h}.Execute(s)
 		if isRC(err, tpm2.TPMRCHandle) {
@@ -128,12 +142,17 @@ func (s *sequence) loadEK(p ekProfile, cert []byte) (*loadedEK, error) {
 			return &loadedEK{handle: h, name: rsp.Name, public: rsp.OutPublic.Bytes(), release: func() {}}, nil
 		}
 	}
-	for i := range p.templates {
-		ek, fits, err := s.createEK(p.templates[i], cert)
+	templates, err := s.storedTemplates(p)
+	if err != nil {
+		return nil, err
+	}
+	templates = append(p.templates, templates...)
+	for i := range templates {
+		ek, fits, err := s.createEK(templates[i], cert)
 		if err != nil {
 			return nil, err
 		}
-		if fits || i == len(p.templates)-1 {
+		if fits || i == len(templates)-1 {
 			return ek, nil
 		}
 		ek.release()
@@ -141,11 +160,44 @@ func (s *sequence) loadEK(p ekProfile, cert []byte) (*loadedEK, error) {
 	return nil, ErrNoEK
 }
 
+// storedTemplates are those that the manufacturer has put into the TPM beside a
+// certificate of the low range: a whole template, or a nonce that stands in
+// unique (TCG EK Credential Profile, §2.2.1.4). What is not of the profile's
+// shape is left out: no verifier takes it.
+func (s *sequence) storedTemplates(p ekProfile) ([]tpm2.TPMTPublic, error) {
+	var templates []tpm2.TPMTPublic
+	if p.nonce == 0 {
+		return nil, nil
+	}
+	nonce, err := s.readNV(p.nonce, maxArea)
+	switch {
+	case err == nil:
+		if t, ok := p.withNonce(nonce); ok {
+			templates = append(templates, t)
+		}
+	case !absent(err):
+		return nil, fmt.Errorf("nonce: %w", err)
+	}
+	whole, err := s.readNV(p.template, maxArea)
+	switch {
+	case err == nil:
+		if t, err := tpm2.Unmarshal[tpm2.TPMTPublic](whole); err == nil && p.shapeOf(tpm2.Marshal(*t)) {
+			templates = append(templates, *t)
+		}
+	case !absent(err):
+		return nil, fmt.Errorf("template: %w", err)
+	}
+	return templates, nil
+}
+
 func (s *sequence) createEK(template tpm2.TPMTPublic, cert []byte) (ek *loadedEK, fits bool, err error) {
 	rsp, err := tpm2.CreatePrimary{
 		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
 		InPublic:      tpm2.New2B(template),
 	}.Execute(s)
+	if isRC(err, tpm2.TPMRCCurve, tpm2.TPMRCHash, tpm2.TPMRCAsymmetric, tpm2.TPMRCSymmetric, tpm2.TPMRCKeySize, tpm2.TPMRCValue, tpm2.TPMRCKDF, tpm2.TPMRCType) {
+		return nil, false, fmt.Errorf("%w: %w", ErrNoEK, err)
+	}
 	if err != nil {
 		return nil, false, fmt.Errorf("make it from the template: %w", endorsement(err))
 	}

@@ -14,6 +14,9 @@ type ekProfile struct {
 	certificate tpm2.TPMHandle   // index in non-volatile memory
 	persistent  []tpm2.TPMHandle // where the key is, if it was made persistent
 	templates   []tpm2.TPMTPublic
+	// nonce and template are indices for what a manufacturer does otherwise than
+	// the template; 0 in the high range, which has none.
+	nonce, template tpm2.TPMHandle
 	// policy: the key is used with PolicySecret(TPM_RH_ENDORSEMENT), as all of the
 	// low range are. Those of the high range have userWithAuth set, and no
 	// password.
@@ -24,11 +27,11 @@ func ekProfiles() []ekProfile {
 	return []ekProfile{
 		{
 			kind: "rsa2048", certificate: 0x01c00002, persistent: []tpm2.TPMHandle{0x81010001},
-			templates: []tpm2.TPMTPublic{tpm2.RSAEKTemplate}, policy: true,
+			templates: []tpm2.TPMTPublic{tpm2.RSAEKTemplate}, nonce: 0x01c00003, template: 0x01c00004, policy: true,
 		},
 		{
 			kind: "p256", certificate: 0x01c0000a, persistent: []tpm2.TPMHandle{0x81010002},
-			templates: []tpm2.TPMTPublic{tpm2.ECCEKTemplate}, policy: true,
+			templates: []tpm2.TPMTPublic{tpm2.ECCEKTemplate}, nonce: 0x01c0000b, template: 0x01c0000c, policy: true,
 		},
 		{
 			// The profile leaves unique empty; swtpm fills it with zeros, which makes
@@ -82,4 +85,21 @@ func (p ekProfile) shapeOf(public []byte) bool {
 		unique = tpm2.Marshal(*q)
 	}
 	return bytes.HasPrefix(public, template[:len(template)-len(unique)])
+}
+
+// withNonce is the first template with a nonce at the beginning of unique, which
+// is as long as in the template. For a point it stands in x, and y is zero.
+func (p ekProfile) withNonce(nonce []byte) (tpm2.TPMTPublic, bool) {
+	t := p.templates[0]
+	if n, err := t.Unique.RSA(); err == nil && len(nonce) <= len(n.Buffer) {
+		b := append(bytes.Clone(nonce), n.Buffer[len(nonce):]...)
+		t.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgRSA, &tpm2.TPM2BPublicKeyRSA{Buffer: b})
+		return t, true
+	}
+	if q, err := t.Unique.ECC(); err == nil && len(nonce) <= len(q.X.Buffer) {
+		b := append(bytes.Clone(nonce), q.X.Buffer[len(nonce):]...)
+		t.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{X: tpm2.TPM2BECCParameter{Buffer: b}, Y: q.Y})
+		return t, true
+	}
+	return t, false
 }

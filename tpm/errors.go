@@ -33,8 +33,8 @@ var (
 	// the TPM refuses even the right one until its recovery time has passed. It is a
 	// *LockoutError that says how long that takes at most.
 	ErrLockout = errors.New("TPM is locked out")
-	// ErrNoEK: no endorsement key certificate of that kind is stored in the TPM.
-	ErrNoEK = errors.New("no endorsement key certificate in the TPM")
+	// ErrNoEK: the TPM has no endorsement key of that kind, and can't make one.
+	ErrNoEK = errors.New("no such endorsement key in the TPM")
 	// ErrPlatform: the key signs on approved platforms only, and this machine's
 	// state, as its PCRs say, is not one of them. See PlatformError.
 	ErrPlatform = errors.New("the platform's state is not approved")

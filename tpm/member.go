@@ -244,10 +244,7 @@ func (s *sequence) refused(err error, ek tpm2.TPMHandle) bool {
 // use; release frees both.
 func (s *sequence) authoriseEK(p ekProfile) (tpm2.AuthHandle, func(), error) {
 	cert, err := s.readCertificate(p.certificate)
-	if isRC(err, tpm2.TPMRCHandle) {
-		return tpm2.AuthHandle{}, nil, fmt.Errorf("%w: %s", ErrNoEK, p.kind)
-	}
-	if err != nil {
+	if err != nil && !absent(err) {
 		return tpm2.AuthHandle{}, nil, fmt.Errorf("%s certificate: %w", p.kind, err)
 	}
 	ek, err := s.loadEK(p, cert)
