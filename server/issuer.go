@@ -43,7 +43,7 @@ type Issuer struct {
 	// monitoring can reach.
 	Metrics http.Handler
 
-	audits *audits
+	audits *jobs[*issuer.AuditReport]
 }
 
 // Stop ends the audit that runs, if there is one. It is called after Serve has
@@ -66,7 +66,7 @@ func NewIssuer(bank *issuer.Bank, opts IssuerOptions) *Issuer {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	h := &issuerHandlers{bank: bank, groups: opts.Groups, audits: &audits{bank: bank}}
+	h := &issuerHandlers{bank: bank, groups: opts.Groups, audits: &jobs[*issuer.AuditReport]{what: "audit", now: bank.Now}}
 	m := newMetrics("issuer", append([]prometheus.Collector{newBankMetrics(bank)}, opts.Metrics...)...)
 	keys := prometheus.NewRegistry()
 	keys.MustRegister(newKeyMetrics(bank, log))
@@ -148,7 +148,7 @@ func caller(ctx context.Context) (*issuer.Account, error) {
 type issuerHandlers struct {
 	bank   *issuer.Bank
 	groups []GroupLink
-	audits *audits
+	audits *jobs[*issuer.AuditReport]
 }
 
 var _ issuerapi.StrictServerInterface = (*issuerHandlers)(nil)
