@@ -68,7 +68,7 @@ func (w *Wallet) AttachTPM(ctx context.Context, t TPM) error {
 	if err != nil {
 		return errors.Join(platformError(doc.ID, keyError(err)), dev.Close()) // and with it the key
 	}
-	w.key = key
+	w.key = attachedKey{key, doc.ID}
 	w.closeKey = func() error { return errors.Join(key.Close(), dev.Close()) }
 	return nil
 }

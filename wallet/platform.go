@@ -1,9 +1,12 @@
 package wallet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/group/fp256bn"
 	"github.com/speciecash/specie/tpm"
 )
 
@@ -42,4 +45,23 @@ func platformError(group string, err error) error {
 		return err
 	}
 	return &PlatformError{Group: group, PCRs: refused.PCRs, State: refused.State, cause: err}
+}
+
+// attachedKey is the member's key while the TPM is attached: what the TPM
+// refuses in the midst of a payment is said as at the beginning.
+type attachedKey struct {
+	key   group.Key
+	group string
+}
+
+// Commit implements group.Key.
+func (a attachedKey) Commit(ctx context.Context, p1 *fp256bn.G1, s2 []byte, y2 [32]byte) (k, l, e fp256bn.G1, counter uint16, err error) {
+	k, l, e, counter, err = a.key.Commit(ctx, p1, s2, y2)
+	return k, l, e, counter, platformError(a.group, keyError(err))
+}
+
+// Sign implements group.Key.
+func (a attachedKey) Sign(ctx context.Context, digest [32]byte, counter uint16) (nu []byte, s fp256bn.Scalar, err error) {
+	nu, s, err = a.key.Sign(ctx, digest, counter)
+	return nu, s, platformError(a.group, keyError(err))
 }
