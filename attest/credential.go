@@ -26,6 +26,9 @@ func MakeCredential(ek *EK, name, secret []byte) (blob, encSecret []byte, err er
 	if len(name) != 2+sha256.Size || name[0] != algSHA256>>8 || name[1] != algSHA256 {
 		return nil, nil, fmt.Errorf("%w: not the SHA-256 name of a key", ErrInput)
 	}
+	if ek == nil {
+		return nil, nil, fmt.Errorf("%w: no key", ErrEKProfile)
+	}
 	if _, _, err := matchProfile(ek.Public); err != nil {
 		return nil, nil, err
 	}

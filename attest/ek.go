@@ -59,8 +59,11 @@ type EK struct {
 //     takes those too.
 //
 // Errors: ErrChain, ErrEKProfile, ErrEKMismatch, ErrEKKind, ErrFirmware,
-// ErrSoftwareTPM.
+// ErrSoftwareTPM; ErrRoots without roots.
 func VerifyEK(chain [][]byte, ekPublic []byte, roots *Roots, p Policy) (*EK, error) {
+	if roots == nil {
+		return nil, fmt.Errorf("%w: none", ErrRoots)
+	}
 	if p.At.IsZero() { // which x509 takes for now
 		return nil, fmt.Errorf("%w: no time to check it at", ErrChain)
 	}
