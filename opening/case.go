@@ -8,6 +8,7 @@ import (
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/frame"
 	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/groupdoc/warrant"
 	"github.com/speciecash/specie/trust/strictjson"
 )
 
@@ -103,6 +104,9 @@ func (c *Case) Digest() [32]byte {
 //
 // Errors: ErrNoCase, and those of [coin.ConflictProof.Verify].
 func (c *Case) Verify(p *Papers) error {
+	if p.Keyset == nil {
+		return fmt.Errorf("%w: a case is judged by its bank's keyset", coin.ErrBank)
+	}
 	first, second := c.Spends[0], c.Spends[1]
 	if first.Op() == second.Op() {
 		return fmt.Errorf("%w: both are the same payment", ErrNoCase)
@@ -138,6 +142,23 @@ func boundCoin(s *coin.Spend, id [32]byte) error {
 	}
 	return nil
 }
+
+// Value is what the coin is worth by its bank's keyset, as "1.28 EUR"; empty if
+// the keyset doesn't have it.
+func (c *Case) Value(k *coin.Keyset) string {
+	for _, spent := range c.Spends[0].Coins {
+		if spent.ID() != c.CoinID {
+			continue
+		}
+		if d, err := k.Find(spent.KeyID); err == nil {
+			return d.Value.Format(k.Exponent) + " " + k.Currency
+		}
+	}
+	return ""
+}
+
+// Subject is what a warrant to open this case is about.
+func (c *Case) Subject() warrant.Subject { return warrant.Case(c.Digest()) }
 
 // item is the presentation that gets opened: the refused spend's. Both are
 // the same member's, having proven one tag of one coin.

@@ -8,6 +8,7 @@ import (
 	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/groupdoc/warrant"
 	"github.com/speciecash/specie/trust"
 )
 
@@ -21,6 +22,15 @@ type Evidence struct {
 type Verdict struct {
 	Finding
 	Member *enrol.Member
+}
+
+// Membership is what a warrant to trace or expel the named member is about.
+func (v *Verdict) Membership() (warrant.Membership, error) {
+	j, err := group.ParseJoin(v.Member.Join)
+	if err != nil {
+		return warrant.Membership{}, err
+	}
+	return warrant.MembershipOf(v.Member.Member, j), nil
 }
 
 // Attach makes evidence of an opening and a statement, and verifies it.

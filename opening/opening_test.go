@@ -26,7 +26,7 @@ func (w *world) parts(t testing.TB, c *opening.Case, indices ...int) []*opening.
 	var out []*opening.Part
 	for _, i := range indices {
 		read := must(opening.ParseCase(file))(t)
-		part := must(opening.Partial(w.papers(t), read, w.Shares[i-1]))(t)
+		part := must(w.partial(t, read, w.Shares[i-1]))(t)
 		out = append(out, must(opening.ParsePart(must(part.Marshal())(t)))(t))
 	}
 	return out
@@ -37,7 +37,7 @@ func TestTwoSupervisorsNameTheDoubleSpender(t *testing.T) {
 	w.admit(t, "Ada Honest")
 	thief := w.admit(t, "Eva Example")
 	c := w.doubleSpend(t, thief)
-	o, f, err := opening.Combine(w.papers(t), c, w.parts(t, c, 3, 1))
+	o, f, err := w.combine(t, c, w.parts(t, c, 3, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,10 +49,10 @@ func TestTwoSupervisorsNameTheDoubleSpender(t *testing.T) {
 	}
 
 	file := must(o.Marshal())(t)
-	if tag, err := opening.TagFor(w.Root, f.Group.GroupID(), file, nil, now); err != nil || tag != f.Tag {
-		t.Errorf("the manager reads another tag out of the file: %v", err)
+	if tag, entry, err := opening.TagFor(w.Root, f.Group.GroupID(), file, nil, now); err != nil || tag != f.Tag || entry != w.Register.Entries[0] {
+		t.Errorf("the manager reads another tag or entry out of the file: %v", err)
 	}
-	if _, err := opening.TagFor(w.Root, group.ID{}, file, nil, now); !errors.Is(err, opening.ErrForeign) {
+	if _, _, err := opening.TagFor(w.Root, group.ID{}, file, nil, now); !errors.Is(err, opening.ErrForeign) {
 		t.Errorf("the manager of another group: %v", err)
 	}
 	o = must(opening.ParseOpening(file))(t)
@@ -75,7 +75,7 @@ func TestOneSupervisorAloneIsRefused(t *testing.T) {
 	c := w.doubleSpend(t, w.admit(t, "Eva Example"))
 	one := w.parts(t, c, 2)
 	for name, parts := range map[string][]*opening.Part{"one part": one, "one part twice": append(one, one[0]), "none": nil} {
-		if _, _, err := opening.Combine(w.papers(t), c, parts); !errors.Is(err, group.ErrQuorum) {
+		if _, _, err := w.combine(t, c, parts); !errors.Is(err, group.ErrQuorum) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -88,9 +88,11 @@ func TestAPartThatIsNotOfThisCaseIsRefused(t *testing.T) {
 	another := w.parts(t, w.doubleSpend(t, m), 2)[0]
 	good := w.parts(t, c, 1)[0]
 	relabelled := *another
-	relabelled.Case = c.Digest()
+	relabelled.Case, relabelled.Warrant = c.Digest(), good.Warrant
 	otherGroup := *another
 	otherGroup.Group = "OTHERGROUP"
+	otherWarrant := *good
+	otherWarrant.Warrant = another.Warrant
 	flipped := w.parts(t, c, 2)[0]
 	b := flipped.Partial.Bytes()
 	b[97] ^= 1
@@ -105,12 +107,13 @@ func TestAPartThatIsNotOfThisCaseIsRefused(t *testing.T) {
 		{"another case's", another, opening.ErrForeign},
 		{"another case's under this one's label", &relabelled, group.ErrPartial},
 		{"another group's", &otherGroup, opening.ErrForeign},
+		{"made on another warrant", &otherWarrant, opening.ErrForeign},
 		{"a bit flipped", flipped, group.ErrPartial},
 		{"in another supervisor's name", renumbered, group.ErrPartial},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, _, err := opening.Combine(w.papers(t), c, []*opening.Part{good, tt.part}); !errors.Is(err, tt.want) {
+			if _, _, err := w.combine(t, c, []*opening.Part{good, tt.part}); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 		})
@@ -165,7 +168,7 @@ func TestASupervisorRefusesWhatIsNoDoubleSpend(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := &opening.Case{Bank: bankID, CoinID: tt.coin.ID(), Spends: tt.spends}
-			if _, err := opening.Partial(w.papers(t), c, w.Shares[0]); !errors.Is(err, tt.want) {
+			if _, err := w.partial(t, c, w.Shares[0]); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 		})
@@ -179,17 +182,17 @@ func TestALeakedKeyConvictsNobody(t *testing.T) {
 	f := broken.F.Bytes()
 	// Opened under a document that does not name the key yet, and shown to a
 	// manager who knows better.
-	o, found, err := opening.Combine(w.papers(t), c, w.parts(t, c, 1, 2))
+	o, found, err := w.combine(t, c, w.parts(t, c, 1, 2))
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := must(o.Marshal())(t)
-	if _, err := opening.TagFor(w.Root, found.Group.GroupID(), file, [][]byte{f[:]}, now); !errors.Is(err, group.ErrLeaked) {
+	if _, _, err := opening.TagFor(w.Root, found.Group.GroupID(), file, [][]byte{f[:]}, now); !errors.Is(err, group.ErrLeaked) {
 		t.Errorf("an older document hides the leak from the manager: %v", err)
 	}
 	w.Contents.Leaked = [][]byte{f[:]}
-	w.groupJWS = w.Sign(t)
-	if _, err := opening.Partial(w.papers(t), c, w.Shares[0]); !errors.Is(err, group.ErrLeaked) {
+	w.groupJWS = w.Group.Sign(t)
+	if _, err := w.partial(t, c, w.Shares[0]); !errors.Is(err, group.ErrLeaked) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -201,8 +204,8 @@ func TestAnEpochThatWasNeverAnnouncedIsRefused(t *testing.T) {
 	earlier.Number = 5
 	w.Contents.Current = earlier
 	w.Contents.Next.Number = 6
-	w.groupJWS = w.Sign(t)
-	if _, err := opening.Partial(w.papers(t), c, w.Shares[0]); !errors.Is(err, group.ErrEpoch) {
+	w.groupJWS = w.Group.Sign(t)
+	if _, err := w.partial(t, c, w.Shares[0]); !errors.Is(err, group.ErrEpoch) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -213,8 +216,8 @@ func TestAPaymentOfAPastEpochIsOpened(t *testing.T) {
 	c := w.doubleSpend(t, m)
 	w.Contents.Current.Number = 40
 	w.Contents.Next.Number = 41
-	w.groupJWS = w.Sign(t)
-	if _, f, err := opening.Combine(w.papers(t), c, w.parts(t, c, 1, 2)); err != nil || f.Tag != m.Join.F.Bytes() {
+	w.groupJWS = w.Group.Sign(t)
+	if _, f, err := w.combine(t, c, w.parts(t, c, 1, 2)); err != nil || f.Tag != m.Join.F.Bytes() {
 		t.Errorf("got %v", err)
 	}
 }
@@ -228,7 +231,7 @@ func TestDocumentsOfAnotherRootAreRefused(t *testing.T) {
 		t.Errorf("keyset: %v", err)
 	}
 	c := w.doubleSpend(t, w.admit(t, "Eva Example"))
-	o, _, err := opening.Combine(w.papers(t), c, w.parts(t, c, 1, 2))
+	o, _, err := w.combine(t, c, w.parts(t, c, 1, 2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,10 +239,10 @@ func TestDocumentsOfAnotherRootAreRefused(t *testing.T) {
 		t.Errorf("opening: %v", err)
 	}
 	foreign := &opening.Case{Bank: c.Bank, CoinID: c.CoinID, Spends: c.Spends}
-	if _, err := opening.Partial(other.papers(t), foreign, other.Shares[0]); err == nil {
+	if _, err := other.partial(t, foreign, other.Shares[0]); err == nil {
 		t.Error("a case of another bank and group was opened")
 	}
-	if _, err := opening.Partial(w.papers(t), c, other.Shares[0]); !errors.Is(err, group.ErrShare) {
+	if _, err := w.partial(t, c, other.Shares[0]); !errors.Is(err, group.ErrShare) {
 		t.Errorf("a share of another group: %v", err)
 	}
 }
@@ -248,7 +251,7 @@ func TestTheStatementMustBeAboutTheOpenedMember(t *testing.T) {
 	w := newWorld(t)
 	thief, innocent := w.admit(t, "Eva Example"), w.admit(t, "Ada Honest")
 	c := w.doubleSpend(t, thief)
-	o, _, err := opening.Combine(w.papers(t), c, w.parts(t, c, 1, 2))
+	o, _, err := w.combine(t, c, w.parts(t, c, 1, 2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +310,7 @@ func TestEvidenceAndOpeningAreToldApart(t *testing.T) {
 	w := newWorld(t)
 	thief := w.admit(t, "Eva Example")
 	c := w.doubleSpend(t, thief)
-	o, _, err := opening.Combine(w.papers(t), c, w.parts(t, c, 1, 2))
+	o, _, err := w.combine(t, c, w.parts(t, c, 1, 2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -367,7 +370,7 @@ func FuzzParseOpening(f *testing.F) {
 	thief := w.admit(f, "Eva Example")
 	c := w.doubleSpend(f, thief)
 	parts := w.parts(f, c, 1, 2)
-	o, _, err := opening.Combine(w.papers(f), c, parts)
+	o, _, err := w.combine(f, c, parts)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -11,8 +11,10 @@ import (
 	"github.com/speciecash/specie/trust"
 )
 
-// Papers are the public documents against which a case is judged, verified.
+// Papers are the public documents against which a case is judged, or a member
+// traced, verified.
 type Papers struct {
+	// Keyset is the bank's; nil if no case is to be judged.
 	Keyset *coin.Keyset
 	Group  *groupdoc.Document
 	root   *trust.Root
@@ -30,11 +32,22 @@ func ReadPapers(root *trust.Root, keysetJWS, groupJWS []byte, at time.Time) (*Pa
 	if err != nil {
 		return nil, err
 	}
+	p, err := ReadGroup(root, groupJWS, at)
+	if err != nil {
+		return nil, err
+	}
+	p.Keyset, p.keysetJWS = k, keysetJWS
+	return p, nil
+}
+
+// ReadGroup verifies a group document alone: enough to trace a member, not to
+// judge a case. Errors: those of groupdoc.Parse.
+func ReadGroup(root *trust.Root, groupJWS []byte, at time.Time) (*Papers, error) {
 	g, err := groupdoc.Parse(root, groupJWS, at)
 	if err != nil {
 		return nil, err
 	}
-	return &Papers{Keyset: k, Group: g, root: root, at: at, keysetJWS: keysetJWS, groupJWS: groupJWS}, nil
+	return &Papers{Group: g, root: root, at: at, groupJWS: groupJWS}, nil
 }
 
 // groupVerifier accepts the epochs of a case's presentations, which may be

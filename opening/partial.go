@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/groupdoc/warrant"
 	"github.com/speciecash/specie/trust/strictjson"
 )
 
@@ -15,6 +16,7 @@ const MaxPart = 1024
 type Part struct {
 	Group   string   // the group manager's id
 	Case    [32]byte // Case.Digest
+	Warrant [32]byte // the warrant's digest
 	Partial *group.PartialOpening
 }
 
@@ -22,16 +24,24 @@ type partJSON struct {
 	Version int       `json:"v"`
 	Group   string    `json:"group"`
 	Case    base64url `json:"case"`
+	Warrant base64url `json:"warrant"`
 	Partial base64url `json:"partial"`
 }
 
-// Partial verifies the case and then uses the supervisor's share on it.
-// Nothing but a verified presentation is ever decrypted: a supervisor who
-// answers to a bare ciphertext can be made to open anybody's payment.
+// Partial verifies the warrant and the case and then uses the supervisor's
+// share on it. The warrant must be one to open this very case, entered in the
+// register that the papers' document publishes, and in force at the papers'
+// time. Nothing but a verified presentation is ever decrypted: a supervisor
+// who answers to a bare ciphertext can be made to open anybody's payment.
 //
-// Errors: those of Case.Verify, and group.ErrShare for a share that is not of
-// this group.
-func Partial(p *Papers, c *Case, share *group.Share) (*Part, error) {
+// Errors: those of warrant.Proof.Verify, Warrant.InForce and Warrant.Allows,
+// those of Case.Verify, and group.ErrShare for a share that is not of this
+// group.
+func Partial(p *Papers, c *Case, w *warrant.Proof, share *group.Share) (*Part, error) {
+	e, err := p.act(w, c.Subject(), warrant.Open)
+	if err != nil {
+		return nil, err
+	}
 	if err := c.Verify(p); err != nil {
 		return nil, err
 	}
@@ -47,12 +57,12 @@ func Partial(p *Papers, c *Case, share *group.Share) (*Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Part{Group: p.Group.ID, Case: c.Digest(), Partial: po}, nil
+	return &Part{Group: p.Group.ID, Case: c.Digest(), Warrant: e.Digest, Partial: po}, nil
 }
 
 // Marshal returns the part's file.
 func (p *Part) Marshal() ([]byte, error) {
-	out, err := json.Marshal(partJSON{Version: 1, Group: p.Group, Case: p.Case[:], Partial: p.Partial.Bytes()})
+	out, err := json.Marshal(partJSON{Version: 1, Group: p.Group, Case: p.Case[:], Warrant: p.Warrant[:], Partial: p.Partial.Bytes()})
 	if err != nil {
 		return nil, fmt.Errorf("opening: part: %w", err)
 	}
@@ -65,12 +75,12 @@ func ParsePart(data []byte) (*Part, error) {
 	if err := strictjson.Unmarshal(data, MaxPart, &j); err != nil {
 		return nil, fmt.Errorf("%w: part: %v", ErrMalformed, err)
 	}
-	if j.Version != 1 || len(j.Case) != 32 {
+	if j.Version != 1 || len(j.Case) != 32 || len(j.Warrant) != 32 {
 		return nil, fmt.Errorf("%w: not a part of version 1", ErrMalformed)
 	}
 	po, err := group.ParsePartialOpening(j.Partial)
 	if err != nil {
 		return nil, fmt.Errorf("%w: part: %w", ErrMalformed, err)
 	}
-	return &Part{Group: j.Group, Case: [32]byte(j.Case), Partial: po}, nil
+	return &Part{Group: j.Group, Case: [32]byte(j.Case), Warrant: [32]byte(j.Warrant), Partial: po}, nil
 }

@@ -27,7 +27,7 @@ func TestADoubleSpenderWithATPMIsNamed(t *testing.T) {
 	w := newWorld(t)
 	thief := w.admitWith(t, "Eva Example", key, nil)
 	c := w.doubleSpend(t, thief)
-	o, _, err := opening.Combine(w.papers(t), c, w.parts(t, c, 2, 3))
+	o, _, err := w.combine(t, c, w.parts(t, c, 2, 3))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,11 @@ import (
 
 	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/groupdoc/groupdoctest"
+	"github.com/speciecash/specie/groupdoc/warrant"
+	"github.com/speciecash/specie/groupdoc/warrant/warranttest"
 	"github.com/speciecash/specie/opening"
 	"github.com/speciecash/specie/opening/openingtest"
 	"github.com/speciecash/specie/trust"
@@ -36,7 +39,9 @@ func must[T any](v T, err error) func(testing.TB) T {
 
 // world is a group, a bank with one key of each kind, and their documents.
 type world struct {
-	*groupdoctest.Group
+	*warranttest.Court
+	// issued are the warrants so far, by scope and subject.
+	issued    map[string][][]byte
 	groupJWS  []byte
 	keysetJWS []byte
 	keyset    *coin.Keyset
@@ -49,8 +54,8 @@ const bankID = "TESTBANK"
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{Group: groupdoctest.New(t, now, attest.GroupKeyTemplate(), [32]byte{1}), keys: map[coin.Kind]*rsa.PrivateKey{}}
-	w.groupJWS = w.Sign(t)
+	w := &world{Court: warranttest.New(groupdoctest.New(t, now, attest.GroupKeyTemplate(), [32]byte{1})), issued: map[string][][]byte{}, keys: map[coin.Kind]*rsa.PrivateKey{}}
+	w.groupJWS = w.Group.Sign(t)
 	w.bank.Key = must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))(t)
 	der := must(trust.Issue(w.Root.Certificate(), w.RootKey, trust.Name{Role: trust.RoleBank, ID: bankID},
 		w.bank.Key.Public(), now.AddDate(-1, 0, 0), now.AddDate(1, 0, 0), true))(t)
@@ -73,6 +78,33 @@ func newWorld(t testing.TB) *world {
 func (w *world) papers(t testing.TB) *opening.Papers {
 	t.Helper()
 	return must(opening.ReadPapers(w.Root, w.keysetJWS, w.groupJWS, now))(t)
+}
+
+// warrant is one of the scope about the subject, issued and entered when it is
+// first asked for, and proven under the document as it is now.
+func (w *world) warrant(t testing.TB, scope warrant.Scope, subject warrant.Subject) *warrant.Proof {
+	t.Helper()
+	name := string(scope) + " " + string(subject)
+	if w.issued[name] == nil {
+		w.issued[name] = w.Court.Sign(t, w.Draft(scope, subject, now))
+		w.Enter(t, w.issued[name], now)
+	}
+	w.groupJWS = w.Group.Sign(t)
+	return w.Prove(t, w.issued[name])
+}
+
+// partial lets a supervisor do his part with a warrant for this case.
+func (w *world) partial(t testing.TB, c *opening.Case, share *group.Share) (*opening.Part, error) {
+	t.Helper()
+	proof := w.warrant(t, warrant.Open, c.Subject())
+	return opening.Partial(w.papers(t), c, proof, share)
+}
+
+// combine puts an opening together with a warrant for this case.
+func (w *world) combine(t testing.TB, c *opening.Case, parts []*opening.Part) (*opening.Opening, *opening.Finding, error) {
+	t.Helper()
+	proof := w.warrant(t, warrant.Open, c.Subject())
+	return opening.Combine(w.papers(t), c, proof, parts)
 }
 
 // mint makes a coin with that owner as the bank would.

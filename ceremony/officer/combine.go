@@ -12,6 +12,7 @@ import (
 	"github.com/speciecash/specie/ceremony/paper"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/groupdoc/warrant"
 	"github.com/speciecash/specie/trust"
 )
 
@@ -193,4 +194,14 @@ func (o *Officer) Sign(root *trust.Root, payload []byte, at time.Time) ([]byte, 
 		return nil, err
 	}
 	return groupdoc.SignSupervision(payload, o.signer, chain)
+}
+
+// SignWarrant signs a warrant's payload as one of the group's supervisors.
+// Errors: those of warrant.Sign, ErrNotCertified.
+func (o *Officer) SignWarrant(root *trust.Root, s *groupdoc.Supervision, payload []byte, at time.Time) ([]byte, error) {
+	chain, err := o.chain(root, at)
+	if err != nil {
+		return nil, err
+	}
+	return warrant.Sign(s, payload, o.signer, chain, at)
 }

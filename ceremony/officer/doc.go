@@ -3,8 +3,8 @@
 // the files by which n of them generate those secrets together.
 //
 // It needs no HSM and no network: an officer works on his own offline machine
-// and exchanges files. It imports group, groupdoc, trust, frame, ceremony/paper
-// and ceremony/transcript, and must never import ceremony, hsm or opening.
+// and exchanges files. It imports group, groupdoc (with warrant), trust, frame,
+// ceremony/paper and ceremony/transcript, and must never import ceremony, hsm or opening.
 //
 // # The distributed key generation
 //

@@ -51,11 +51,20 @@ func ReadPassphrase(path string) (Passphrase, error) {
 	if err != nil {
 		return Passphrase{}, err
 	}
-	p := Passphrase{text: string(bytes.TrimRight(b, "\r\n"))}
-	if p.text == "" {
-		return Passphrase{}, fmt.Errorf("%w: %s is empty", ErrPassphrase, path)
+	p, err := NewPassphrase(bytes.TrimRight(b, "\r\n"))
+	if err != nil {
+		return Passphrase{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return p, nil
+}
+
+// NewPassphrase takes a passphrase that was typed in. Error: ErrPassphrase if
+// it is empty.
+func NewPassphrase(text []byte) (Passphrase, error) {
+	if len(text) == 0 {
+		return Passphrase{}, fmt.Errorf("%w: it is empty", ErrPassphrase)
+	}
+	return Passphrase{text: string(text)}, nil
 }
 
 // Format prints [redacted] whatever the verb.

@@ -40,16 +40,29 @@ type stage struct {
 	coins    uint64
 }
 
+func newStage(ctx context.Context) (*stage, error) {
+	s := &stage{ctx: ctx, now: time.Now().UTC().Truncate(time.Second)}
+	b, err := os.ReadFile("root.pem")
+	if err != nil {
+		return nil, err
+	}
+	if s.root, err = trust.ParseRoot(b); err != nil {
+		return nil, err
+	}
+	p, err := softhsm.Provision(filepath.Dir(os.Getenv("SOFTHSM2_CONF")))
+	if err != nil {
+		return nil, err
+	}
+	s.module, err = p.Open()
+	return s, err
+}
+
 // doubleSpend writes group.jws; case.json, in which Eva Example spends one
 // coin twice; repeat.json, where the second spend is the first again; and what
 // the manager states about her and about somebody else.
 func doubleSpend(ctx context.Context) error {
-	s := &stage{ctx: ctx, now: time.Now().UTC().Truncate(time.Second)}
-	p, err := softhsm.Provision(filepath.Dir(os.Getenv("SOFTHSM2_CONF")))
+	s, err := newStage(ctx)
 	if err != nil {
-		return err
-	}
-	if s.module, err = p.Open(); err != nil {
 		return err
 	}
 	defer s.module.Close()
@@ -62,7 +75,15 @@ func doubleSpend(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.admit("Ada Honest", "statement-ada.jws"); err != nil {
+	ada, err := s.admit("Ada Honest", "statement-ada.jws")
+	if err != nil {
+		return err
+	}
+	pres, err := ada.Present(ctx, ada.Key, []byte("a payment"), nil)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile("ada.presentation", pres.Bytes(), 0o600); err != nil {
 		return err
 	}
 	owner, err := eva.CoinOwner(ctx)
@@ -103,14 +124,8 @@ func (s *stage) token(label, pinFile string) (*hsm.Token, error) {
 
 // readBank finds the keyset and the token's key for one bound denomination.
 func (s *stage) readBank() error {
-	b, err := os.ReadFile("root.pem")
+	b, err := os.ReadFile("keyset-1.jws")
 	if err != nil {
-		return err
-	}
-	if s.root, err = trust.ParseRoot(b); err != nil {
-		return err
-	}
-	if b, err = os.ReadFile("keyset-1.jws"); err != nil {
 		return err
 	}
 	if s.keyset, err = coin.ParseKeyset(s.root, b, s.now); err != nil {
@@ -182,6 +197,11 @@ func (s *stage) writeDocument() error {
 		}
 		contents.SupervisionJWS = append(contents.SupervisionJWS, b)
 	}
+	return s.publish(contents)
+}
+
+// publish signs a document as the manager.
+func (s *stage) publish(contents *groupdoc.Contents) error {
 	jws, err := groupdoc.Sign(s.root, contents, s.manager, s.chain)
 	if err != nil {
 		return err

@@ -1,6 +1,6 @@
 // Command specie-ceremony is the operators' tool on offline machines: it runs
 // key ceremonies from plan files, does the supervisors' part of founding a
-// group and of opening a double spend, and shows signed documents.
+// group, of warrants and of what is done on them, and shows signed documents.
 //
 // It is thin: package ceremony runs plans, ceremony/officer and opening do the
 // supervisors' work. Exit status: see package cli.
@@ -43,7 +43,10 @@ type flags struct {
 	Practice practiceCmd `cmd:"" help:"Make tokens in software, to practise with."`
 
 	Supervisor supervisorCmd `cmd:"" help:"A supervisor's keys and his part in founding a group."`
-	Opening    openingCmd    `cmd:"" help:"Name the payer of a coin that was spent twice."`
+	Warrant    warrantCmd    `cmd:"" help:"What supervisors allow: draft, sign, look."`
+	Opening    openingCmd    `cmd:"" help:"Name the payer of a coin that was spent twice, on a warrant."`
+	Trace      traceCmd      `cmd:"" help:"Find one member's payments, on a warrant."`
+	Register   registerCmd   `cmd:"" help:"The public register of warrants."`
 
 	Show       showCmd           `cmd:"" help:"Show a certificate or signed document."`
 	Completion cli.CompletionCmd `cmd:"" help:"Print a shell completion script."`

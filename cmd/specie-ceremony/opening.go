@@ -2,12 +2,10 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/speciecash/specie/ceremony/paper"
-	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/opening"
 )
 
@@ -33,13 +31,12 @@ func (f atFlag) time() time.Time {
 // caseFlags are the bank's case and the documents that it is judged by.
 type caseFlags struct {
 	rootFlag
-	atFlag
 	Case          string `required:"" placeholder:"FILE" type:"existingfile" help:"The bank's case file."`
 	Keyset        string `required:"" placeholder:"FILE" type:"existingfile" help:"The bank's signed keyset."`
 	GroupDocument string `required:"" placeholder:"FILE" type:"existingfile" help:"The signed group document."`
 }
 
-func (f caseFlags) read() (*opening.Papers, *opening.Case, error) {
+func (f caseFlags) read(at time.Time) (*opening.Papers, *opening.Case, error) {
 	root, err := f.rootFlag.read()
 	if err != nil {
 		return nil, nil, err
@@ -48,48 +45,61 @@ func (f caseFlags) read() (*opening.Papers, *opening.Case, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	papers, err := opening.ReadPapers(root, docs[0], docs[1], f.time())
+	papers, err := opening.ReadPapers(root, docs[0], docs[1], at)
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err := paper.Read(f.Case, opening.MaxCase)
+	c, err := readCase(f.Case)
+	return papers, c, err
+}
+
+func readCase(path string) (*opening.Case, error) {
+	b, err := paper.Read(path, opening.MaxCase)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	c, err := opening.ParseCase(b)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", f.Case, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return papers, c, nil
+	return c, nil
 }
 
 type openingPartial struct {
 	caseFlags
+	warrantFlags
 	officerFlags
 	Out string `required:"" placeholder:"FILE" type:"path" help:"Where the part goes."`
 }
 
 // Help is shown below the flags.
 func (openingPartial) Help() string {
-	return `The case is verified first: one bound coin of the bank in two payments, both
+	return `The warrant is verified first: enough supervisors signed it, for this very case,
+it is in force now, and it stands in the register that the group document
+publishes. Then the case: one bound coin of the bank in two payments, both
 authorised by its owner and not the same payment twice. Only then is the share
 used, and on nothing else.
 
 Example:
   specie-ceremony opening partial --dir alice --root root.pem --case case.json \
-    --keyset keyset-1.jws --group-document group.jws --out part-alice.json`
+    --keyset keyset-1.jws --group-document group.jws --register register.json \
+    --warrant warrant-alice.jws --warrant warrant-carol.jws --out part-alice.json`
 }
 
 // Run implements the command.
 func (c *openingPartial) Run(a *app) error {
-	papers, cs, err := c.read()
+	papers, cs, err := c.read(time.Now())
+	if err != nil {
+		return err
+	}
+	proof, err := c.prove(papers)
 	if err != nil {
 		return err
 	}
 	if err := paper.Free(c.Out); err != nil {
 		return err
 	}
-	o, err := c.open()
+	o, err := c.open(a)
 	if err != nil {
 		return err
 	}
@@ -97,7 +107,7 @@ func (c *openingPartial) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	part, err := opening.Partial(papers, cs, share)
+	part, err := opening.Partial(papers, cs, proof, share)
 	if err != nil {
 		return err
 	}
@@ -113,23 +123,30 @@ func (c *openingPartial) Run(a *app) error {
 
 type openingCombine struct {
 	caseFlags
+	atFlag
+	warrantFlags
 	Out   string   `required:"" placeholder:"FILE" type:"path" help:"Where the opening goes."`
 	Parts []string `arg:"" type:"existingfile" help:"The supervisors' parts."`
 }
 
 // Help is shown below the flags.
 func (openingCombine) Help() string {
-	return `Verifies the case and every part. The result goes to the group manager, who
-looks the tag up and states whose it is (specied group identify).
+	return `Verifies the warrant, the case and every part. The result goes to the group
+manager, who looks the tag up and states whose it is (specied identify).
 
 Example:
   specie-ceremony opening combine --root root.pem --case case.json --keyset keyset-1.jws \
-    --group-document group.jws --out opening.json part-alice.json part-carol.json`
+    --group-document group.jws --register register.json --warrant warrant-alice.jws \
+    --warrant warrant-carol.jws --out opening.json part-alice.json part-carol.json`
 }
 
 // Run implements the command.
 func (c *openingCombine) Run(a *app) error {
-	papers, cs, err := c.read()
+	papers, cs, err := c.read(c.time())
+	if err != nil {
+		return err
+	}
+	proof, err := c.prove(papers)
 	if err != nil {
 		return err
 	}
@@ -148,7 +165,7 @@ func (c *openingCombine) Run(a *app) error {
 		}
 		parts = append(parts, part)
 	}
-	o, found, err := opening.Combine(papers, cs, parts)
+	o, found, err := opening.Combine(papers, cs, proof, parts)
 	if err != nil {
 		return err
 	}
@@ -223,9 +240,11 @@ type openingVerify struct {
 // Help is shown below the flags.
 func (openingVerify) Help() string {
 	return `Needs nothing but the root certificate. It checks every certificate and
-signature, that both payments are of one coin and authorised by its owner, the
+signature, that enough supervisors signed a warrant for this case and that it
+was entered in the register while it was in force, that both payments are of one coin and authorised by its owner, the
 supervisors' proofs and their number, and that the member's own TPM signed the
-registration form, with his name in it, when it made the opened tag.
+registration form, with his name in it, when it made the opened tag. That the
+register was not rewritten since, shows: specie-ceremony register verify.
 
 Example:
   specie-ceremony opening verify evidence.json --root root.pem`
@@ -250,52 +269,4 @@ func (c *openingVerify) Run(a *app) error {
 		return err
 	}
 	return a.print(newVerdict(v))
-}
-
-// verdict is what evidence shows, for printing.
-type verdict struct {
-	Bank        string         `json:"bank"`
-	Coin        string         `json:"coin"`
-	Value       string         `json:"value"`
-	Spends      []verdictSpend `json:"spends"`
-	Group       string         `json:"group"`
-	Supervisors []string       `json:"supervisors"`
-	Tag         string         `json:"tag"`
-	Member      string         `json:"member"`
-	Name        string         `json:"name"`
-	EK          string         `json:"ek_sha256"`
-	JoinedAt    time.Time      `json:"joined_at"`
-}
-
-type verdictSpend struct {
-	Purpose  coin.Purpose `json:"purpose"`
-	Digest   string       `json:"digest"`
-	IssuedAt time.Time    `json:"issued_at"`
-}
-
-func newVerdict(v *opening.Verdict) *verdict {
-	out := &verdict{
-		Bank: v.Case.Bank, Coin: hexDigest(v.Case.CoinID), Value: v.Value(),
-		Group: v.Member.Group, Supervisors: v.Supervisors, Tag: fmt.Sprintf("%x", v.Tag),
-		Member: v.Member.Member.String(), Name: v.Member.Name, EK: hexDigest(v.Member.EK), JoinedAt: v.Member.JoinedAt,
-	}
-	for _, s := range v.Case.Spends {
-		out.Spends = append(out.Spends, verdictSpend{
-			Purpose: s.Purpose, Digest: hexDigest(s.Digest()), IssuedAt: time.Unix(s.IssuedAt, 0).UTC(),
-		})
-	}
-	return out
-}
-
-func (v *verdict) text(w io.Writer) {
-	fmt.Fprintf(w, "%s spent one coin twice\n", clean(v.Name))
-	fmt.Fprintf(w, "  member\t%s of %s, joined %s\n", clean(v.Member), v.Group, when(v.JoinedAt))
-	fmt.Fprintf(w, "  tag\t%s\n", v.Tag)
-	fmt.Fprintf(w, "  TPM\tsha256 %s\n", v.EK)
-	fmt.Fprintf(w, "  coin\t%s of %s, %s\n", v.Coin, v.Bank, v.Value)
-	for i, s := range v.Spends {
-		fmt.Fprintf(w, "  spend %d\t%s %s, dated %s\n", i+1, s.Purpose, s.Digest, when(s.IssuedAt))
-	}
-	fmt.Fprintf(w, "  opened by\t%s\n", strings.Join(v.Supervisors, ", "))
-	fmt.Fprintf(w, "verified from the root; who uses that name rests on what %s checked\n", v.Group)
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/speciecash/specie/ceremony/transcript"
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/groupdoc/warrant"
 	"github.com/speciecash/specie/hsm"
 	"github.com/speciecash/specie/softhsm"
 	"github.com/speciecash/specie/trust"
@@ -93,6 +95,11 @@ func hint(err error) string {
 		{hsm.ErrTokenNotFound, "look with the tool of the token's maker; for SoftHSM, is SOFTHSM2_CONF set?"},
 		{ceremony.ErrWeak, "2048 bits are for keys that issue at most 90 days and whose coins are spent before 2031"},
 		{group.ErrQuorum, "collect the parts of more supervisors"},
+		{warrant.ErrQuorum, "each supervisor signs with: specie-ceremony warrant sign"},
+		{warrant.ErrUnregistered, "the group's manager enters it; then fetch his group document and register again"},
+		{warrant.ErrRegister, "fetch the group document and the whole register again; if it stays so, keep both: they convict the manager"},
+		{groupdoc.ErrRollback, "fetch the newest group document; if both are, keep them: they convict the manager"},
+		{warrant.ErrExpired, "draft and sign a new one"},
 		{officer.ErrNotCertified, "run: specie-ceremony supervisor accept"},
 		{fs.ErrNotExist, "a file that is named is not there; paths in a plan are relative to the plan"},
 		{trust.ErrExpired, "for documents of the past, give the time with --at where the command has it"},

@@ -24,6 +24,7 @@ import (
 	"github.com/speciecash/specie/ceremony/transcript"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/groupdoc/warrant"
 	"github.com/speciecash/specie/trust"
 )
 
@@ -153,6 +154,13 @@ func showDocument(root *trust.Root, b []byte, at time.Time) (result, error) {
 	case officer.TypDealing:
 		d, err := officer.InspectDealing(root, b, at)
 		return (*dealingView)(d), err
+	case trust.TypWarrant:
+		w, _, by, err := warrant.Signed(root, b, at)
+		if err != nil {
+			return nil, err
+		}
+		w.Signers = []string{by}
+		return (*shownWarrant)(w), nil
 	case trust.TypOrder:
 		o, err := order.Parse(root, b, at)
 		return (*orderView)(o), err

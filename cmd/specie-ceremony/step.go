@@ -13,7 +13,7 @@ func (c *runCmd) step(a *app, plan *ceremony.Plan, approvals [][]byte) error {
 	if c.As == "" || c.Dir == "" {
 		return fmt.Errorf("a ceremony of supervisors is run by each of them: give --as and --dir")
 	}
-	o, err := officerFlags{Dir: c.Dir, PassphraseFile: c.PassphraseFile}.open()
+	o, err := officerFlags{Dir: c.Dir, PassphraseFile: c.PassphraseFile}.open(a)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -41,7 +42,7 @@ func (f rootFlag) read() (*trust.Root, error) {
 // officerFlags find an officer's keys.
 type officerFlags struct {
 	Dir            string `required:"" placeholder:"DIR" type:"path" help:"The supervisor's own directory."`
-	PassphraseFile string `placeholder:"FILE" type:"existingfile" help:"File with the passphrase of the key file."`
+	PassphraseFile string `placeholder:"FILE" type:"existingfile" help:"File with the passphrase of the key file; asked for on the terminal if it needs one."`
 }
 
 func (f officerFlags) passphrase() (*officer.Passphrase, error) {
@@ -55,12 +56,43 @@ func (f officerFlags) passphrase() (*officer.Passphrase, error) {
 	return &p, nil
 }
 
-func (f officerFlags) open() (*officer.Officer, error) {
+// open reads the keys; a passphrase that is needed and was not given is asked
+// for, if somebody is there.
+func (f officerFlags) open(a *app) (*officer.Officer, error) {
 	p, err := f.passphrase()
 	if err != nil {
 		return nil, err
 	}
-	return officer.Open(f.Dir, p)
+	o, err := officer.Open(f.Dir, p)
+	if p != nil || !errors.Is(err, officer.ErrPassphrase) || !a.out.Interactive() {
+		return o, err
+	}
+	text, err := a.out.AskSecret("passphrase of " + filepath.Join(f.Dir, officer.KeyFile))
+	if err != nil {
+		return nil, err
+	}
+	defer clear(text)
+	typed, err := officer.NewPassphrase(text)
+	if err != nil {
+		return nil, err
+	}
+	return officer.Open(f.Dir, &typed)
+}
+
+// newPassphrase is the one for a new key file: from the file, or asked for
+// twice if somebody is there; nil for none.
+func (f officerFlags) newPassphrase(a *app) (*officer.Passphrase, error) {
+	p, err := f.passphrase()
+	if err != nil || p != nil || !a.out.Interactive() {
+		return p, err
+	}
+	text, err := a.newPassphrase(filepath.Join(f.Dir, officer.KeyFile))
+	if err != nil {
+		return nil, err
+	}
+	defer clear(text)
+	typed, err := officer.NewPassphrase(text)
+	return &typed, err
 }
 
 type supervisorInit struct {
@@ -71,7 +103,7 @@ type supervisorInit struct {
 // Help is shown below the flags.
 func (supervisorInit) Help() string {
 	return `Makes a signing key and an encryption key in one file of mode 0600, encrypted
-if a passphrase is given, and a request that the root certifies with a plan
+under the passphrase that is given or typed in, and a request that the root certifies with a plan
 "ceremony: certify".
 
 Example:
@@ -80,7 +112,7 @@ Example:
 
 // Run implements the command.
 func (c *supervisorInit) Run(a *app) error {
-	p, err := c.passphrase()
+	p, err := c.newPassphrase(a)
 	if err != nil {
 		return err
 	}
@@ -114,7 +146,7 @@ Example:
 
 // Run implements the command.
 func (c *supervisorAccept) Run(a *app) error {
-	o, root, err := openOfficer(c.officerFlags, c.rootFlag)
+	o, root, err := openOfficer(a, c.officerFlags, c.rootFlag)
 	if err != nil {
 		return err
 	}
@@ -131,12 +163,12 @@ func (c *supervisorAccept) Run(a *app) error {
 	})
 }
 
-func openOfficer(f officerFlags, r rootFlag) (*officer.Officer, *trust.Root, error) {
+func openOfficer(a *app, f officerFlags, r rootFlag) (*officer.Officer, *trust.Root, error) {
 	root, err := r.read()
 	if err != nil {
 		return nil, nil, err
 	}
-	o, err := f.open()
+	o, err := f.open(a)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -164,7 +196,7 @@ Example:
 
 // Run implements the command.
 func (c *supervisorDeal) Run(a *app) error {
-	o, root, err := openOfficer(c.officerFlags, c.rootFlag)
+	o, root, err := openOfficer(a, c.officerFlags, c.rootFlag)
 	if err != nil {
 		return err
 	}
@@ -209,7 +241,7 @@ Example:
 
 // Run implements the command.
 func (c *supervisorCombine) Run(a *app) error {
-	o, root, err := openOfficer(c.officerFlags, c.rootFlag)
+	o, root, err := openOfficer(a, c.officerFlags, c.rootFlag)
 	if err != nil {
 		return err
 	}
@@ -257,7 +289,7 @@ Example:
 
 // Run implements the command.
 func (c *supervisorSign) Run(a *app) error {
-	o, root, err := openOfficer(c.officerFlags, c.rootFlag)
+	o, root, err := openOfficer(a, c.officerFlags, c.rootFlag)
 	if err != nil {
 		return err
 	}
@@ -284,8 +316,10 @@ func readDocument(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return bytes.TrimRight(b, "\r\n"), nil
+	return trimLine(b), nil
 }
+
+func trimLine(b []byte) []byte { return bytes.TrimRight(b, "\r\n") }
 
 func readDocuments(paths []string) ([][]byte, error) {
 	var out [][]byte

@@ -21,6 +21,12 @@ import (
 //	testkit pretender TOKEN PINFILE    imports a root key made in software
 //	testkit double-spend               plays bank, manager, and a member who
 //	                                   spends one coin twice
+//	testkit enter WARRANT…             plays the manager: enters a warrant in
+//	                                   register.json, signs group.jws anew
+//	testkit rewrite                    plays a manager who takes his first
+//	                                   warrant out of the register again
+//	testkit finds TOKEN                says which of the presentations that were
+//	                                   made a tracing token finds
 func testkit() {
 	ctx := context.Background()
 	var err error
@@ -29,6 +35,12 @@ func testkit() {
 		err = importPretender(args[0], args[1])
 	case "double-spend":
 		err = doubleSpend(ctx)
+	case "enter":
+		err = enterWarrant(ctx, args)
+	case "rewrite":
+		err = rewriteRegister(ctx)
+	case "finds":
+		err = findPayments(args[0])
 	default:
 		err = fmt.Errorf("unknown command")
 	}

@@ -89,9 +89,10 @@ func (v *groupView) MarshalJSON() ([]byte, error) {
 	id := (*groupdoc.Document)(v).GroupID()
 	return json.Marshal(map[string]any{
 		"group": v.ID, "group_id": hexDigest(id), "issued_at": v.IssuedAt, "digest": hexDigest(v.Digest),
-		"epoch":  map[string]any{"number": v.Current.Number, "starts": v.Current.Starts, "ends": v.Current.Ends},
-		"opened": map[string]any{"k": v.Supervision.Key.K, "n": v.Supervision.Key.N, "supervisors": v.Supervision.Supervisors},
-		"leaked": len(v.Leaked), "platforms": v.platforms(),
+		"epoch":    map[string]any{"number": v.Current.Number, "starts": v.Current.Starts, "ends": v.Current.Ends},
+		"opened":   map[string]any{"k": v.Supervision.Key.K, "n": v.Supervision.Key.N, "supervisors": v.Supervision.Supervisors},
+		"warrants": map[string]any{"entries": v.Warrants.Size, "head": hexDigest(v.Warrants.Head)},
+		"leaked":   len(v.Leaked), "platforms": v.platforms(),
 	})
 }
 
@@ -101,6 +102,7 @@ func (v *groupView) text(w io.Writer) {
 	fmt.Fprintf(w, "  group id\t%x\n", id)
 	fmt.Fprintf(w, "  epoch\t%d, %s to %s\n", v.Current.Number, when(v.Current.Starts), when(v.Current.Ends))
 	fmt.Fprintf(w, "  opened by\t%d of %d: %s\n", v.Supervision.Key.K, v.Supervision.Key.N, supervisors(v.Supervision))
+	fmt.Fprintf(w, "  warrants\t%d entered\n", v.Warrants.Size)
 	fmt.Fprintf(w, "  leaked keys\t%d\n", len(v.Leaked))
 	for _, s := range v.platforms() {
 		fmt.Fprintf(w, "  platform\t%s\n", clean(s.Name))

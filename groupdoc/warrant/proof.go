@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/trust"
+	"github.com/speciecash/specie/trust/strictjson"
 )
 
 // MaxProof bounds a proof's JSON, in bytes.
@@ -21,6 +23,38 @@ type Proof struct {
 	JWS [][]byte
 	// Entries go from the warrant's own to the document's head.
 	Entries []Entry
+}
+
+type proofJSON struct {
+	Signatures []string `json:"signatures"`
+	Entries    []Entry  `json:"entries"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (p *Proof) MarshalJSON() ([]byte, error) {
+	j := proofJSON{Entries: p.Entries}
+	for _, s := range p.JWS {
+		j.Signatures = append(j.Signatures, string(s))
+	}
+	return json.Marshal(j)
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It checks nothing but the form.
+// Errors: ErrMalformed.
+func (p *Proof) UnmarshalJSON(text []byte) error {
+	var j proofJSON
+	if err := strictjson.Unmarshal(text, MaxProof, &j); err != nil {
+		return fmt.Errorf("%w: proof: %v", ErrMalformed, err)
+	}
+	if len(j.Signatures) == 0 || len(j.Signatures) > group.MaxSupervisors || len(j.Entries) == 0 || len(j.Entries) > MaxEntries {
+		return fmt.Errorf("%w: proof: %d signatures, %d entries", ErrMalformed, len(j.Signatures), len(j.Entries))
+	}
+	out := Proof{Entries: j.Entries}
+	for _, s := range j.Signatures {
+		out.JWS = append(out.JWS, []byte(s))
+	}
+	*p = out
+	return nil
 }
 
 // Prove puts a proof together for that document and verifies it. Errors: those

@@ -90,18 +90,20 @@ type Member struct {
 // if not nil, is what the manager let pass.
 func Admit(ctx context.Context, p *group.Parameters, issuer *group.IssuerKey, epoch uint64, name string, key TPMKey, change func(*enrol.Statement)) (*Member, error) {
 	m := &Member{Key: key, Statement: enrol.Statement{
-		Group: p.Name, Member: enrol.ID{17}, Form: []byte(`{"name":"` + name + `"}`), Salt: [32]byte{4},
+		Group: p.Name, Form: []byte(`{"name":"` + name + `"}`), Salt: [32]byte{4},
 		EK: [32]byte{2}, KeyPublic: key.Public(), JoinedAt: time.Date(2026, 2, 1, 10, 0, 0, 0, time.UTC),
 	}}
 	s := &m.Statement
-	if _, err := rand.Read(s.Nonce[:]); err != nil {
-		return nil, err
+	for _, random := range [][]byte{s.Nonce[:], s.Member[:]} {
+		if _, err := rand.Read(random); err != nil {
+			return nil, err
+		}
 	}
 	if change != nil {
 		change(s)
 	}
 	jc := group.JoinContext{Nonce: s.Nonce, KeyName: enrol.KeyName(s.KeyPublic), EK: s.EK, Form: enrol.FormDigest(s.Form, s.Salt)}
-	u, err := group.DeriveWalletSecret(s.Nonce[:], group.ID{}, jc.KeyName)
+	u, err := m.secret()
 	if err != nil {
 		return nil, err
 	}
@@ -109,12 +111,26 @@ func Admit(ctx context.Context, p *group.Parameters, issuer *group.IssuerKey, ep
 		return nil, err
 	}
 	s.Join = m.Join.Bytes()
+	return m.Renew(p, issuer, epoch)
+}
+
+func (m *Member) secret() (group.WalletSecret, error) {
+	return group.DeriveWalletSecret(m.Statement.Nonce[:], group.ID{}, enrol.KeyName(m.Statement.KeyPublic))
+}
+
+// Renew is the member with a credential for another epoch.
+func (m *Member) Renew(p *group.Parameters, issuer *group.IssuerKey, epoch uint64) (*Member, error) {
+	u, err := m.secret()
+	if err != nil {
+		return nil, err
+	}
 	cred, err := issuer.Issue(m.Join.F, m.Join.Uh, epoch)
 	if err != nil {
 		return nil, err
 	}
-	m.Member, err = group.NewMember(p, m.Join.F.Bytes(), u, cred)
-	return m, err
+	out := *m
+	out.Member, err = group.NewMember(p, m.Join.F.Bytes(), u, cred)
+	return &out, err
 }
 
 // CoinOwner is the owner of a new bound coin of the member's.
