@@ -278,6 +278,9 @@ func (p *platformPlan) describe(t *Table) {
 		if policy, err := s.policy(); err == nil && blank[policy.Digest] {
 			t.warn("state %q: no register was ever extended: a machine that measures nothing would be in it", s.Name)
 		}
+		if slices.Contains(s.PCRs, 16) || slices.Contains(s.PCRs, 23) {
+			t.warn("state %q: any program can reset PCRs 16 and 23: they say nothing", s.Name)
+		}
 		if !slices.Contains(s.PCRs, 7) {
 			t.warn("state %q: without PCR 7 it says nothing of Secure Boot", s.Name)
 		}

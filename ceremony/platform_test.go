@@ -223,6 +223,10 @@ func TestATableSaysWhatIsApproved(t *testing.T) {
 	if !warned(table, `"Windows 11": no register was ever extended`) || !warned(table, `"Debian 12": without PCR 7`) {
 		t.Errorf("%q", table.Warnings)
 	}
+	table = must(w.parse(change(t, platformText, "[7]", "[7, 23]")))(t).Table(now)
+	if !warned(table, `"Windows 11": any program can reset PCRs 16 and 23`) || warned(table, `"Debian 12": any`) {
+		t.Errorf("%q", table.Warnings)
+	}
 	w.mustRun(t, platformText)
 	table = must(w.parse(updateText))(t).Table(now)
 	if r := find(t, table, "state", "Debian 12"); r.Effect != "stays, from platform-1.json" {
