@@ -247,7 +247,7 @@ func TestADirectoryHoldsWhatItsManifestLists(t *testing.T) {
 		"a file renamed":     {func(dir string) error { return os.Rename(filepath.Join(dir, "root.pem"), filepath.Join(dir, "r.pem")) }, "r.pem"},
 		"a directory within": {func(dir string) error { return os.Mkdir(filepath.Join(dir, "more"), 0o700) }, "more"},
 		"a file without end": {func(dir string) error {
-			return os.WriteFile(filepath.Join(dir, "root.pem"), make([]byte, 300<<10), 0o600)
+			return os.WriteFile(filepath.Join(dir, "root.pem"), make([]byte, 2<<20), 0o600)
 		}, "root.pem"},
 		"no manifest": {func(dir string) error { return os.Remove(filepath.Join(dir, attest.Manifest)) }, attest.Manifest},
 		"many files": {func(dir string) error {

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	maxRootsFile = 256 << 10 // bytes of one file
-	maxRootsDir  = 8 << 20   // bytes of all files
+	maxRootsFile = 1 << 20 // bytes of one file
+	maxRootsDir  = 8 << 20 // bytes of all files
 	maxEntries   = 2 * maxListed
 )
 
