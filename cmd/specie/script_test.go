@@ -18,6 +18,7 @@ import (
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/issuer"
 	"github.com/speciecash/specie/registration/registrationtest"
+	"github.com/speciecash/specie/tpm"
 	"github.com/speciecash/specie/tpm/swtpm"
 	"github.com/speciecash/specie/wallet/wallettest"
 )
@@ -45,12 +46,17 @@ func TestMain(m *testing.M) { testscript.Main(tests{m}, map[string]func(){"speci
 //	revoke KIND AMOUNT          the bank revokes the key of that worth
 //	losekey KIND AMOUNT         the bank's token loses it, and the bank says so
 //	address FILE VAR            waits for a till, its address into $VAR
+//	readmit NAME FILE           the group manager ends that membership; the code in FILE
+//	expel NAME                  the group manager expels
 //	tpm new VAR                 one more good TPM, its address into $VAR
 //	tpm reset VAR               power off and on, as at a reboot
 //	tpm cut VAR                 the same without notice
 //	tpm clear VAR               as in the firmware's set-up: its keys are lost
 //	tpm tries VAR N SECONDS     locks out after N wrong PINs, forgets one after SECONDS
 //	tpm forgive VAR             its owner ends the lock-out
+//	tpm certificate VAR FILE    what its maker could hand out, as DER
+//	approve NAME VAR PCR...     the group manager approves the state that TPM is in
+//	extend VAR PCR              that register of the TPM changes, as by an update
 //	flip FILE FILE              copies a payment with one byte of a coin changed
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -62,7 +68,8 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "account": account, "merchant": merchantAccount, "holds": holds,
 			"shut": gate(true), "open": gate(false), "lose": lose,
 			"revoke": mark((*wallettest.Town).Revoke), "losekey": mark((*wallettest.Town).Lose), "address": address, "flip": flip,
-			"tpm": device,
+			"tpm": device, "approve": approve, "extend": extend,
+			"readmit": readmit, "expel": expel,
 		},
 	})
 }
@@ -72,6 +79,7 @@ type scene struct {
 	t        testing.TB
 	accounts map[string]string // by token
 	tpms     map[string]*swtpm.Emulator
+	approver *wallettest.Approver // nil until something was approved
 }
 
 func setup(t *testing.T, env *testscript.Env) error {
@@ -231,6 +239,13 @@ func device(ts *testscript.TestScript, neg bool, args []string) {
 		seconds, err := strconv.Atoi(args[3])
 		ts.Check(err)
 		ts.Check(e.SetDictionaryAttack(ctx, n, time.Duration(seconds)*time.Second))
+	case "certificate":
+		need(ts, neg, args, 3)
+		d, err := tpm.Open(ctx, e.TCTI())
+		ts.Check(err)
+		eks, err := d.EKs(ctx)
+		ts.Check(errors.Join(err, d.Close()))
+		ts.Check(os.WriteFile(ts.MkAbs(args[2]), eks[0].CertificateDER, 0o600))
 	default:
 		ts.Fatalf("tpm %s?", what)
 	}
