@@ -144,10 +144,6 @@ func (m *Manager) enrolFailed(ctx context.Context, row *ledger.Session, s *sessi
 // newMember is the member whom a joined session makes, and the hash of the
 // code with which he continues another membership, zero if he doesn't.
 func (m *Manager) newMember(ctx context.Context, row *ledger.Session, s *session, epoch uint64, now time.Time) (out *ledger.Member, code [32]byte, err error) {
-	f, uh, err := points(s.Request.Join)
-	if err != nil {
-		return nil, code, err
-	}
 	form, err := enrol.OpenForm(m.cfg.FormKey, m.cfg.ID, row.Nonce, s.Request.Form, s.Request.FormDigest)
 	if err != nil {
 		return nil, code, fmt.Errorf("%w: %w", ErrForm, err)
@@ -161,7 +157,7 @@ func (m *Manager) newMember(ctx context.Context, row *ledger.Session, s *session
 		FormDigest: s.Request.FormDigest, Epoch: epoch, Vouched: s.Vouched,
 	}
 	out = &ledger.Member{
-		ID: row.ID, EK: row.EK, F: f.Bytes(), Uh: uh.Bytes(), Epoch: uint32(epoch),
+		ID: row.ID, EK: row.EK, F: s.F, Uh: s.Uh, Epoch: uint32(epoch),
 		State: ledger.MemberActive, Form: s.Request.Form, JoinedAt: now,
 	}
 	if old != nil {

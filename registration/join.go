@@ -8,7 +8,6 @@ import (
 
 	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/group"
-	"github.com/speciecash/specie/group/fp256bn"
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/ledger"
 )
@@ -50,21 +49,21 @@ func (m *Manager) Join(ctx context.Context, id enrol.ID, r *JoinRequest) (*Chall
 		}
 		return s.Challenge, nil
 	}
-	name, form, err := m.verifyJoin(row, r)
+	j, form, err := m.verifyJoin(row, r)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.joinIsNew(ctx, row.EK, r, form, now); err != nil {
+	if err := m.joinIsNew(ctx, row.EK, j, form, now); err != nil {
 		return nil, err
 	}
 	secret, err := m.joinSecret(id, row.Nonce, r)
 	if err != nil {
 		return nil, err
 	}
-	if s.Challenge, s.Vouched, err = m.challenge(&s.EK, name, secret, now); err != nil {
+	if s.Challenge, s.Vouched, err = m.challenge(&s.EK, enrol.KeyName(r.KeyPublic), secret, now); err != nil {
 		return nil, err
 	}
-	s.Request, row.State = r, stepJoined
+	s.Request, s.F, s.Uh, row.State = r, j.F.Bytes(), j.Uh.Bytes(), stepJoined
 	if row.Payload, err = encodeRecord(s); err != nil {
 		return nil, err
 	}
@@ -103,9 +102,8 @@ func (m *Manager) session(ctx context.Context, id enrol.ID, now time.Time) (*led
 	return row, s, err
 }
 
-// verifyJoin checks key, proof and form, and returns the key's Name and the
-// form.
-func (m *Manager) verifyJoin(row *ledger.Session, r *JoinRequest) ([]byte, *enrol.OpenedForm, error) {
+// verifyJoin checks key, proof and form, and returns proof and form.
+func (m *Manager) verifyJoin(row *ledger.Session, r *JoinRequest) (*group.Join, *enrol.OpenedForm, error) {
 	p := m.policy.Load()
 	name, q, err := attest.CheckGroupKey(r.KeyPublic, p.template)
 	if err != nil {
@@ -126,33 +124,20 @@ func (m *Manager) verifyJoin(row *ledger.Session, r *JoinRequest) ([]byte, *enro
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrForm, err)
 	}
-	return name, form, nil
+	return j, form, nil
 }
 
 // joinIsNew tells a wallet early what the activation would refuse.
-func (m *Manager) joinIsNew(ctx context.Context, ek [32]byte, r *JoinRequest, form *enrol.OpenedForm, now time.Time) error {
+func (m *Manager) joinIsNew(ctx context.Context, ek [32]byte, j *group.Join, form *enrol.OpenedForm, now time.Time) error {
 	if _, err := m.predecessor(ctx, ek, form, now); err != nil {
 		return err
 	}
-	f, uh, err := points(r.Join)
-	if err != nil {
-		return err
-	}
-	_, err = m.cfg.Register.MemberByTag(ctx, f.Bytes())
+	_, err := m.cfg.Register.MemberByTag(ctx, j.F.Bytes())
 	if err := isNew(err, ErrTagRegistered); err != nil {
 		return err
 	}
-	_, err = m.cfg.Register.MemberByUh(ctx, uh.Bytes())
+	_, err = m.cfg.Register.MemberByUh(ctx, j.Uh.Bytes())
 	return isNew(err, ErrTagRegistered)
-}
-
-// points are F and Uh of an encoded join.
-func points(join []byte) (f, uh fp256bn.G1, err error) {
-	j, err := group.ParseJoin(join)
-	if err != nil {
-		return f, uh, fmt.Errorf("registration: %w", err)
-	}
-	return j.F, j.Uh, nil
 }
 
 // joinSecret is the secret of the challenge to one join in one session.

@@ -49,6 +49,8 @@ type session struct {
 	Request   *JoinRequest `json:"request,omitempty"` // once joined
 	Challenge *Challenge   `json:"challenge,omitempty"`
 	Vouched   *vouched     `json:"vouched,omitempty"`
+	F         [33]byte     `json:"f"` // of the join
+	Uh        [33]byte     `json:"uh"`
 }
 
 // vouched is on what ground a TPM was taken for a genuine one.
