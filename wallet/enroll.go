@@ -62,6 +62,12 @@ type Enrolment struct {
 	// manager hands it out. The new one has a key of its own, and the same name.
 	// Without it a wallet enrols once.
 	Code enrol.Code
+	// EKCertificates are shown in place of those in the TPM: the endorsement
+	// key's, DER, and any of authorities above it; see ParseEKCertificates.
+	EKCertificates [][]byte
+	// FetchEKCertificate allows to ask the TPM's maker for the certificate, where
+	// the TPM stores none. He learns that this TPM is being enrolled.
+	FetchEKCertificate bool
 	// Note is told, in a sentence for the person, what he should know of this
 	// group. It may be nil.
 	Note func(sentence string)
@@ -178,7 +184,7 @@ func (c *candidate) run(ctx context.Context) (*membership, group.Credential, err
 	c.step(2)
 	id, cred, err := c.activate(ctx)
 	if err != nil {
-		return nil, none, keyError(err)
+		return nil, none, platformError(c.doc.ID, keyError(err))
 	}
 	c.step(4)
 	if c.w.checkEpoch(c.doc, cred) != nil {
@@ -396,15 +402,19 @@ func (c *candidate) newJoin(ctx context.Context) error {
 	}
 	var first error
 	for i := range eks {
-		id, nonce, err := c.manager.begin(ctx, eks[i].CertificateDER, eks[i].Public)
+		chain, err := c.chainOf(ctx, &eks[i])
 		if err == nil {
-			return c.join(ctx, &eks[i], id, nonce)
+			var id enrol.ID
+			var nonce [32]byte
+			if id, nonce, err = c.manager.begin(ctx, chain, eks[i].Public); err == nil {
+				return c.join(ctx, &eks[i], id, nonce)
+			}
+		}
+		if !noCertificate(err) && !refusesEK(err) {
+			return err
 		}
 		if first == nil {
 			first = err
-		}
-		if !refusesEK(err) {
-			return err
 		}
 	}
 	return first

@@ -39,6 +39,13 @@ var (
 	ErrRegister = errors.New("the group manager has rewritten his register of warrants")
 	// ErrNoEK: the TPM lacks the kind of endorsement key that the group takes.
 	ErrNoEK = errors.New("the TPM has no endorsement key of the kind that this group takes")
+	// ErrNoCertificate: the TPM stores no endorsement certificate, and none was
+	// given; see [NoCertificateError].
+	ErrNoCertificate = errors.New("the TPM stores no endorsement certificate")
+	// ErrCertificateForm: what was given for an endorsement certificate is none.
+	ErrCertificateForm = errors.New("not an endorsement certificate")
+	// ErrFetch: the TPM's maker did not hand out its certificate.
+	ErrFetch = errors.New("no certificate from the TPM's maker")
 	// ErrEnrolled: the wallet is a member already.
 	ErrEnrolled = errors.New("this wallet is enrolled already")
 	// ErrFunds: the purse's coins don't reach the amount.

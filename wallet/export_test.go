@@ -3,9 +3,11 @@ package wallet
 import (
 	"context"
 	"database/sql"
+	"net/http"
 
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/tpm"
 )
 
 // GroupDocument shows tests which document a wallet goes by.
@@ -34,4 +36,11 @@ func (w *Wallet) KnowsItsTPM() bool { return len(w.enrolled.EKID) > 0 }
 // ForgetTPM takes that away.
 func (w *Wallet) ForgetTPM(ctx context.Context) error {
 	return w.changeMembership(ctx, func(m *membership) { m.EKID = nil })
+}
+
+// CertificatesFor are what is shown for an endorsement key when e is enrolled
+// over hc.
+func CertificatesFor(ctx context.Context, hc *http.Client, e Enrolment, ek *tpm.EK) ([][]byte, error) {
+	c := &candidate{Enrolment: e, w: &Wallet{http: hc}}
+	return c.chainOf(ctx, ek)
 }

@@ -64,8 +64,12 @@ type sealedCredential struct {
 	succession []byte
 }
 
-func (m *manager) begin(ctx context.Context, cert, public []byte) (id enrol.ID, nonce [32]byte, err error) {
-	r, err := m.c.BeginRegistrationWithResponse(ctx, groupclient.BeginRequest{EkChain: []api.Bytes{cert}, EkPublic: public})
+func (m *manager) begin(ctx context.Context, chain [][]byte, public []byte) (id enrol.ID, nonce [32]byte, err error) {
+	request := groupclient.BeginRequest{EkPublic: public}
+	for _, der := range chain {
+		request.EkChain = append(request.EkChain, api.Bytes(der))
+	}
+	r, err := m.c.BeginRegistrationWithResponse(ctx, request)
 	if err != nil {
 		return id, nonce, fmt.Errorf("group manager: %w", err)
 	}
@@ -98,7 +102,11 @@ func (m *manager) activate(ctx context.Context, id enrol.ID, mac []byte) (*seale
 	if r.JSON200 == nil {
 		return nil, refusal(r.HTTPResponse, r.Body)
 	}
-	return &sealedCredential{epoch: uint64(r.JSON200.Epoch), sealed: r.JSON200.Credential}, nil
+	out := &sealedCredential{epoch: uint64(r.JSON200.Epoch), sealed: r.JSON200.Credential}
+	if r.JSON200.Succession != nil {
+		out.succession = []byte(*r.JSON200.Succession)
+	}
+	return out, nil
 }
 
 func (m *manager) renew(ctx context.Context, id enrol.ID) (*sealedCredential, error) {

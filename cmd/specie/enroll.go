@@ -3,17 +3,20 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/wallet"
 )
 
 type enrollCmd struct {
-	Group    string `help:"The group manager's address." required:"" placeholder:"URL"`
-	Name     string `help:"Your name, for the registration form. Only the group manager can read it." required:""`
-	NoPIN    bool   `name:"no-pin" help:"The TPM's key gets no PIN. Otherwise you are asked for one, or it is in --pin-file."`
-	Again    bool   `help:"Continue an earlier membership, with the code that the group manager gave you: its TPM was cleared, or is gone."`
-	CodeFile string `help:"With --again: the file that the code is in, mode 0600, instead of asking for it." type:"existingfile" placeholder:"FILE"`
+	Group              string `help:"The group manager's address." required:"" placeholder:"URL"`
+	Name               string `help:"Your name, for the registration form. Only the group manager can read it." required:""`
+	NoPIN              bool   `name:"no-pin" help:"The TPM's key gets no PIN. Otherwise you are asked for one, or it is in --pin-file."`
+	Again              bool   `help:"Continue an earlier membership, with the code that the group manager gave you: its TPM was cleared, or is gone."`
+	EKCertificate      string `name:"ek-certificate" help:"File with the TPM's endorsement certificate, DER or PEM, where the TPM stores none." type:"existingfile" placeholder:"FILE" xor:"ek"`
+	FetchEKCertificate bool   `name:"fetch-ek-certificate" help:"Ask the TPM's maker for the certificate, where the TPM stores none. The address is shown; it tells him which TPM it is." xor:"ek"`
+	CodeFile           string `help:"With --again: the file that the code is in, mode 0600, instead of asking for it." type:"existingfile" placeholder:"FILE"`
 }
 
 func (enrollCmd) Help() string {
@@ -35,6 +38,16 @@ func (c enrollCmd) Run(a *app) error {
 		var err error
 		if e.NewPIN, err = a.newPIN(a.pinFile, c.NoPIN); err != nil {
 			return err
+		}
+		e.FetchEKCertificate = c.FetchEKCertificate
+		if c.EKCertificate != "" {
+			text, err := os.ReadFile(c.EKCertificate)
+			if err != nil {
+				return err
+			}
+			if e.EKCertificates, err = wallet.ParseEKCertificates(text); err != nil {
+				return fmt.Errorf("%s: %w", c.EKCertificate, err)
+			}
 		}
 		if c.Again {
 			if e.Code, err = c.code(a); err != nil {

@@ -50,6 +50,9 @@ func advices() []advice {
 		{tpm.ErrNoSlot, "use device:/dev/tpmrm0, or restart the machine", cli.ExitFailed},
 		{tpm.ErrUnsupported, "enrol with a machine whose TPM has it, or see whether the maker has newer firmware", cli.ExitFailed},
 		{tpm.ErrNoEK, `"specie tpm doctor" says where the maker keeps the certificate; then --fetch-ek-certificate or --ek-certificate FILE`, cli.ExitFailed},
+		{wallet.ErrNoCertificate, "get the certificate from the machine's maker: --ek-certificate FILE; a virtual TPM mostly has none, ask the group manager whether he takes it", cli.ExitFailed},
+		{wallet.ErrCertificateForm, "give the certificate as DER or PEM, as the maker hands it out", cli.ExitFailed},
+		{wallet.ErrFetch, "try again later, or get the certificate from the maker yourself: --ek-certificate FILE", cli.ExitFailed},
 		{wallet.ErrNoEK, `"specie tpm doctor" shows what this TPM has; "specie group URL" what the group takes`, cli.ExitFailed},
 		{wallet.ErrNoTPM, "name the TPM with --tpm", cli.ExitFailed},
 		{tpm.ErrUnavailable, `"specie tpm doctor" says what is missing`, cli.ExitFailed},
@@ -109,6 +112,10 @@ func explain(err error) (hint string, code int) {
 	}
 	if hint, ok := lockedOut(err); ok {
 		return hint, cli.ExitFailed
+	}
+	var bare *wallet.NoCertificateError
+	if errors.As(err, &bare) && bare.URL != "" {
+		return "allow to ask there with --fetch-ek-certificate, or get it yourself: --ek-certificate FILE", cli.ExitFailed
 	}
 	var manager *wallet.ManagerError
 	if errors.As(err, &manager) {
