@@ -1,0 +1,36 @@
+package main
+
+import (
+	"os"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/speciecash/specie/groupdoc/enrol"
+)
+
+// member is the member of that name who has not been succeeded.
+func (s *scene) member(ts *testscript.TestScript, name string) enrol.ID {
+	list, err := s.Town.Group.Members(s.t.Context(), enrol.ID{}, 0, true)
+	ts.Check(err)
+	for _, m := range list {
+		if m.Name == name && m.SucceededBy == (enrol.ID{}) {
+			return m.ID
+		}
+	}
+	ts.Fatalf("no member %q", name)
+	return enrol.ID{}
+}
+
+func readmit(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2)
+	s := sceneOf(ts)
+	r, err := s.Town.Group.Readmit(s.t.Context(), s.member(ts, args[0]))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(r.Code.Reveal()+"\n"), 0o600))
+}
+
+func expel(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1)
+	s := sceneOf(ts)
+	ts.Check(s.Town.Group.Expel(s.t.Context(), s.member(ts, args[0])))
+}
