@@ -184,13 +184,13 @@ func (a *auditor) signatures(ctx context.Context, op *ledger.Op, s *coin.Spend, 
 	}
 	for i := range s.Coins {
 		if !s.Coins[i].Signed() {
-			continue // only a recoup reads back with such coins
+			continue // only a recoup or recover reads back with such coins
 		}
 		if _, err := a.f.keyset.VerifyCoin(&s.Coins[i]); err != nil {
 			a.problem("%s %x: coin %d: %v", op.Kind, op.ID, i, err)
 		}
 	}
-	if op.Kind == KindRecoup {
+	if op.Kind == KindRecoup || op.Kind == KindRecover {
 		if err := a.f.checkClaims(ctx, a.ledger, op, s); err != nil {
 			a.problem("%s %x: %v", op.Kind, op.ID, err)
 		}

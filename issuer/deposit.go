@@ -170,8 +170,8 @@ func (b *Bank) Exchange(ctx context.Context, s *coin.Spend, a *coin.Authorisatio
 	return b.signed(ctx, op, KindExchange)
 }
 
-// signed answers a recorded exchange or recoup, and refuses if the op is
-// another.
+// signed answers a recorded exchange, recoup or recover, and refuses if the op
+// is of another kind.
 func (b *Bank) signed(ctx context.Context, op *ledger.Op, kind string) (*Signed, error) {
 	if op.Kind != kind {
 		return nil, voided(op)

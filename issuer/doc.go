@@ -1,6 +1,6 @@
 // Package issuer owns the bank's rules: accounts, withdrawals, deposits,
-// exchanges, recoups, fundings, receipts and what is shown when a coin comes
-// twice.
+// exchanges, recoups, recoveries, fundings, receipts and what is shown when a
+// coin comes twice.
 //
 // It knows no HTTP, no database and no PKCS#11: state goes through package
 // ledger, signatures through [BlindSigner] and [ReceiptSigner], groups through
@@ -35,7 +35,7 @@
 // circulation/<kid>/redeemed and reserve. What the bank owes is positive; the
 // reserve is negative by as much. A withdrawal moves from holder to issued, a
 // deposit from redeemed to merchant, an exchange from redeemed to issued, a
-// recoup from redeemed to issued or back to holder, a funding from the reserve
+// recoup or recover from redeemed to issued or back to holder, a funding from the reserve
 // to an account. Issued only grows and redeemed only
 // falls: where they come to less than nothing, the key has leaked, and the bank
 // says so at that very operation.
@@ -51,7 +51,8 @@
 // checks as the first and those of a successor. Callers have checked nothing but that a token belongs to an
 // account ([Bank.Authenticate]). A merchant can deposit only what is payable
 // to the merchant id of his account. Exchanges and recoups need no account: the
-// coins' owners authorise them.
+// coins' owners authorise them. For coins whose TPM is gone, the member does who
+// is their owner by the group manager's word ([Bank.Recover]).
 //
 // # Errors
 //

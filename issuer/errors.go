@@ -60,8 +60,8 @@ func (e *DoubleSpendError) Error() string {
 func (e *DoubleSpendError) Unwrap() error { return ErrDoubleSpend }
 
 // VoidError refuses a payment that was taken back, or the void of a payment
-// that was deposited, or one of an exchange and a recoup of the same coins: the
-// two are one operation. It matches ErrConflict.
+// that was deposited, or one of an exchange, a recoup and a recover of the same
+// coins: they are one operation. It matches ErrConflict.
 type VoidError struct {
 	// Op is the operation that both are.
 	Op ledger.ID
@@ -76,7 +76,7 @@ func (e *VoidError) Error() string {
 		return fmt.Sprintf("%v: the merchant has deposited this payment", ErrConflict)
 	case s.OfferDigest != [32]byte{}:
 		return fmt.Sprintf("%v: the payer has taken these coins back", ErrConflict)
-	case s.Purpose == coin.Recoup:
+	case s.Purpose == coin.Recoup || s.Purpose == coin.Recover:
 		return fmt.Sprintf("%v: these coins have been made good", ErrConflict)
 	}
 	return fmt.Sprintf("%v: these coins have been exchanged", ErrConflict)

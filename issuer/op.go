@@ -10,10 +10,10 @@ import (
 	"github.com/speciecash/specie/ledger"
 )
 
-// Operation is a recorded withdrawal, deposit, exchange or recoup.
+// Operation is a recorded withdrawal, deposit, exchange, recoup or recover.
 type Operation struct {
 	ID         ledger.ID
-	Kind       string // KindWithdrawal, KindDeposit, KindExchange or KindRecoup
+	Kind       string // KindWithdrawal, KindDeposit, KindExchange, KindRecoup or KindRecover
 	State      string
 	At         time.Time
 	Receipt    []byte // of a deposit, a compact JWS
@@ -55,7 +55,7 @@ func recordedOutputs(op *ledger.Op) ([]coin.Output, error) {
 			return nil, fmt.Errorf("issuer: recorded withdrawal does not read: %v", err)
 		}
 		return outputs, nil
-	case KindDeposit, KindExchange, KindRecoup:
+	case KindDeposit, KindExchange, KindRecoup, KindRecover:
 		s, _, err := recordedSpend(op)
 		if err != nil {
 			return nil, err

@@ -27,7 +27,7 @@ func (f *inForce) rebuild(op *ledger.Op) (*rebuilt, error) {
 	switch op.Kind {
 	case KindWithdrawal:
 		return f.rebuildWithdrawal(op)
-	case KindDeposit, KindExchange, KindRecoup:
+	case KindDeposit, KindExchange, KindRecoup, KindRecover:
 		return f.rebuildSpend(op)
 	case KindFunding:
 		return f.rebuildFunding(op)
@@ -77,11 +77,13 @@ func kindOf(p coin.Purpose) string {
 		return KindExchange
 	case coin.Recoup:
 		return KindRecoup
+	case coin.Recover:
+		return KindRecover
 	}
 	return ""
 }
 
-// rebuildSpend recomputes a deposit, exchange or recoup.
+// rebuildSpend recomputes a deposit, exchange, recoup or recover.
 func (f *inForce) rebuildSpend(op *ledger.Op) (*rebuilt, error) {
 	s, authorisation, err := recordedSpend(op)
 	if err != nil {

@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/ledger"
 )
 
-// recoupRecord is what the ledger keeps of a recoup. Its spend reads like a
-// depositRecord's.
+// recoupRecord is what the ledger keeps of a recoup or recover. Its spend reads
+// like a depositRecord's.
 type recoupRecord struct {
 	Spend  json.RawMessage  `json:"spend"` // as coin.EncodeSpend writes
 	Claims []coin.ClaimJSON `json:"claims"`
@@ -34,6 +35,15 @@ func (b *Bank) Recoup(ctx context.Context, s *coin.Spend, a *coin.Authorisation,
 	if s.Purpose != coin.Recoup {
 		return nil, coin.ErrPurpose
 	}
+	return b.repay(ctx, s, a, claims, coin.VerifyRecoup)
+}
+
+// verifyRepayment is coin.VerifyRecoup or coin.VerifyRecover.
+type verifyRepayment func(s *coin.Spend, a *coin.Authorisation, claims []coin.Claim, k *coin.Keyset,
+	verifier coin.PresentationVerifier, at time.Time, outputs func(op [32]byte) ([]coin.Output, error)) error
+
+// repay carries out a recoup or recover, or answers the recorded one.
+func (b *Bank) repay(ctx context.Context, s *coin.Spend, a *coin.Authorisation, claims []coin.Claim, verify verifyRepayment) (*Signed, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
@@ -42,23 +52,23 @@ func (b *Bank) Recoup(ctx context.Context, s *coin.Spend, a *coin.Authorisation,
 		return nil, err
 	}
 	if op == nil {
-		if op, err = b.recordRecoup(ctx, s, a, claims); err != nil {
+		if op, err = b.recordRepayment(ctx, s, a, claims, verify); err != nil {
 			return nil, err
 		}
 	}
-	return b.signed(ctx, op, KindRecoup)
+	return b.signed(ctx, op, kindOf(s.Purpose))
 }
 
-// recordRecoup checks a recoup and records it, and returns the operation as it
-// stands in the ledger.
-func (b *Bank) recordRecoup(ctx context.Context, s *coin.Spend, a *coin.Authorisation, claims []coin.Claim) (*ledger.Op, error) {
+// recordRepayment checks a recoup or recover and records it, and returns the
+// operation as it stands in the ledger.
+func (b *Bank) recordRepayment(ctx context.Context, s *coin.Spend, a *coin.Authorisation, claims []coin.Claim, verify verifyRepayment) (*ledger.Op, error) {
 	now, f := b.now(), b.current()
 	verifier, err := b.verifier(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	sources := newSources(b.cfg.Ledger)
-	if err := coin.VerifyRecoup(s, a, claims, f.keyset, verifier, now, sources.outputs(ctx)); err != nil {
+	if err := verify(s, a, claims, f.keyset, verifier, now, sources.outputs(ctx)); err != nil {
 		return nil, err
 	}
 	account, err := sources.account(s)
@@ -71,18 +81,18 @@ func (b *Bank) recordRecoup(ctx context.Context, s *coin.Spend, a *coin.Authoris
 	}
 	request, err := json.Marshal(recoupRecord{Spend: spend, Claims: coin.NewClaimsJSON(claims)})
 	if err != nil {
-		return nil, fmt.Errorf("issuer: record recoup: %w", err)
+		return nil, fmt.Errorf("issuer: record %s: %w", s.Purpose, err)
 	}
 	p := newPostings(b.currency)
 	if s.Amount != 0 {
 		p.add(account, int64(s.Amount))
 	}
 	return b.recordSpend(ctx, f, s, a, p, ledger.Op{
-		ID: s.Op(), Kind: KindRecoup, Account: account, Acquirer: b.id, Request: request, At: now,
+		ID: s.Op(), Kind: kindOf(s.Purpose), Account: account, Acquirer: b.id, Request: request, At: now,
 	})
 }
 
-// checkClaims checks the claims of a recorded recoup once more.
+// checkClaims checks the claims of a recorded recoup or recover once more.
 func (f *inForce) checkClaims(ctx context.Context, l ledger.Ledger, op *ledger.Op, s *coin.Spend) error {
 	var r recoupRecord
 	if err := json.Unmarshal(op.Request, &r); err != nil {
@@ -103,7 +113,7 @@ func (f *inForce) checkClaims(ctx context.Context, l ledger.Ledger, op *ledger.O
 	return err
 }
 
-// sources are the operations that a recoup's claims name.
+// sources are the operations that a repayment's claims name.
 type sources struct {
 	ledger ledger.Ledger
 	ops    map[ledger.ID][]coin.Output
@@ -149,7 +159,7 @@ func (s *sources) find(ctx context.Context, id ledger.ID) ([]coin.Output, error)
 	return outputs, nil
 }
 
-// account is where the amount of a verified recoup goes: the account that
+// account is where the amount of a verified recoup or recover goes: the account that
 // withdrew all of its coins, or coin.ErrClaim if there is none. Whoever could
 // name the account could be made to; and a payment's change must not be tied to
 // one. It is empty if there is no amount.

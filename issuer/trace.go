@@ -83,6 +83,25 @@ func (b *Bank) Trace(ctx context.Context, id group.ID, match func(*group.Present
 	return Trace(ctx, b.cfg.Ledger, id, match, progress)
 }
 
+// matches says whether the member signed a spend, or held coins of a recover
+// before he was succeeded.
+func (t *tracer) matches(a *coin.Authorisation) (hit bool, err error) {
+	signed := [][]byte{a.Presentation}
+	if a.Stead != nil {
+		for i := range a.Stead.Holdings {
+			signed = append(signed, a.Stead.Holdings[i].Presentation)
+		}
+	}
+	for _, b := range signed {
+		p, err := group.ParsePresentation(b)
+		if err != nil {
+			return false, err
+		}
+		hit = hit || t.match(p)
+	}
+	return hit, nil
+}
+
 // tracer looks at operations on as many goroutines as there are processors:
 // each presentation takes a pairing.
 type tracer struct {
@@ -98,19 +117,18 @@ type tracer struct {
 
 func (t *tracer) look(op *ledger.Op) {
 	switch op.Kind {
-	case KindDeposit, KindExchange, KindRecoup:
+	case KindDeposit, KindExchange, KindRecoup, KindRecover:
 	default:
 		return
 	}
 	s, a, err := recordedSpend(op)
-	var p *group.Presentation
+	hit := false
 	if err == nil {
 		if s.Group != t.group || len(a.Presentation) == 0 {
 			return
 		}
-		p, err = group.ParsePresentation(a.Presentation)
+		hit, err = t.matches(a)
 	}
-	hit := err == nil && t.match(p)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.report.Searched++

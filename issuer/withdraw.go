@@ -16,11 +16,12 @@ const (
 	KindDeposit    = "deposit"
 	KindExchange   = "exchange"
 	KindRecoup     = "recoup"
+	KindRecover    = "recover"
 	KindFunding    = "funding"
 	KindCase       = "case"
 )
 
-// Signed is the answer to a withdrawal, exchange or recoup.
+// Signed is the answer to a withdrawal, exchange, recoup or recover.
 type Signed struct {
 	Op ledger.ID
 	// Signatures are one for each output, in order; empty where the key is

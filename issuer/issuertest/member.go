@@ -51,18 +51,24 @@ func (h *House) Admit(t testing.TB) *Member {
 	blob := must(device.CreateGroupKey(ctx, attest.GroupKeyTemplate(), auth))(t)
 	key := must(device.LoadGroupKey(ctx, blob, auth))(t)
 	t.Cleanup(func() { _ = key.Close() })
-	return h.enlist(t, key, key.Point(), key.Name())
+	return h.enlist(t, key, key.Point(), key.Name(), h.Contents.Current.Number)
 }
 
 // AdmitKnown admits the owner of a key whose scalar is in the test's hands: a
 // TPM has room for two or three members only.
 func (h *House) AdmitKnown(t testing.TB) *Member {
 	t.Helper()
-	key := must(openingtest.NewKey())(t)
-	return h.enlist(t, key, key.Point(), enrol.KeyName(key.Public()))
+	return h.AdmitFor(t, h.Contents.Current.Number)
 }
 
-func (h *House) enlist(t testing.TB, key group.Key, point fp256bn.G1, name []byte) *Member {
+// AdmitFor is AdmitKnown for an epoch.
+func (h *House) AdmitFor(t testing.TB, epoch uint64) *Member {
+	t.Helper()
+	key := must(openingtest.NewKey())(t)
+	return h.enlist(t, key, key.Point(), enrol.KeyName(key.Public()), epoch)
+}
+
+func (h *House) enlist(t testing.TB, key group.Key, point fp256bn.G1, name []byte, epoch uint64) *Member {
 	t.Helper()
 	ctx := context.Background()
 	m := &Member{Key: key, house: h}
@@ -78,7 +84,7 @@ func (h *House) enlist(t testing.TB, key group.Key, point fp256bn.G1, name []byt
 	u := must(group.DeriveWalletSecret(secret, group.ID{}, jc.KeyName))(t)
 	m.Context = jc
 	m.Join = must(group.NewJoin(ctx, params, key, point, u, jc))(t)
-	credential := must(h.Issuer.Issue(m.Join.F, m.Join.Uh, h.Contents.Current.Number))(t)
+	credential := must(h.Issuer.Issue(m.Join.F, m.Join.Uh, epoch))(t)
 	m.Member = must(group.NewMember(params, m.Join.F.Bytes(), u, credential))(t)
 	return m
 }

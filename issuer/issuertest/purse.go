@@ -16,12 +16,13 @@ type Purse struct {
 	house *House
 	seed  coin.Seed
 	next  atomic.Uint64
+	held  map[[32]byte]held // by coin, see PrepareHeld
 }
 
 // NewPurse returns an empty purse with a random seed.
 func (h *House) NewPurse(t testing.TB) *Purse {
 	t.Helper()
-	p := &Purse{house: h}
+	p := &Purse{house: h, held: map[[32]byte]held{}}
 	if _, err := rand.Read(p.seed[:]); err != nil {
 		t.Fatal(err)
 	}
