@@ -98,6 +98,7 @@ func issuerRoutes(bank *issuer.Bank) routes {
 		"GET /v1/ops/:op":         {},
 		"POST /v1/exchanges":      {limit: maxExchange},
 		"POST /v1/recoups":        {limit: maxRecoup},
+		"POST /v1/recoveries":     {limit: maxRecoup},
 		"POST /v1/withdrawals":    {limit: maxWithdrawal, guard: holder},
 		"POST /v1/deposits":       {limit: maxDeposit, guard: merchant},
 		"GET /v1/account":         {guard: either},
@@ -235,6 +236,25 @@ func (h *issuerHandlers) Recoup(ctx context.Context, r issuerapi.RecoupRequestOb
 		return nil, err
 	}
 	return issuerapi.Recoup200JSONResponse{Op: id64(signed.Op), Signatures: bytes64(signed.Signatures)}, nil
+}
+
+// Recover implements POST /v1/recoveries.
+func (h *issuerHandlers) Recover(ctx context.Context, r issuerapi.RecoverRequestObject) (issuerapi.RecoverResponseObject, error) {
+	spend, authorisation, err := r.Body.Spend.Parse()
+	if err != nil {
+		return nil, err
+	}
+	var claims []coin.Claim
+	if r.Body.Claims != nil {
+		if claims, err = coin.ParseClaimsJSON(*r.Body.Claims); err != nil {
+			return nil, err
+		}
+	}
+	signed, err := h.bank.Recover(ctx, spend, authorisation, claims)
+	if err != nil {
+		return nil, err
+	}
+	return issuerapi.Recover200JSONResponse{Op: id64(signed.Op), Signatures: bytes64(signed.Signatures)}, nil
 }
 
 // Deposit implements POST /v1/deposits.

@@ -268,6 +268,16 @@ func TestTheWholeContractOverHTTP(t *testing.T) {
 	}
 	again.Finalize(t, raw(made.JSON200.Signatures))
 
+	// A TPM broke, in the last epoch; its owner has another one.
+	w := newWidow(t, b)
+	anew := b.purse.Prepare(t, 8)
+	recovered, err := ada.RecoverWithResponse(ctx, w.recover(t, coin.Spend{Coins: w.coins[:1], ToIssuer: anew.Outputs}))
+	fatal(t, err)
+	if recovered.JSON200 == nil {
+		t.Fatalf("recover: %s", recovered.Body)
+	}
+	anew.Finalize(t, raw(recovered.JSON200.Signatures))
+
 	// The statement, page by page, and the books.
 	limit := 1
 	entries, err := ada.GetEntriesWithResponse(ctx, &issuerclient.GetEntriesParams{Limit: &limit})
@@ -285,8 +295,8 @@ func TestTheWholeContractOverHTTP(t *testing.T) {
 	if books.JSON200 == nil || !books.JSON200.Balanced {
 		t.Fatalf("books: %s", books.Body)
 	}
-	b.CheckBooks(t, 130, 10, 10)
-	if done := auditNow(t, operator); done.Report == nil || !done.Report.Sound || done.Report.Coins != 4 || len(done.Report.Heads) != 1 {
+	b.CheckBooks(t, 130, 10, 22)
+	if done := auditNow(t, operator); done.Report == nil || !done.Report.Sound || done.Report.Coins != 5 || len(done.Report.Heads) != 1 {
 		t.Fatalf("audit: %+v", done)
 	}
 	b.checkCases(t, operator)

@@ -61,6 +61,13 @@ func issuerProblem(err error) *Problem {
 			Members: map[string]any{"op": id64(void.Op), "conflict": void.Proof},
 		}
 	}
+	var early *coin.TooEarlyError
+	if errors.As(err, &early) {
+		return &Problem{
+			Status: http.StatusUnprocessableEntity, Code: CodeTooEarly, Detail: early.Error(),
+			Members: map[string]any{"not_before": early.From.UTC().Format(time.RFC3339)},
+		}
+	}
 	// Before the refusals: what stands behind an unavailable token or store
 	// may look like one, and a client would give up money that is recorded.
 	if errors.Is(err, issuer.ErrUnavailable) {

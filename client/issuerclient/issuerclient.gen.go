@@ -70,6 +70,7 @@ const (
 	CodeExpelled          Code = "expelled"
 	CodeForbidden         Code = "forbidden"
 	CodeForeignOffer      Code = "foreign-offer"
+	CodeHolding           Code = "holding"
 	CodeInsufficientFunds Code = "insufficient-funds"
 	CodeInternal          Code = "internal"
 	CodeKeyExpired        Code = "key-expired"
@@ -80,6 +81,8 @@ const (
 	CodeNotFound          Code = "not-found"
 	CodeOfferExpired      Code = "offer-expired"
 	CodeOwnerSignature    Code = "owner-signature"
+	CodeSuccession        Code = "succession"
+	CodeTooEarly          Code = "too-early"
 	CodeTooLarge          Code = "too-large"
 	CodeUnauthorized      Code = "unauthorized"
 	CodeUnavailable       Code = "unavailable"
@@ -112,6 +115,8 @@ func (e Code) Valid() bool {
 		return true
 	case CodeForeignOffer:
 		return true
+	case CodeHolding:
+		return true
 	case CodeInsufficientFunds:
 		return true
 	case CodeInternal:
@@ -131,6 +136,10 @@ func (e Code) Valid() bool {
 	case CodeOfferExpired:
 		return true
 	case CodeOwnerSignature:
+		return true
+	case CodeSuccession:
+		return true
+	case CodeTooEarly:
 		return true
 	case CodeTooLarge:
 		return true
@@ -156,6 +165,7 @@ const (
 	OpKindDeposit    OpKind = "deposit"
 	OpKindExchange   OpKind = "exchange"
 	OpKindRecoup     OpKind = "recoup"
+	OpKindRecover    OpKind = "recover"
 	OpKindWithdrawal OpKind = "withdrawal"
 )
 
@@ -167,6 +177,8 @@ func (e OpKind) Valid() bool {
 	case OpKindExchange:
 		return true
 	case OpKindRecoup:
+		return true
+	case OpKindRecover:
 		return true
 	case OpKindWithdrawal:
 		return true
@@ -532,6 +544,9 @@ type Problem struct {
 	Conflict *json.RawMessage `json:"conflict,omitempty"`
 	Detail   *string          `json:"detail,omitempty"`
 
+	// NotBefore With `too-early`, when the same request may be answered otherwise.
+	NotBefore *time.Time `json:"not_before,omitempty"`
+
 	// Op With `conflict` and `double-spend`, the operation that stands in the way.
 	Op     *string `json:"op,omitempty"`
 	Status int     `json:"status"`
@@ -542,6 +557,14 @@ type Problem struct {
 // RecoupRequest defines model for RecoupRequest.
 type RecoupRequest struct {
 	Claims []Claim `json:"claims"`
+
+	// Spend A spend with its owners' authorisation, see docs/protocol.md.
+	Spend Spend `json:"spend"`
+}
+
+// RecoverRequest defines model for RecoverRequest.
+type RecoverRequest struct {
+	Claims *[]Claim `json:"claims,omitempty"`
 
 	// Spend A spend with its owners' authorisation, see docs/protocol.md.
 	Spend Spend `json:"spend"`
@@ -564,6 +587,9 @@ type SignedAmount = int64
 
 // Spend A spend with its owners' authorisation, see docs/protocol.md.
 type Spend = coin.SpendJSON
+
+// Stead Shows whose successor signed a recover, see docs/protocol.md.
+type Stead = coin.SteadJSON
 
 // Time defines model for Time.
 type Time = time.Time
@@ -606,6 +632,9 @@ type ExchangeJSONRequestBody = ExchangeRequest
 
 // RecoupJSONRequestBody defines body for Recoup for application/json ContentType.
 type RecoupJSONRequestBody = RecoupRequest
+
+// RecoverJSONRequestBody defines body for Recover for application/json ContentType.
+type RecoverJSONRequestBody = RecoverRequest
 
 // WithdrawJSONRequestBody defines body for Withdraw for application/json ContentType.
 type WithdrawJSONRequestBody = WithdrawalRequest
@@ -867,6 +896,52 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/recoups (the `Recoup` operationId).
 	Recoup(ctx context.Context, body RecoupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RecoverWithBody Bound coins whose TPM is gone, for who succeeds their owner
+	//
+	// A spend with purpose `recover`. Its presentation is over the frame and
+	// makes no claims; `stead` shows that its signer is, by the group
+	// manager's word, the member whose the bound coins were. The bank learns
+	// that the coins and both memberships are one person's, and nothing of
+	// coins that are not in the request. Bearer coins may come along, as in a
+	// recoup.
+	//
+	// `claims` has an entry for each coin that stands without its signature,
+	// as in a recoup: one whose key is revoked, and each coin if `amount` is
+	// to go to the account that withdrew all of them. With `offer`, it is the
+	// void of that payment. Exchange, void, recoup and recover of the same
+	// coins have one op; another one that came first gives `conflict`.
+	//
+	// Until nobody takes what the old TPM signs any more, the answer is
+	// `too-early`, with the instant in `not_before`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/recoveries (the `Recover` operationId).
+	RecoverWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Recover Bound coins whose TPM is gone, for who succeeds their owner
+	//
+	// A spend with purpose `recover`. Its presentation is over the frame and
+	// makes no claims; `stead` shows that its signer is, by the group
+	// manager's word, the member whose the bound coins were. The bank learns
+	// that the coins and both memberships are one person's, and nothing of
+	// coins that are not in the request. Bearer coins may come along, as in a
+	// recoup.
+	//
+	// `claims` has an entry for each coin that stands without its signature,
+	// as in a recoup: one whose key is revoked, and each coin if `amount` is
+	// to go to the account that withdrew all of them. With `offer`, it is the
+	// void of that payment. Exchange, void, recoup and recover of the same
+	// coins have one op; another one that came first gives `conflict`.
+	//
+	// Until nobody takes what the old TPM signs any more, the answer is
+	// `too-early`, with the instant in `not_before`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/recoveries (the `Recover` operationId).
+	Recover(ctx context.Context, body RecoverJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// WithdrawWithBody Buy coins from a holder's account
 	//
@@ -1263,6 +1338,72 @@ func (c *Client) RecoupWithBody(ctx context.Context, contentType string, body io
 // Corresponds with POST /v1/recoups (the `Recoup` operationId).
 func (c *Client) Recoup(ctx context.Context, body RecoupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRecoupRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RecoverWithBody Bound coins whose TPM is gone, for who succeeds their owner
+//
+// A spend with purpose `recover`. Its presentation is over the frame and
+// makes no claims; `stead` shows that its signer is, by the group
+// manager's word, the member whose the bound coins were. The bank learns
+// that the coins and both memberships are one person's, and nothing of
+// coins that are not in the request. Bearer coins may come along, as in a
+// recoup.
+//
+// `claims` has an entry for each coin that stands without its signature,
+// as in a recoup: one whose key is revoked, and each coin if `amount` is
+// to go to the account that withdrew all of them. With `offer`, it is the
+// void of that payment. Exchange, void, recoup and recover of the same
+// coins have one op; another one that came first gives `conflict`.
+//
+// Until nobody takes what the old TPM signs any more, the answer is
+// `too-early`, with the instant in `not_before`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/recoveries (the `Recover` operationId).
+func (c *Client) RecoverWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecoverRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Recover Bound coins whose TPM is gone, for who succeeds their owner
+//
+// A spend with purpose `recover`. Its presentation is over the frame and
+// makes no claims; `stead` shows that its signer is, by the group
+// manager's word, the member whose the bound coins were. The bank learns
+// that the coins and both memberships are one person's, and nothing of
+// coins that are not in the request. Bearer coins may come along, as in a
+// recoup.
+//
+// `claims` has an entry for each coin that stands without its signature,
+// as in a recoup: one whose key is revoked, and each coin if `amount` is
+// to go to the account that withdrew all of them. With `offer`, it is the
+// void of that payment. Exchange, void, recoup and recover of the same
+// coins have one op; another one that came first gives `conflict`.
+//
+// Until nobody takes what the old TPM signs any more, the answer is
+// `too-early`, with the instant in `not_before`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/recoveries (the `Recover` operationId).
+func (c *Client) Recover(ctx context.Context, body RecoverJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecoverRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1890,6 +2031,46 @@ func NewRecoupRequestWithBody(server string, contentType string, body io.Reader)
 	return req, nil
 }
 
+// NewRecoverRequest calls the generic Recover builder with application/json body
+func NewRecoverRequest(server string, body RecoverJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRecoverRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRecoverRequestWithBody constructs an http.Request for the Recover method, with any body, and a specified content type
+func NewRecoverRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/recoveries")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewWithdrawRequest calls the generic Withdraw builder with application/json body
 func NewWithdrawRequest(server string, body WithdrawJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2177,6 +2358,52 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/recoups (the `Recoup` operationId).
 	RecoupWithResponse(ctx context.Context, body RecoupJSONRequestBody, reqEditors ...RequestEditorFn) (*RecoupResponse, error)
+
+	// RecoverWithBodyWithResponse Bound coins whose TPM is gone, for who succeeds their owner
+	//
+	// A spend with purpose `recover`. Its presentation is over the frame and
+	// makes no claims; `stead` shows that its signer is, by the group
+	// manager's word, the member whose the bound coins were. The bank learns
+	// that the coins and both memberships are one person's, and nothing of
+	// coins that are not in the request. Bearer coins may come along, as in a
+	// recoup.
+	//
+	// `claims` has an entry for each coin that stands without its signature,
+	// as in a recoup: one whose key is revoked, and each coin if `amount` is
+	// to go to the account that withdrew all of them. With `offer`, it is the
+	// void of that payment. Exchange, void, recoup and recover of the same
+	// coins have one op; another one that came first gives `conflict`.
+	//
+	// Until nobody takes what the old TPM signs any more, the answer is
+	// `too-early`, with the instant in `not_before`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/recoveries (the `Recover` operationId).
+	RecoverWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecoverResponse, error)
+
+	// RecoverWithResponse Bound coins whose TPM is gone, for who succeeds their owner
+	//
+	// A spend with purpose `recover`. Its presentation is over the frame and
+	// makes no claims; `stead` shows that its signer is, by the group
+	// manager's word, the member whose the bound coins were. The bank learns
+	// that the coins and both memberships are one person's, and nothing of
+	// coins that are not in the request. Bearer coins may come along, as in a
+	// recoup.
+	//
+	// `claims` has an entry for each coin that stands without its signature,
+	// as in a recoup: one whose key is revoked, and each coin if `amount` is
+	// to go to the account that withdrew all of them. With `offer`, it is the
+	// void of that payment. Exchange, void, recoup and recover of the same
+	// coins have one op; another one that came first gives `conflict`.
+	//
+	// Until nobody takes what the old TPM signs any more, the answer is
+	// `too-early`, with the instant in `not_before`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/recoveries (the `Recover` operationId).
+	RecoverWithResponse(ctx context.Context, body RecoverJSONRequestBody, reqEditors ...RequestEditorFn) (*RecoverResponse, error)
 
 	// WithdrawWithBodyWithResponse Buy coins from a holder's account
 	//
@@ -3031,6 +3258,61 @@ func (r RecoupResponse) ContentType() string {
 	return ""
 }
 
+// RecoverResponseDefaultHeaders the declared response headers of an HTTP default response for Recover
+type RecoverResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type RecoverResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Signed
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RecoverResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RecoverResponse) GetJSON200() *Signed {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RecoverResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RecoverResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RecoverResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RecoverResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RecoverResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // WithdrawResponseDefaultHeaders the declared response headers of an HTTP default response for Withdraw
 type WithdrawResponseDefaultHeaders struct {
 	RetryAfter *string
@@ -3408,6 +3690,64 @@ func (c *ClientWithResponses) RecoupWithResponse(ctx context.Context, body Recou
 		return nil, err
 	}
 	return ParseRecoupResponse(rsp)
+}
+
+// RecoverWithBodyWithResponse Bound coins whose TPM is gone, for who succeeds their owner
+//
+// A spend with purpose `recover`. Its presentation is over the frame and
+// makes no claims; `stead` shows that its signer is, by the group
+// manager's word, the member whose the bound coins were. The bank learns
+// that the coins and both memberships are one person's, and nothing of
+// coins that are not in the request. Bearer coins may come along, as in a
+// recoup.
+//
+// `claims` has an entry for each coin that stands without its signature,
+// as in a recoup: one whose key is revoked, and each coin if `amount` is
+// to go to the account that withdrew all of them. With `offer`, it is the
+// void of that payment. Exchange, void, recoup and recover of the same
+// coins have one op; another one that came first gives `conflict`.
+//
+// Until nobody takes what the old TPM signs any more, the answer is
+// `too-early`, with the instant in `not_before`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/recoveries (the `Recover` operationId).
+func (c *ClientWithResponses) RecoverWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecoverResponse, error) {
+	rsp, err := c.RecoverWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecoverResponse(rsp)
+}
+
+// RecoverWithResponse Bound coins whose TPM is gone, for who succeeds their owner
+//
+// A spend with purpose `recover`. Its presentation is over the frame and
+// makes no claims; `stead` shows that its signer is, by the group
+// manager's word, the member whose the bound coins were. The bank learns
+// that the coins and both memberships are one person's, and nothing of
+// coins that are not in the request. Bearer coins may come along, as in a
+// recoup.
+//
+// `claims` has an entry for each coin that stands without its signature,
+// as in a recoup: one whose key is revoked, and each coin if `amount` is
+// to go to the account that withdrew all of them. With `offer`, it is the
+// void of that payment. Exchange, void, recoup and recover of the same
+// coins have one op; another one that came first gives `conflict`.
+//
+// Until nobody takes what the old TPM signs any more, the answer is
+// `too-early`, with the instant in `not_before`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/recoveries (the `Recover` operationId).
+func (c *ClientWithResponses) RecoverWithResponse(ctx context.Context, body RecoverJSONRequestBody, reqEditors ...RequestEditorFn) (*RecoverResponse, error) {
+	rsp, err := c.Recover(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecoverResponse(rsp)
 }
 
 // WithdrawWithBodyWithResponse Buy coins from a holder's account
@@ -4132,6 +4472,52 @@ func ParseRecoupResponse(rsp *http.Response) (*RecoupResponse, error) {
 	switch {
 	case true:
 		var headers RecoupResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRecoverResponse parses an HTTP response from a RecoverWithResponse call
+func ParseRecoverResponse(rsp *http.Response) (*RecoverResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RecoverResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Signed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RecoverResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/groupdoc/successor"
 	"github.com/speciecash/specie/issuer"
 	"github.com/speciecash/specie/ledger"
 	"github.com/speciecash/specie/ledger/sqlite"
@@ -107,10 +108,11 @@ func (h *House) NewBank(t testing.TB, change func(*issuer.Config)) *Bank {
 	})
 	b.Ledger = store
 	b.Signer = &Signer{inner: issuer.NewKeyring(h.Token.RSAKeys)}
-	verifier := must(h.Document(t).Verifier(Now))(t)
+	doc := h.Document(t)
+	verifier := coin.WithSuccessors(coin.NewPresentationVerifier(must(doc.Verifier(Now))(t)), &successor.Verifier{Root: h.Root, Doc: doc, At: Now})
 	b.Config = issuer.Config{
 		Root: h.Root, Keyset: h.KeysetJWS, Signer: b.Signer, Receipts: h.Receipts,
-		Groups: Groups{Verify: coin.NewPresentationVerifier(verifier)},
+		Groups: Groups{Verify: verifier},
 		Ledger: store, Clock: b.Clock.Now, Logger: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {

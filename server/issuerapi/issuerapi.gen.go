@@ -68,6 +68,7 @@ const (
 	CodeExpelled          Code = "expelled"
 	CodeForbidden         Code = "forbidden"
 	CodeForeignOffer      Code = "foreign-offer"
+	CodeHolding           Code = "holding"
 	CodeInsufficientFunds Code = "insufficient-funds"
 	CodeInternal          Code = "internal"
 	CodeKeyExpired        Code = "key-expired"
@@ -78,6 +79,8 @@ const (
 	CodeNotFound          Code = "not-found"
 	CodeOfferExpired      Code = "offer-expired"
 	CodeOwnerSignature    Code = "owner-signature"
+	CodeSuccession        Code = "succession"
+	CodeTooEarly          Code = "too-early"
 	CodeTooLarge          Code = "too-large"
 	CodeUnauthorized      Code = "unauthorized"
 	CodeUnavailable       Code = "unavailable"
@@ -110,6 +113,8 @@ func (e Code) Valid() bool {
 		return true
 	case CodeForeignOffer:
 		return true
+	case CodeHolding:
+		return true
 	case CodeInsufficientFunds:
 		return true
 	case CodeInternal:
@@ -129,6 +134,10 @@ func (e Code) Valid() bool {
 	case CodeOfferExpired:
 		return true
 	case CodeOwnerSignature:
+		return true
+	case CodeSuccession:
+		return true
+	case CodeTooEarly:
 		return true
 	case CodeTooLarge:
 		return true
@@ -154,6 +163,7 @@ const (
 	OpKindDeposit    OpKind = "deposit"
 	OpKindExchange   OpKind = "exchange"
 	OpKindRecoup     OpKind = "recoup"
+	OpKindRecover    OpKind = "recover"
 	OpKindWithdrawal OpKind = "withdrawal"
 )
 
@@ -165,6 +175,8 @@ func (e OpKind) Valid() bool {
 	case OpKindExchange:
 		return true
 	case OpKindRecoup:
+		return true
+	case OpKindRecover:
 		return true
 	case OpKindWithdrawal:
 		return true
@@ -530,6 +542,9 @@ type Problem struct {
 	Conflict *json.RawMessage `json:"conflict,omitempty"`
 	Detail   *string          `json:"detail,omitempty"`
 
+	// NotBefore With `too-early`, when the same request may be answered otherwise.
+	NotBefore *time.Time `json:"not_before,omitempty"`
+
 	// Op With `conflict` and `double-spend`, the operation that stands in the way.
 	Op     *string `json:"op,omitempty"`
 	Status int     `json:"status"`
@@ -540,6 +555,14 @@ type Problem struct {
 // RecoupRequest defines model for RecoupRequest.
 type RecoupRequest struct {
 	Claims []Claim `json:"claims"`
+
+	// Spend A spend with its owners' authorisation, see docs/protocol.md.
+	Spend Spend `json:"spend"`
+}
+
+// RecoverRequest defines model for RecoverRequest.
+type RecoverRequest struct {
+	Claims *[]Claim `json:"claims,omitempty"`
 
 	// Spend A spend with its owners' authorisation, see docs/protocol.md.
 	Spend Spend `json:"spend"`
@@ -562,6 +585,9 @@ type SignedAmount = int64
 
 // Spend A spend with its owners' authorisation, see docs/protocol.md.
 type Spend = coin.SpendJSON
+
+// Stead Shows whose successor signed a recover, see docs/protocol.md.
+type Stead = coin.SteadJSON
 
 // Time defines model for Time.
 type Time = time.Time
@@ -604,6 +630,9 @@ type ExchangeJSONRequestBody = ExchangeRequest
 
 // RecoupJSONRequestBody defines body for Recoup for application/json ContentType.
 type RecoupJSONRequestBody = RecoupRequest
+
+// RecoverJSONRequestBody defines body for Recover for application/json ContentType.
+type RecoverJSONRequestBody = RecoverRequest
 
 // WithdrawJSONRequestBody defines body for Withdraw for application/json ContentType.
 type WithdrawJSONRequestBody = WithdrawalRequest
@@ -655,6 +684,9 @@ type ServerInterface interface {
 	// Recoup Coins of revoked or lost keys, made good by proof of their issue
 	// (POST /v1/recoups)
 	Recoup(ctx echo.Context) error
+	// Recover Bound coins whose TPM is gone, for who succeeds their owner
+	// (POST /v1/recoveries)
+	Recover(ctx echo.Context) error
 	// Withdraw Buy coins from a holder's account
 	// (POST /v1/withdrawals)
 	Withdraw(ctx echo.Context) error
@@ -866,6 +898,15 @@ func (w *ServerInterfaceWrapper) Recoup(ctx echo.Context) error {
 	return err
 }
 
+// Recover converts echo context to params.
+func (w *ServerInterfaceWrapper) Recover(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Recover(ctx)
+	return err
+}
+
 // Withdraw converts echo context to params.
 func (w *ServerInterfaceWrapper) Withdraw(ctx echo.Context) error {
 	var err error
@@ -927,6 +968,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/withdrawals", wrapper.Withdraw, options.OperationMiddlewares["withdraw"]...)
 	router.POST(options.BaseURL+"/v1/exchanges", wrapper.Exchange, options.OperationMiddlewares["exchange"]...)
 	router.POST(options.BaseURL+"/v1/recoups", wrapper.Recoup, options.OperationMiddlewares["recoup"]...)
+	router.POST(options.BaseURL+"/v1/recoveries", wrapper.Recover, options.OperationMiddlewares["recover"]...)
 	router.POST(options.BaseURL+"/v1/deposits", wrapper.Deposit, options.OperationMiddlewares["deposit"]...)
 	router.GET(options.BaseURL+"/v1/ops/:op", wrapper.GetOp, options.OperationMiddlewares["getOp"]...)
 	router.GET(options.BaseURL+"/v1/account", wrapper.GetAccount, options.OperationMiddlewares["getAccount"]...)
@@ -1606,6 +1648,49 @@ func (response RecoupdefaultApplicationProblemPlusJSONResponse) VisitRecoupRespo
 	return err
 }
 
+type RecoverRequestObject struct {
+	Body *RecoverJSONRequestBody
+}
+
+type RecoverResponseObject interface {
+	VisitRecoverResponse(w http.ResponseWriter) error
+}
+
+type Recover200JSONResponse Signed
+
+func (response Recover200JSONResponse) VisitRecoverResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecoverdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RecoverdefaultApplicationProblemPlusJSONResponse) VisitRecoverResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type WithdrawRequestObject struct {
 	Body *WithdrawJSONRequestBody
 }
@@ -1696,6 +1781,9 @@ type StrictServerInterface interface {
 	// Recoup Coins of revoked or lost keys, made good by proof of their issue
 	// (POST /v1/recoups)
 	Recoup(ctx context.Context, request RecoupRequestObject) (RecoupResponseObject, error)
+	// Recover Bound coins whose TPM is gone, for who succeeds their owner
+	// (POST /v1/recoveries)
+	Recover(ctx context.Context, request RecoverRequestObject) (RecoverResponseObject, error)
 	// Withdraw Buy coins from a holder's account
 	// (POST /v1/withdrawals)
 	Withdraw(ctx context.Context, request WithdrawRequestObject) (WithdrawResponseObject, error)
@@ -2177,6 +2265,52 @@ func (sh *strictHandler) Recoup(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(RecoupResponseObject); ok {
 		return validResponse.VisitRecoupResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Recover operation middleware
+func (sh *strictHandler) Recover(ctx echo.Context) error {
+	var request RecoverRequestObject
+
+	var body RecoverJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Recover(ctx.Request().Context(), request.(RecoverRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Recover")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RecoverResponseObject); ok {
+		return validResponse.VisitRecoverResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
