@@ -19,6 +19,7 @@ type warrantCmd struct {
 	Enter warrantEnterCmd `cmd:"" help:"Enter a warrant that the supervisors signed in the public register."`
 	List  warrantListCmd  `cmd:"" help:"List the register."`
 	Show  warrantShowCmd  `cmd:"" help:"Write out a warrant as it was entered."`
+	Save  warrantSaveCmd  `cmd:"" help:"Save the whole register with the document that publishes it."`
 }
 
 // readWarrant reads the signatures under one warrant, a file each.
