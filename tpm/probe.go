@@ -18,37 +18,43 @@ const maxListed = 64
 // is ErrUnsupported and names all that is missing.
 func (d *Device) Probe(ctx context.Context) error {
 	return d.use(ctx, "probe TPM", func(s *sequence) error {
-		var missing []string
-		curves, err := s.capability(tpm2.TPMCapECCCurves, 0, maxListed)
-		if err != nil {
-			return err
+		missing, err := s.missing()
+		if err == nil && len(missing) > 0 {
+			err = fmt.Errorf("%w: it lacks %s", ErrUnsupported, strings.Join(missing, " and "))
 		}
-		list, err := curves.Data.ECCCurves()
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrResponse, err)
-		}
-		if !slices.Contains(list.ECCCurves, tpm2.TPMECCBNP256) {
-			missing = append(missing, "the curve BN_P256")
-		}
-		ecdaa, err := s.hasAlgorithm(tpm2.TPMAlgECDAA)
-		if err != nil {
-			return err
-		}
-		if !ecdaa {
-			missing = append(missing, "the signature scheme ECDAA")
-		}
-		commit, err := s.hasCommand(tpm2.TPMCCCommit)
-		if err != nil {
-			return err
-		}
-		if !commit {
-			missing = append(missing, "the command TPM2_Commit")
-		}
-		if len(missing) > 0 {
-			return fmt.Errorf("%w: it lacks %s", ErrUnsupported, strings.Join(missing, " and "))
-		}
-		return nil
+		return err
 	})
+}
+
+// missing names what a group key needs and the TPM does not have.
+func (s *sequence) missing() ([]string, error) {
+	var missing []string
+	curves, err := s.capability(tpm2.TPMCapECCCurves, 0, maxListed)
+	if err != nil {
+		return nil, err
+	}
+	list, err := curves.Data.ECCCurves()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrResponse, err)
+	}
+	if !slices.Contains(list.ECCCurves, tpm2.TPMECCBNP256) {
+		missing = append(missing, "the curve BN_P256")
+	}
+	ecdaa, err := s.hasAlgorithm(tpm2.TPMAlgECDAA)
+	if err != nil {
+		return nil, err
+	}
+	if !ecdaa {
+		missing = append(missing, "the signature scheme ECDAA")
+	}
+	commit, err := s.hasCommand(tpm2.TPMCCCommit)
+	if err != nil {
+		return nil, err
+	}
+	if !commit {
+		missing = append(missing, "the command TPM2_Commit")
+	}
+	return missing, nil
 }
 
 func (s *sequence) capability(c tpm2.TPMCap, from, count uint32) (*tpm2.TPMSCapabilityData, error) {
