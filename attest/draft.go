@@ -92,7 +92,7 @@ const swtpmMaker = "00001014"
 func guessMaker(c *x509.Certificate) string {
 	names := strings.ToLower(c.Subject.String() + " " + c.Issuer.String())
 	for _, known := range []struct{ part, id string }{
-		{"swtpm", swtpmMaker}, {"infineon", "IFX"}, {"stmicroelectronics", "STM"}, {"nuvoton", "NTC"}, {"nsing", "NTZ"}, {"nationz", "NTZ"},
+		{"swtpm", swtpmMaker}, {"infineon", "IFX"}, {"stmicroelectronics", "STM"}, {"nuvoton", "NTC"}, {"nationz", "NTZ"},
 		{"advanced micro devices", "AMD"}, {"amdtpm", "AMD"}, {"intel", "INTC"}, {"microsoft", "MSFT"}, {"google", "GOOG"},
 	} {
 		if strings.Contains(names, known.part) {

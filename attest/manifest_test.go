@@ -3,6 +3,7 @@ package attest_test
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -281,6 +282,39 @@ func TestADirectoryHoldsWhatItsManifestLists(t *testing.T) {
 		if _, err := attest.LoadRoots(dir, nil); !errors.Is(err, attest.ErrRoots) || !strings.Contains(err.Error(), c.names) {
 			t.Errorf("%s: got %v, want ErrRoots naming %q", name, err, c.names)
 		}
+	}
+}
+
+// The manifest that docs/ek-roots.md shows is one, with certificates of one's own.
+func TestTheManifestInTheDocs(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "ek-roots.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, found := strings.Cut(string(page), "\n```yaml\n")
+	text, _, closed := strings.Cut(text, "\n```")
+	if !found || !closed {
+		t.Fatal("no manifest in the page")
+	}
+	root := newAuthority(t, "root", nil)
+	files := map[string][]byte{
+		"OptigaRsaRootCA.crt": root.cert.Raw, "OptigaRsaMfrCA007.crt": newAuthority(t, "007", root).pem(), "stmtpmekroot.crt": newAuthority(t, "st", nil).pem(),
+	}
+	for name, data := range files {
+		block, _ := pem.Decode(data)
+		if block != nil {
+			data = block.Bytes
+		}
+		before, after, _ := strings.Cut(text, "file: "+name+"\n    sha256: ")
+		text = before + "file: " + name + "\n    sha256: " + hexOf(data) + after[64:]
+	}
+	r, err := attest.ParseRoots([]byte(text), files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []attest.Manufacturer{{ID: "IFX", EK: "rsa2048", Roots: 1, Intermediates: 1, FirmwareRules: 2}, {ID: "STM", EK: "rsa2048", Roots: 1, FirmwareRules: 1}}
+	if got := r.Manufacturers(); !slices.Equal(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
