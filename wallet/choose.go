@@ -93,7 +93,7 @@ func (w *Wallet) usable(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 		if len(want) > 0 && !slices.Contains(want, c.Kind) {
 			continue
 		}
-		if c.Kind == coin.Bound && (w.enrolled == nil || !slices.Contains(o.Groups, w.enrolled.groupID)) {
+		if w.stranded(c) || c.Kind == coin.Bound && (w.enrolled == nil || !slices.Contains(o.Groups, w.enrolled.groupID)) {
 			continue
 		}
 		if c.Kind == coin.Bound && w.member == nil {

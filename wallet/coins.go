@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
@@ -31,8 +32,19 @@ type StoredCoin struct {
 	// see Wallet.Recoup. Coins read from the purse alone have it unset.
 	Recoup bool `json:"recoup,omitempty"`
 
+	// Stranded says of a bound coin that the key that it is bound to is gone, with
+	// a TPM that was cleared or lost: it can't be spent. Coins read from the purse
+	// alone have it unset.
+	Stranded bool `json:"stranded,omitempty"`
+
 	raw []byte
 	op  []byte // see migrations
+	key []byte // likewise
+}
+
+// stranded says whether a coin is bound to a key that the wallet has no more.
+func (w *Wallet) stranded(c StoredCoin) bool {
+	return c.Kind == coin.Bound && c.key != nil && (w.enrolled == nil || !bytes.Equal(c.key, w.enrolled.Name))
 }
 
 func (p *purse) coins(ctx context.Context, where string, args ...any) ([]StoredCoin, error) {
@@ -40,7 +52,7 @@ func (p *purse) coins(ctx context.Context, where string, args ...any) ([]StoredC
 }
 
 func queryCoins(ctx context.Context, q querier, where string, args ...any) ([]StoredCoin, error) {
-	rows, err := q.QueryContext(ctx, "SELECT id, kid, value, kind, idx, coin, state, op, created FROM coins "+where, args...)
+	rows, err := q.QueryContext(ctx, "SELECT id, kid, value, kind, idx, coin, state, op, key, created FROM coins "+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("purse: coins: %w", err)
 	}
@@ -50,7 +62,7 @@ func queryCoins(ctx context.Context, q querier, where string, args ...any) ([]St
 		var c StoredCoin
 		var kid []byte
 		var index, at int64
-		if err := rows.Scan((*[]byte)(&c.ID), &kid, &c.Value, &c.Kind, &index, &c.raw, &c.State, &c.op, &at); err != nil {
+		if err := rows.Scan((*[]byte)(&c.ID), &kid, &c.Value, &c.Kind, &index, &c.raw, &c.State, &c.op, &c.key, &at); err != nil {
 			return nil, fmt.Errorf("purse: coins: %w", err)
 		}
 		copy(c.KeyID[:], kid)
@@ -79,8 +91,9 @@ func coinsOf(ctx context.Context, q querier, ids [][]byte) ([]StoredCoin, error)
 	return out, nil
 }
 
-// insertCoin stores a coin that has been verified under its key.
-func insertCoin(ctx context.Context, tx *sql.Tx, c *coin.Coin, value coin.Amount, index uint64, now time.Time) error {
+// insertCoin stores a coin that has been verified under the bank's key; it is of
+// that item.
+func insertCoin(ctx context.Context, tx *sql.Tx, c *coin.Coin, value coin.Amount, it item, now time.Time) error {
 	raw, err := c.Encode()
 	if err != nil {
 		return fmt.Errorf("purse: coin: %w", err)
@@ -88,9 +101,9 @@ func insertCoin(ctx context.Context, tx *sql.Tx, c *coin.Coin, value coin.Amount
 	id := c.ID()
 	// A replayed answer brings the same coins again: they keep their state.
 	// Another coin with the same number is an error and not skipped.
-	_, err = tx.ExecContext(ctx, `INSERT INTO coins (id, kid, value, kind, idx, coin, state, created)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
-		id[:], c.KeyID[:], int64(value), string(c.Kind), int64(index), raw, CoinFresh, now.UnixMicro())
+	_, err = tx.ExecContext(ctx, `INSERT INTO coins (id, kid, value, kind, idx, coin, state, key, created)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+		id[:], c.KeyID[:], int64(value), string(c.Kind), int64(it.Index), raw, CoinFresh, it.Key, now.UnixMicro())
 	if err != nil {
 		return fmt.Errorf("purse: coin: %w", err)
 	}

@@ -62,7 +62,7 @@ func (w *Wallet) Exchange(ctx context.Context, kind coin.Kind) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	coins := slices.DeleteFunc(all, func(c StoredCoin) bool { return !allSpendable(k, []StoredCoin{c}, w.now()) })
+	coins := slices.DeleteFunc(all, func(c StoredCoin) bool { return w.stranded(c) || !allSpendable(k, []StoredCoin{c}, w.now()) })
 	done, err := w.exchangeAgain(ctx, k, kind)
 	if err != nil {
 		return done, err

@@ -37,7 +37,7 @@ func (w *Wallet) formerly(ctx context.Context) ([]former, error) {
 }
 
 // leave puts a membership among the former ones. Coins that are bound to its key
-// are stranded: nothing chooses them any more.
+// are stranded from then on: nothing chooses them any more.
 func (w *Wallet) leave(ctx context.Context, tx *sql.Tx, old *membership, succession []byte) error {
 	var raw []byte
 	err := tx.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = ?", metaFormer).Scan(&raw)
@@ -49,6 +49,10 @@ func (w *Wallet) leave(ctx context.Context, tx *sql.Tx, old *membership, success
 		if err := json.Unmarshal(raw, &list); err != nil {
 			return fmt.Errorf("purse: %s: %w: %w", metaFormer, sqlitefile.ErrDamaged, err)
 		}
+	}
+	// Coins of before the purse knew more than one key are of this one.
+	if _, err := tx.ExecContext(ctx, "UPDATE coins SET key = ? WHERE kind = 'bound' AND key IS NULL", old.Name); err != nil {
+		return fmt.Errorf("purse: coins: %w", err)
 	}
 	list = append(list, former{membership: *old, Succession: succession, Left: w.now()})
 	return putMeta(ctx, tx, metaFormer, list)

@@ -17,6 +17,8 @@ type item struct {
 	KeyID coin.KeyID `json:"kid"`
 	Index uint64     `json:"index"`
 	Owner []byte     `json:"owner"`
+	// Key is the Name of the key in the TPM that a bound coin is bound to.
+	Key []byte `json:"key,omitempty"`
 }
 
 // newItems takes a number for each denomination and computes every coin's
@@ -80,7 +82,7 @@ func (w *Wallet) fillOwner(ctx context.Context, k *coin.Keyset, d *coin.Denomina
 	if err != nil {
 		return nil, err
 	}
-	it.Owner = coin.BoundOwner(nonce, tag)
+	it.Owner, it.Key = coin.BoundOwner(nonce, tag), w.enrolled.Name
 	claim, err := group.CoinClaim(nonce, tag)
 	if err != nil {
 		return nil, err
@@ -159,7 +161,7 @@ func (w *Wallet) storeCoins(ctx context.Context, tx *sql.Tx, k *coin.Keyset, ite
 		if err != nil {
 			return err
 		}
-		if err := insertCoin(ctx, tx, c, d.Value, items[i].Index, w.now()); err != nil {
+		if err := insertCoin(ctx, tx, c, d.Value, items[i], w.now()); err != nil {
 			return err
 		}
 	}

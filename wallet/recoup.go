@@ -86,7 +86,7 @@ func (w *Wallet) recoupLots(ctx context.Context, k *coin.Keyset) ([]lot, error) 
 	if err != nil {
 		return nil, err
 	}
-	fresh = slices.DeleteFunc(fresh, func(c StoredCoin) bool { return !w.recoups(k, []StoredCoin{c}) })
+	fresh = slices.DeleteFunc(fresh, func(c StoredCoin) bool { return w.stranded(c) || !w.recoups(k, []StoredCoin{c}) })
 	all := slices.Clone(fresh)
 	for _, l := range lots {
 		all = append(all, l.coins...)

@@ -14,7 +14,9 @@ import (
 
 // migrations of the purse file; see sqlitefile.Open. coins.op is the
 // operation that a coin is promised to or was spent by; only that operation
-// may free it. Times are Unix microseconds.
+// may free it. coins.key is the Name of the key in the TPM that a bound coin is
+// bound to; NULL is the only one that the wallet has had. Times are Unix
+// microseconds.
 var migrations = []string{`
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE counters (kid BLOB PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
@@ -42,6 +44,8 @@ CREATE TABLE coins (
 	UNIQUE (kid, idx)
 ) WITHOUT ROWID;
 CREATE INDEX coins_state ON coins (state);
+`, `
+ALTER TABLE coins ADD COLUMN key BLOB;
 `}
 
 // Operation states.

@@ -193,6 +193,9 @@ type Balance struct {
 	// Recoup is what can't be spent and can be made good: see Wallet.Recoup. It
 	// is in neither Total nor ByKind.
 	Recoup coin.Amount `json:"recoup,omitempty"`
+	// Stranded is bound to a key that is gone with its TPM. It is in none of the
+	// others.
+	Stranded coin.Amount `json:"stranded,omitempty"`
 }
 
 // Balance adds up the purse.
@@ -212,6 +215,8 @@ func (w *Wallet) Balance(ctx context.Context) (Balance, error) {
 		switch {
 		case c.State == CoinCommitted:
 			into = &b.Committed
+		case w.stranded(c):
+			into = &b.Stranded
 		case claimable(k, c):
 			into = &b.Recoup
 		}
@@ -238,7 +243,9 @@ func (w *Wallet) Coins(ctx context.Context) ([]StoredCoin, error) {
 		return nil, err
 	}
 	for i := range coins {
-		coins[i].Recoup = coins[i].State == CoinFresh && claimable(k, coins[i])
+		fresh := coins[i].State == CoinFresh
+		coins[i].Stranded = fresh && w.stranded(coins[i])
+		coins[i].Recoup = fresh && !coins[i].Stranded && claimable(k, coins[i])
 	}
 	return coins, nil
 }

@@ -161,6 +161,9 @@ func (balanceCmd) Run(a *app) error {
 				rows = append(rows, []string{"in open payments", b.Committed.Format(b.Exponent)})
 			}
 			rows = append(rows, []string{"to spend", b.Total.Format(b.Exponent)})
+			if b.Stranded > 0 {
+				rows = append(rows, []string{"TPM gone: recover", b.Stranded.Format(b.Exponent)})
+			}
 			if b.Recoup > 0 {
 				rows = append(rows, []string{"revoked: recoup", b.Recoup.Format(b.Exponent)})
 			}
@@ -185,7 +188,10 @@ func (coinsCmd) Run(a *app) error {
 			rows := make([][]string, len(coins))
 			for i, c := range coins {
 				state := c.State
-				if c.Recoup {
+				switch {
+				case c.Stranded:
+					state = "TPM gone: recover"
+				case c.Recoup:
 					state = "revoked: recoup"
 				}
 				rows[i] = []string{c.ID[:6].String(), c.Value.Format(k.Exponent), string(c.Kind), state, c.Created.Format(time.DateTime)}
