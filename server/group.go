@@ -147,6 +147,9 @@ func (h *groupHandlers) ActivateRegistration(ctx context.Context, r groupapi.Act
 	if err != nil {
 		return nil, err
 	}
+	if len(r.Body.Mac) == 0 {
+		return nil, fmt.Errorf("%w: no mac", registration.ErrMalformed)
+	}
 	c, err := h.m.Activate(ctx, id, r.Body.Mac)
 	if err != nil {
 		return nil, err

@@ -149,6 +149,7 @@ func TestTheGroupManagersContract(t *testing.T) {
 	if m.JSON200.Name == nil || *m.JSON200.Name != "Ada Lovelace" || m.JSON200.State != groupclient.MemberStateActive {
 		t.Fatalf("got %+v", m.JSON200)
 	}
+	o.operate(t, s.ID)
 	x, err := o.admin.ExpelMemberWithResponse(ctx, s.ID.String())
 	noError(t, err)
 	if x.JSON200.State != groupclient.MemberStateExpelled {
@@ -283,6 +284,12 @@ func TestTheGroupManagersListenersAreApart(t *testing.T) {
 		{"openings are not served in public", o.handlers.Public, "POST", "/admin/v1/openings", `{"opening":{}}`, 404, CodeNotFound},
 		{"expulsions are not served in public", o.handlers.Public, "POST", "/admin/v1/members/" + enrol.ID{1}.String() + "/expulsion", ``, 404, CodeNotFound},
 		{"members are not served in public", o.handlers.Public, "GET", "/admin/v1/members/" + enrol.ID{1}.String(), ``, 404, CodeNotFound},
+		{"warrants are not entered in public", o.handlers.Public, "POST", "/admin/v1/warrants", `{"warrant":["a.b.c"]}`, 404, CodeNotFound},
+		{"readmissions are not served in public", o.handlers.Public, "POST", "/admin/v1/members/" + enrol.ID{1}.String() + "/readmission", ``, 404, CodeNotFound},
+		{"transcripts are not served in public", o.handlers.Public, "POST", "/admin/v1/members/" + enrol.ID{1}.String() + "/transcript", `{"warrant":["a.b.c"]}`, 404, CodeNotFound},
+		{"lists of members are not served in public", o.handlers.Public, "GET", "/admin/v1/members", ``, 404, CodeNotFound},
+		{"a register of warrants behind a negative number is refused", o.handlers.Public, "GET", "/v1/warrants?after=-1", ``, 400, CodeMalformed},
+		{"a page of members behind no id is refused", o.handlers.Admin, "GET", "/admin/v1/members?after=x", ``, 400, CodeMalformed},
 		{"registrations are not served to the operator", o.handlers.Admin, "POST", "/v1/registrations", `{}`, 404, CodeNotFound},
 		{"an unknown member of a body is refused", o.handlers.Public, "POST", "/v1/renewals", `{"member":"` + enrol.ID{1}.String() + `","x":1}`, 400, CodeMalformed},
 		{"a missing member of a body is refused", o.handlers.Public, "POST", "/v1/renewals", `{}`, 400, CodeMalformed},

@@ -83,7 +83,11 @@ func (h *groupHandlers) HandOutTranscript(ctx context.Context, r groupapi.HandOu
 	if err != nil {
 		return nil, err
 	}
-	statement, err := h.m.Transcript(ctx, id, signatures(r.Body.Warrant))
+	jws, err := signatures(r.Body.Warrant)
+	if err != nil {
+		return nil, err
+	}
+	statement, err := h.m.Transcript(ctx, id, jws)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +110,11 @@ func (h *groupHandlers) GetStatistics(ctx context.Context, _ groupapi.GetStatist
 
 // EnterWarrant implements POST /admin/v1/warrants.
 func (h *groupHandlers) EnterWarrant(ctx context.Context, r groupapi.EnterWarrantRequestObject) (groupapi.EnterWarrantResponseObject, error) {
-	e, err := h.m.EnterWarrant(ctx, signatures(r.Body.Warrant))
+	jws, err := signatures(r.Body.Warrant)
+	if err != nil {
+		return nil, err
+	}
+	e, err := h.m.EnterWarrant(ctx, jws)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +140,9 @@ func (h *groupHandlers) GetWarrantPapers(ctx context.Context, r groupapi.GetWarr
 
 // Identify implements POST /admin/v1/openings.
 func (h *groupHandlers) Identify(ctx context.Context, r groupapi.IdentifyRequestObject) (groupapi.IdentifyResponseObject, error) {
+	if len(r.Body.Opening) == 0 {
+		return nil, fmt.Errorf("%w: no opening", registration.ErrMalformed)
+	}
 	statement, err := h.m.Identify(ctx, r.Body.Opening)
 	if err != nil {
 		return nil, err
@@ -173,10 +184,13 @@ func memberOf(m *registration.Member) *groupapi.Member {
 	return out
 }
 
-func signatures(texts []string) [][]byte {
+func signatures(texts []string) ([][]byte, error) {
+	if len(texts) == 0 {
+		return nil, fmt.Errorf("%w: a warrant without signatures", registration.ErrMalformed)
+	}
 	out := make([][]byte, len(texts))
 	for i, t := range texts {
 		out[i] = []byte(t)
 	}
-	return out
+	return out, nil
 }
