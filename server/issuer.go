@@ -14,13 +14,18 @@ import (
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/issuer"
 	"github.com/speciecash/specie/ledger"
+	"github.com/speciecash/specie/opening"
 	"github.com/speciecash/specie/server/issuerapi"
+	"github.com/speciecash/specie/trust"
 )
 
 // IssuerOptions are what the issuer's listeners need besides the bank.
 type IssuerOptions struct {
 	// Groups are shown in /v1/info.
 	Groups []GroupLink
+	// Root is what tokens for traces are verified by; without it there are
+	// none.
+	Root *trust.Root
 	// Metrics are served beside the daemon's own.
 	Metrics []prometheus.Collector
 	// Logger is silent if nil.
@@ -43,12 +48,12 @@ type Issuer struct {
 	// monitoring can reach.
 	Metrics http.Handler
 
-	audits *jobs[*issuer.AuditReport]
+	stop func()
 }
 
-// Stop ends the audit that runs, if there is one. It is called after Serve has
-// returned and before the ledger is closed.
-func (i *Issuer) Stop() { i.audits.stop() }
+// Stop ends the audit and the trace that run, if there are such. It is called
+// after Serve has returned and before the ledger is closed.
+func (i *Issuer) Stop() { i.stop() }
 
 // Largest bodies, in bytes: 256 outputs under 4096-bit keys; a spend with an
 // offer beside it.
@@ -66,7 +71,11 @@ func NewIssuer(bank *issuer.Bank, opts IssuerOptions) *Issuer {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	h := &issuerHandlers{bank: bank, groups: opts.Groups, audits: &jobs[*issuer.AuditReport]{what: "audit", now: bank.Now}}
+	h := &issuerHandlers{
+		bank: bank, groups: opts.Groups, root: opts.Root,
+		audits: &jobs[*issuer.AuditReport]{what: "audit", now: bank.Now},
+		traces: &jobs[*traced]{what: "trace", now: bank.Now},
+	}
 	m := newMetrics("issuer", append([]prometheus.Collector{newBankMetrics(bank)}, opts.Metrics...)...)
 	keys := prometheus.NewRegistry()
 	keys.MustRegister(newKeyMetrics(bank, log))
@@ -84,7 +93,10 @@ func NewIssuer(bank *issuer.Bank, opts IssuerOptions) *Issuer {
 
 	monitor := newEdge(edgeConfig{rules: issuerProblem, log: log, metrics: m})
 	addHealth(monitor, all, bank.Ready)
-	return &Issuer{Public: public, Admin: admin, Metrics: monitor, audits: h.audits}
+	return &Issuer{Public: public, Admin: admin, Metrics: monitor, stop: func() {
+		h.audits.stop()
+		h.traces.stop()
+	}}
 }
 
 // issuerRoutes is all that the world can reach.
@@ -113,6 +125,8 @@ func issuerAdminRoutes() routes {
 		"POST /admin/v1/fundings": {limit: maxSmall},
 		"GET /admin/v1/audit":     {},
 		"POST /admin/v1/audit":    {},
+		"GET /admin/v1/trace":     {},
+		"POST /admin/v1/trace":    {limit: opening.MaxToken + 1<<10},
 		"GET /admin/v1/books":     {},
 		"GET /admin/v1/cases":     {},
 		"GET /admin/v1/cases/:id": {},
@@ -149,7 +163,9 @@ func caller(ctx context.Context) (*issuer.Account, error) {
 type issuerHandlers struct {
 	bank   *issuer.Bank
 	groups []GroupLink
+	root   *trust.Root
 	audits *jobs[*issuer.AuditReport]
+	traces *jobs[*traced]
 }
 
 var _ issuerapi.StrictServerInterface = (*issuerHandlers)(nil)

@@ -44,7 +44,7 @@ func newBranch(t *testing.T, c *contract) *branch {
 func openBranch(t *testing.T, c *contract, bank *issuertest.Bank) *branch {
 	t.Helper()
 	b := &branch{Bank: bank, contract: c, purse: bank.House.NewPurse(t)}
-	handlers := NewIssuer(b.Bank.Bank, IssuerOptions{Groups: []GroupLink{{ID: "TESTGROUP", URL: "http://127.0.0.1:1"}}})
+	handlers := NewIssuer(b.Bank.Bank, IssuerOptions{Root: bank.House.Root, Groups: []GroupLink{{ID: "TESTGROUP", URL: "http://127.0.0.1:1"}}})
 	b.public = httptest.NewServer(c.watch(t, handlers.Public))
 	t.Cleanup(b.public.Close)
 	b.admin = httptest.NewServer(c.watch(t, handlers.Admin))
@@ -300,6 +300,7 @@ func TestTheWholeContractOverHTTP(t *testing.T) {
 		t.Fatalf("audit: %+v", done)
 	}
 	b.checkCases(t, operator)
+	b.checkTrace(t, operator)
 	c.checkCovered(t)
 }
 

@@ -20,6 +20,7 @@ type issuerRefusal struct {
 // issuerRefusals names the refusals of issuer; package coin names its own.
 func issuerRefusals() []issuerRefusal {
 	return []issuerRefusal{
+		{errWarrant, http.StatusForbidden, CodeWarrant},
 		{issuer.ErrUnauthorized, http.StatusUnauthorized, CodeUnauthorized},
 		{issuer.ErrForbidden, http.StatusForbidden, CodeForbidden},
 		{issuer.ErrNotFound, http.StatusNotFound, CodeNotFound},

@@ -87,6 +87,7 @@ const (
 	CodeUnauthorized      Code = "unauthorized"
 	CodeUnavailable       Code = "unavailable"
 	CodeUnknownKey        Code = "unknown-key"
+	CodeWarrant           Code = "warrant"
 	CodeWrongAmount       Code = "wrong-amount"
 	CodeWrongBank         Code = "wrong-bank"
 	CodeWrongCurrency     Code = "wrong-currency"
@@ -149,6 +150,8 @@ func (e Code) Valid() bool {
 		return true
 	case CodeUnknownKey:
 		return true
+	case CodeWarrant:
+		return true
 	case CodeWrongAmount:
 		return true
 	case CodeWrongBank:
@@ -205,6 +208,27 @@ func (e OpState) Valid() bool {
 	case OpStatePending:
 		return true
 	case OpStateRefused:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TraceState.
+const (
+	TraceStateDone    TraceState = "done"
+	TraceStateFailed  TraceState = "failed"
+	TraceStateRunning TraceState = "running"
+)
+
+// Valid indicates whether the value is a known member of the TraceState enum.
+func (e TraceState) Valid() bool {
+	switch e {
+	case TraceStateDone:
+		return true
+	case TraceStateFailed:
+		return true
+	case TraceStateRunning:
 		return true
 	default:
 		return false
@@ -594,6 +618,67 @@ type Stead = coin.SteadJSON
 // Time defines model for Time.
 type Time = time.Time
 
+// Trace defines model for Trace.
+type Trace struct {
+	// Done Rows.
+	Done int64 `json:"done"`
+
+	// Error Why there is no report.
+	Error     *string      `json:"error,omitempty"`
+	Report    *TraceReport `json:"report,omitempty"`
+	StartedAt Time         `json:"started_at"`
+	State     TraceState   `json:"state"`
+
+	// Total Rows; 0 before they are counted.
+	Total int64 `json:"total"`
+}
+
+// TraceState defines model for Trace.State.
+type TraceState string
+
+// TraceHit defines model for TraceHit.
+type TraceHit struct {
+	// Account Who was paid; absent where nobody was.
+	Account *string `json:"account,omitempty"`
+
+	// Amount Minor units of the bank's currency.
+	Amount Amount `json:"amount"`
+	At     Time   `json:"at"`
+	Coins  int    `json:"coins"`
+	Kind   string `json:"kind"`
+
+	// Op 32 bytes, the hash of a request, see docs/protocol.md.
+	Op OpID `json:"op"`
+
+	// Spend 32 bytes.
+	Spend Hash `json:"spend"`
+}
+
+// TraceReport defines model for TraceReport.
+type TraceReport struct {
+	// Group The group manager's id.
+	Group string     `json:"group"`
+	Hits  []TraceHit `json:"hits"`
+
+	// Member The member's id; the bank does not know who that is.
+	Member string `json:"member"`
+
+	// Reference The court's, from the warrant.
+	Reference string `json:"reference"`
+
+	// Searched Operations with a presentation of that group.
+	Searched int64 `json:"searched"`
+
+	// Sound The rows that were searched are in order; if not, audit.
+	Sound bool `json:"sound"`
+}
+
+// TraceRequest defines model for TraceRequest.
+type TraceRequest struct {
+	// Token The token's file, as "specie-ceremony trace combine" wrote it.
+	Token json.RawMessage `json:"token"`
+}
+
 // WithdrawalRequest defines model for WithdrawalRequest.
 type WithdrawalRequest struct {
 	Outputs []Output `json:"outputs"`
@@ -623,6 +708,9 @@ type CreateAccountJSONRequestBody = AccountRequest
 
 // FundJSONRequestBody defines body for Fund for application/json ContentType.
 type FundJSONRequestBody = FundingRequest
+
+// StartTraceJSONRequestBody defines body for StartTrace for application/json ContentType.
+type StartTraceJSONRequestBody = TraceRequest
 
 // DepositJSONRequestBody defines body for Deposit for application/json ContentType.
 type DepositJSONRequestBody = DepositRequest
@@ -777,6 +865,33 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /admin/v1/fundings (the `Fund` operationId).
 	Fund(ctx context.Context, body FundJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTrace The trace that runs, or the last one that ran
+	//
+	// Corresponds with GET /admin/v1/trace (the `GetTrace` operationId).
+	GetTrace(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartTraceWithBody Find a traced member's payments among all that was redeemed, beside the work
+	//
+	// The token is what supervisors released on a warrant to trace, which must be
+	// in force; the bank verifies it from the root. There is one trace at a time:
+	// while this one runs, the same as GET, while another one does, `conflict`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /admin/v1/trace (the `StartTrace` operationId).
+	StartTraceWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartTrace Find a traced member's payments among all that was redeemed, beside the work
+	//
+	// The token is what supervisors released on a warrant to trace, which must be
+	// in force; the bank verifies it from the root. There is one trace at a time:
+	// while this one runs, the same as GET, while another one does, `conflict`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /admin/v1/trace (the `StartTrace` operationId).
+	StartTrace(ctx context.Context, body StartTraceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetAccount The caller's account
 	//
@@ -1109,6 +1224,63 @@ func (c *Client) FundWithBody(ctx context.Context, contentType string, body io.R
 // Corresponds with POST /admin/v1/fundings (the `Fund` operationId).
 func (c *Client) Fund(ctx context.Context, body FundJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewFundRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTrace The trace that runs, or the last one that ran
+//
+// Corresponds with GET /admin/v1/trace (the `GetTrace` operationId).
+func (c *Client) GetTrace(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTraceRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartTraceWithBody Find a traced member's payments among all that was redeemed, beside the work
+//
+// The token is what supervisors released on a warrant to trace, which must be
+// in force; the bank verifies it from the root. There is one trace at a time:
+// while this one runs, the same as GET, while another one does, `conflict`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /admin/v1/trace (the `StartTrace` operationId).
+func (c *Client) StartTraceWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartTraceRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartTrace Find a traced member's payments among all that was redeemed, beside the work
+//
+// The token is what supervisors released on a warrant to trace, which must be
+// in force; the bank verifies it from the root. There is one trace at a time:
+// while this one runs, the same as GET, while another one does, `conflict`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /admin/v1/trace (the `StartTrace` operationId).
+func (c *Client) StartTrace(ctx context.Context, body StartTraceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartTraceRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1715,6 +1887,73 @@ func NewFundRequestWithBody(server string, contentType string, body io.Reader) (
 	return req, nil
 }
 
+// NewGetTraceRequest constructs an http.Request for the GetTrace method
+func NewGetTraceRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/trace")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStartTraceRequest calls the generic StartTrace builder with application/json body
+func NewStartTraceRequest(server string, body StartTraceJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewStartTraceRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewStartTraceRequestWithBody constructs an http.Request for the StartTrace method, with any body, and a specified content type
+func NewStartTraceRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/trace")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetAccountRequest constructs an http.Request for the GetAccount method
 func NewGetAccountRequest(server string) (*http.Request, error) {
 	var err error
@@ -2229,6 +2468,35 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /admin/v1/fundings (the `Fund` operationId).
 	FundWithResponse(ctx context.Context, body FundJSONRequestBody, reqEditors ...RequestEditorFn) (*FundResponse, error)
+
+	// GetTraceWithResponse The trace that runs, or the last one that ran
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /admin/v1/trace (the `GetTrace` operationId).
+	GetTraceWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTraceResponse, error)
+
+	// StartTraceWithBodyWithResponse Find a traced member's payments among all that was redeemed, beside the work
+	//
+	// The token is what supervisors released on a warrant to trace, which must be
+	// in force; the bank verifies it from the root. There is one trace at a time:
+	// while this one runs, the same as GET, while another one does, `conflict`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/v1/trace (the `StartTrace` operationId).
+	StartTraceWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartTraceResponse, error)
+
+	// StartTraceWithResponse Find a traced member's payments among all that was redeemed, beside the work
+	//
+	// The token is what supervisors released on a warrant to trace, which must be
+	// in force; the bank verifies it from the root. There is one trace at a time:
+	// while this one runs, the same as GET, while another one does, `conflict`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/v1/trace (the `StartTrace` operationId).
+	StartTraceWithResponse(ctx context.Context, body StartTraceJSONRequestBody, reqEditors ...RequestEditorFn) (*StartTraceResponse, error)
 
 	// GetAccountWithResponse The caller's account
 	//
@@ -2805,6 +3073,116 @@ func (r FundResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r FundResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetTraceResponseDefaultHeaders the declared response headers of an HTTP default response for GetTrace
+type GetTraceResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type GetTraceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Trace
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetTraceResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTraceResponse) GetJSON200() *Trace {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetTraceResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTraceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTraceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTraceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTraceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartTraceResponseDefaultHeaders the declared response headers of an HTTP default response for StartTrace
+type StartTraceResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type StartTraceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Trace
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *StartTraceResponseDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r StartTraceResponse) GetJSON202() *Trace {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StartTraceResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StartTraceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartTraceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartTraceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartTraceResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3497,6 +3875,53 @@ func (c *ClientWithResponses) FundWithResponse(ctx context.Context, body FundJSO
 	return ParseFundResponse(rsp)
 }
 
+// GetTraceWithResponse The trace that runs, or the last one that ran
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /admin/v1/trace (the `GetTrace` operationId).
+func (c *ClientWithResponses) GetTraceWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTraceResponse, error) {
+	rsp, err := c.GetTrace(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTraceResponse(rsp)
+}
+
+// StartTraceWithBodyWithResponse Find a traced member's payments among all that was redeemed, beside the work
+//
+// The token is what supervisors released on a warrant to trace, which must be
+// in force; the bank verifies it from the root. There is one trace at a time:
+// while this one runs, the same as GET, while another one does, `conflict`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/v1/trace (the `StartTrace` operationId).
+func (c *ClientWithResponses) StartTraceWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartTraceResponse, error) {
+	rsp, err := c.StartTraceWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartTraceResponse(rsp)
+}
+
+// StartTraceWithResponse Find a traced member's payments among all that was redeemed, beside the work
+//
+// The token is what supervisors released on a warrant to trace, which must be
+// in force; the bank verifies it from the root. There is one trace at a time:
+// while this one runs, the same as GET, while another one does, `conflict`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/v1/trace (the `StartTrace` operationId).
+func (c *ClientWithResponses) StartTraceWithResponse(ctx context.Context, body StartTraceJSONRequestBody, reqEditors ...RequestEditorFn) (*StartTraceResponse, error) {
+	rsp, err := c.StartTrace(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartTraceResponse(rsp)
+}
+
 // GetAccountWithResponse The caller's account
 //
 // Returns a wrapper object for the known response body format(s).
@@ -4091,6 +4516,98 @@ func ParseFundResponse(rsp *http.Response) (*FundResponse, error) {
 	switch {
 	case true:
 		var headers FundResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetTraceResponse parses an HTTP response from a GetTraceWithResponse call
+func ParseGetTraceResponse(rsp *http.Response) (*GetTraceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTraceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Trace
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetTraceResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStartTraceResponse parses an HTTP response from a StartTraceWithResponse call
+func ParseStartTraceResponse(rsp *http.Response) (*StartTraceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartTraceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Trace
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers StartTraceResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

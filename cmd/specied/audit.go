@@ -90,21 +90,20 @@ func auditOnline(ctx context.Context, socket string, progress func(done, total i
 		return nil, client.ReadProblem(started.HTTPResponse, started.Body)
 	}
 	now := started.JSON202
-	for pause := 20 * time.Millisecond; now.State == issuerclient.AuditStateRunning; pause = min(2*pause, time.Second) {
-		progress(now.Done, now.Total)
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(pause):
-		}
+	err = await(ctx, func() (bool, int64, int64) {
+		return now.State == issuerclient.AuditStateRunning, now.Done, now.Total
+	}, func() error {
 		r, err := api.GetAuditWithResponse(ctx)
-		if err != nil {
-			return nil, err
+		if err == nil && r.JSON200 == nil {
+			err = client.ReadProblem(r.HTTPResponse, r.Body)
 		}
-		if r.JSON200 == nil {
-			return nil, client.ReadProblem(r.HTTPResponse, r.Body)
+		if err == nil {
+			now = r.JSON200
 		}
-		now = r.JSON200
+		return err
+	}, progress)
+	if err != nil {
+		return nil, err
 	}
 	if now.Report == nil {
 		reason := ""
@@ -115,6 +114,26 @@ func auditOnline(ctx context.Context, socket string, progress func(done, total i
 	}
 	progress(now.Total, now.Total)
 	return now.Report, nil
+}
+
+// await watches a job of the daemon's until it is over: state says whether it
+// runs and how far it is, look asks for its state again.
+func await(ctx context.Context, state func() (running bool, done, total int64), look func() error, progress func(done, total int64)) error {
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		running, done, total := state()
+		if !running {
+			return nil
+		}
+		progress(done, total)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+		if err := look(); err != nil {
+			return err
+		}
+	}
 }
 
 // offline audits a file in this process.

@@ -56,6 +56,9 @@ type issuerConfig struct {
 type groupSource struct {
 	ID  string `yaml:"id"`
 	URL string `yaml:"url"`
+	// Expelled is a directory of tracing tokens that supervisors released on a
+	// warrant to expel a member; his coins are not taken until the warrant ends.
+	Expelled string `yaml:"expelled"`
 }
 
 // rootsConfig names the directory of manufacturers' roots. ManifestSHA256 pins

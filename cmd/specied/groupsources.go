@@ -25,7 +25,9 @@ type groupSources struct {
 	root    *trust.Root
 	sources []groupSource
 	marks   marks
-	log     *slog.Logger
+	// expelled are members struck off.
+	expelled *expelled
+	log      *slog.Logger
 
 	mu    sync.Mutex
 	known map[string]*knownGroup // by URL
@@ -46,8 +48,8 @@ type marks interface {
 	SetMeta(ctx context.Context, key string, value []byte) error
 }
 
-func newGroupSources(root *trust.Root, sources []groupSource, m marks, log *slog.Logger) *groupSources {
-	return &groupSources{root: root, sources: sources, marks: m, log: log, known: map[string]*knownGroup{}}
+func newGroupSources(root *trust.Root, sources []groupSource, m marks, e *expelled, log *slog.Logger) *groupSources {
+	return &groupSources{root: root, sources: sources, marks: m, expelled: e, log: log, known: map[string]*knownGroup{}}
 }
 
 // documentAge is how long a document is used before the manager is asked for
@@ -78,7 +80,11 @@ func (g *groupSources) Verifier(ctx context.Context, id [32]byte) (coin.Presenta
 			}
 			k.made = now
 		}
-		return coin.NewPresentationVerifier(k.verifier), nil
+		v := coin.NewPresentationVerifier(k.verifier)
+		if list := g.expelled.list(id); list != nil {
+			v = coin.Refusing(v, list)
+		}
+		return v, nil
 	}
 	if last != nil {
 		return nil, fmt.Errorf("%w: %w", issuer.ErrUnavailable, last)

@@ -59,7 +59,7 @@ func TestABankTakesNoGroupDocumentFromBeforeTheOneItSaw(t *testing.T) {
 	var log strings.Builder
 	sources := []groupSource{{ID: groupdoctest.Name, URL: p.url}}
 	start := func() *groupSources {
-		return newGroupSources(p.Root, sources, db, slog.New(slog.NewTextHandler(&log, nil)))
+		return newGroupSources(p.Root, sources, db, &expelled{}, slog.New(slog.NewTextHandler(&log, nil)))
 	}
 	// later makes what is known old enough to be asked for again.
 	later := func(g *groupSources) { g.known[p.url].fetched = time.Time{} }

@@ -41,7 +41,11 @@ func (c issuerCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	bc.Ledger, bc.Groups = db, newGroupSources(bc.Root, cfg.Groups, db, a.log)
+	out, err := newExpelled(bc.Root, expelledDirs(dir, cfg.Groups), a.log)
+	if err != nil {
+		return err
+	}
+	bc.Ledger, bc.Groups = db, newGroupSources(bc.Root, cfg.Groups, db, out, a.log)
 	bank, err := issuer.New(a.ctx, *bc)
 	if err != nil {
 		return err
@@ -54,10 +58,10 @@ func (c issuerCmd) Run(a *app) (err error) {
 		},
 	}
 	ctx, stop := context.WithCancel(a.ctx)
-	wait := watch.start(ctx)
-	defer wait()
+	defer watch.start(ctx)()
+	defer startWatch(ctx, out.watch)()
 	defer stop()
-	h := server.NewIssuer(bank, server.IssuerOptions{Logger: a.log, Groups: cfg.groups(), Metrics: k.metrics})
+	h := server.NewIssuer(bank, server.IssuerOptions{Logger: a.log, Root: bc.Root, Groups: cfg.groups(), Metrics: k.metrics})
 	defer h.Stop() // before the ledger is closed
 	var more []server.Endpoint
 	if cfg.Metrics != "" {

@@ -40,6 +40,7 @@ type flags struct {
 	Fund    fundCmd    `cmd:"" help:"Operator: credit an account from the reserve."`
 	Books   booksCmd   `cmd:"" help:"Operator: what the bank owes and holds."`
 	Audit   auditCmd   `cmd:"" help:"Operator: recompute the ledger from its rows, and look for keys that leaked."`
+	Trace   traceCmd   `cmd:"" help:"Find a traced member's payments, on a warrant."`
 	Case    caseCmd    `cmd:"" help:"Operator: double spends of bound coins, for the supervisors."`
 
 	Members    membersCmd    `cmd:"" help:"Group manager: list or count members."`

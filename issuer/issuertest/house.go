@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/groupdoc/groupdoctest"
 	"github.com/speciecash/specie/hsm"
@@ -120,7 +121,7 @@ func build(t testing.TB) (*House, func()) {
 	dir := must(os.MkdirTemp("", "issuertest"))(t)
 	token, closeToken := openToken(t, dir)
 	h := &House{
-		Group: groupdoctest.New(t, Now, []byte("template"), [32]byte{1}),
+		Group: groupdoctest.New(t, Now, attest.GroupKeyTemplate(), [32]byte{1}),
 		Token: token,
 	}
 	h.certify(t)

@@ -85,6 +85,7 @@ const (
 	CodeUnauthorized      Code = "unauthorized"
 	CodeUnavailable       Code = "unavailable"
 	CodeUnknownKey        Code = "unknown-key"
+	CodeWarrant           Code = "warrant"
 	CodeWrongAmount       Code = "wrong-amount"
 	CodeWrongBank         Code = "wrong-bank"
 	CodeWrongCurrency     Code = "wrong-currency"
@@ -147,6 +148,8 @@ func (e Code) Valid() bool {
 		return true
 	case CodeUnknownKey:
 		return true
+	case CodeWarrant:
+		return true
 	case CodeWrongAmount:
 		return true
 	case CodeWrongBank:
@@ -203,6 +206,27 @@ func (e OpState) Valid() bool {
 	case OpStatePending:
 		return true
 	case OpStateRefused:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TraceState.
+const (
+	TraceStateDone    TraceState = "done"
+	TraceStateFailed  TraceState = "failed"
+	TraceStateRunning TraceState = "running"
+)
+
+// Valid indicates whether the value is a known member of the TraceState enum.
+func (e TraceState) Valid() bool {
+	switch e {
+	case TraceStateDone:
+		return true
+	case TraceStateFailed:
+		return true
+	case TraceStateRunning:
 		return true
 	default:
 		return false
@@ -592,6 +616,67 @@ type Stead = coin.SteadJSON
 // Time defines model for Time.
 type Time = time.Time
 
+// Trace defines model for Trace.
+type Trace struct {
+	// Done Rows.
+	Done int64 `json:"done"`
+
+	// Error Why there is no report.
+	Error     *string      `json:"error,omitempty"`
+	Report    *TraceReport `json:"report,omitempty"`
+	StartedAt Time         `json:"started_at"`
+	State     TraceState   `json:"state"`
+
+	// Total Rows; 0 before they are counted.
+	Total int64 `json:"total"`
+}
+
+// TraceState defines model for Trace.State.
+type TraceState string
+
+// TraceHit defines model for TraceHit.
+type TraceHit struct {
+	// Account Who was paid; absent where nobody was.
+	Account *string `json:"account,omitempty"`
+
+	// Amount Minor units of the bank's currency.
+	Amount Amount `json:"amount"`
+	At     Time   `json:"at"`
+	Coins  int    `json:"coins"`
+	Kind   string `json:"kind"`
+
+	// Op 32 bytes, the hash of a request, see docs/protocol.md.
+	Op OpID `json:"op"`
+
+	// Spend 32 bytes.
+	Spend Hash `json:"spend"`
+}
+
+// TraceReport defines model for TraceReport.
+type TraceReport struct {
+	// Group The group manager's id.
+	Group string     `json:"group"`
+	Hits  []TraceHit `json:"hits"`
+
+	// Member The member's id; the bank does not know who that is.
+	Member string `json:"member"`
+
+	// Reference The court's, from the warrant.
+	Reference string `json:"reference"`
+
+	// Searched Operations with a presentation of that group.
+	Searched int64 `json:"searched"`
+
+	// Sound The rows that were searched are in order; if not, audit.
+	Sound bool `json:"sound"`
+}
+
+// TraceRequest defines model for TraceRequest.
+type TraceRequest struct {
+	// Token The token's file, as "specie-ceremony trace combine" wrote it.
+	Token json.RawMessage `json:"token"`
+}
+
 // WithdrawalRequest defines model for WithdrawalRequest.
 type WithdrawalRequest struct {
 	Outputs []Output `json:"outputs"`
@@ -621,6 +706,9 @@ type CreateAccountJSONRequestBody = AccountRequest
 
 // FundJSONRequestBody defines body for Fund for application/json ContentType.
 type FundJSONRequestBody = FundingRequest
+
+// StartTraceJSONRequestBody defines body for StartTrace for application/json ContentType.
+type StartTraceJSONRequestBody = TraceRequest
 
 // DepositJSONRequestBody defines body for Deposit for application/json ContentType.
 type DepositJSONRequestBody = DepositRequest
@@ -660,6 +748,12 @@ type ServerInterface interface {
 	// Fund Credit an account from the reserve
 	// (POST /admin/v1/fundings)
 	Fund(ctx echo.Context) error
+	// GetTrace The trace that runs, or the last one that ran
+	// (GET /admin/v1/trace)
+	GetTrace(ctx echo.Context) error
+	// StartTrace Find a traced member's payments among all that was redeemed, beside the work
+	// (POST /admin/v1/trace)
+	StartTrace(ctx echo.Context) error
 	// GetAccount The caller's account
 	// (GET /v1/account)
 	GetAccount(ctx echo.Context) error
@@ -780,6 +874,24 @@ func (w *ServerInterfaceWrapper) Fund(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.Fund(ctx)
+	return err
+}
+
+// GetTrace converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTrace(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTrace(ctx)
+	return err
+}
+
+// StartTrace converts echo context to params.
+func (w *ServerInterfaceWrapper) StartTrace(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartTrace(ctx)
 	return err
 }
 
@@ -978,6 +1090,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/admin/v1/books", wrapper.GetBooks, options.OperationMiddlewares["getBooks"]...)
 	router.GET(options.BaseURL+"/admin/v1/audit", wrapper.GetAudit, options.OperationMiddlewares["getAudit"]...)
 	router.POST(options.BaseURL+"/admin/v1/audit", wrapper.StartAudit, options.OperationMiddlewares["startAudit"]...)
+	router.GET(options.BaseURL+"/admin/v1/trace", wrapper.GetTrace, options.OperationMiddlewares["getTrace"]...)
+	router.POST(options.BaseURL+"/admin/v1/trace", wrapper.StartTrace, options.OperationMiddlewares["startTrace"]...)
 	router.GET(options.BaseURL+"/admin/v1/cases", wrapper.GetCases, options.OperationMiddlewares["getCases"]...)
 	router.GET(options.BaseURL+"/admin/v1/cases/:id", wrapper.GetCase, options.OperationMiddlewares["getCase"]...)
 
@@ -1276,6 +1390,91 @@ type FunddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response FunddefaultApplicationProblemPlusJSONResponse) VisitFundResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTraceRequestObject struct {
+}
+
+type GetTraceResponseObject interface {
+	VisitGetTraceResponse(w http.ResponseWriter) error
+}
+
+type GetTrace200JSONResponse Trace
+
+func (response GetTrace200JSONResponse) VisitGetTraceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTracedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetTracedefaultApplicationProblemPlusJSONResponse) VisitGetTraceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTraceRequestObject struct {
+	Body *StartTraceJSONRequestBody
+}
+
+type StartTraceResponseObject interface {
+	VisitStartTraceResponse(w http.ResponseWriter) error
+}
+
+type StartTrace202JSONResponse Trace
+
+func (response StartTrace202JSONResponse) VisitStartTraceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTracedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response StartTracedefaultApplicationProblemPlusJSONResponse) VisitStartTraceResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1757,6 +1956,12 @@ type StrictServerInterface interface {
 	// Fund Credit an account from the reserve
 	// (POST /admin/v1/fundings)
 	Fund(ctx context.Context, request FundRequestObject) (FundResponseObject, error)
+	// GetTrace The trace that runs, or the last one that ran
+	// (GET /admin/v1/trace)
+	GetTrace(ctx context.Context, request GetTraceRequestObject) (GetTraceResponseObject, error)
+	// StartTrace Find a traced member's payments among all that was redeemed, beside the work
+	// (POST /admin/v1/trace)
+	StartTrace(ctx context.Context, request StartTraceRequestObject) (StartTraceResponseObject, error)
 	// GetAccount The caller's account
 	// (GET /v1/account)
 	GetAccount(ctx context.Context, request GetAccountRequestObject) (GetAccountResponseObject, error)
@@ -2006,6 +2211,75 @@ func (sh *strictHandler) Fund(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(FundResponseObject); ok {
 		return validResponse.VisitFundResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTrace operation middleware
+func (sh *strictHandler) GetTrace(ctx echo.Context) error {
+	var request GetTraceRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTrace(ctx.Request().Context(), request.(GetTraceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTrace")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTraceResponseObject); ok {
+		return validResponse.VisitGetTraceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartTrace operation middleware
+func (sh *strictHandler) StartTrace(ctx echo.Context) error {
+	var request StartTraceRequestObject
+
+	var body StartTraceJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartTrace(ctx.Request().Context(), request.(StartTraceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartTrace")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartTraceResponseObject); ok {
+		return validResponse.VisitStartTraceResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
