@@ -48,6 +48,8 @@ var (
 	ErrFetch = errors.New("no certificate from the TPM's maker")
 	// ErrEnrolled: the wallet is a member already.
 	ErrEnrolled = errors.New("this wallet is enrolled already")
+	// ErrStranded: the coins are bound to a key that is gone with its TPM.
+	ErrStranded = errors.New("these coins are bound to a key that is gone with its TPM")
 	// ErrFunds: the purse's coins don't reach the amount.
 	ErrFunds = errors.New("not enough coins in the purse")
 	// ErrCoinState: a coin isn't in the state that the operation needs.

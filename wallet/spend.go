@@ -33,6 +33,9 @@ func (w *Wallet) buildSpend(ctx context.Context, k *coin.Keyset, head coin.Spend
 		}
 		head.Coins = append(head.Coins, *c)
 		index[c.ID()] = sc.Index
+		if w.stranded(sc) {
+			return nil, nil, ErrStranded
+		}
 		if c.Kind == coin.Bound && w.member == nil {
 			return nil, nil, w.noTPM()
 		}

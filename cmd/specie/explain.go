@@ -35,6 +35,7 @@ func advices() []advice {
 		{wallet.ErrSpent, "whoever has a copy of your purse can do that again: \"specie exchange\" what is left", cli.ExitFailed},
 		{wallet.ErrRecoup, `have them made good with "specie recoup"`, cli.ExitFailed},
 		{errNoPINGiven, "", cli.ExitUsage},
+		{errUnfit, `do what stands under the lines marked "fail", and look again`, cli.ExitFailed},
 		{wallet.ErrNotEnrolled, `register this machine's TPM with "specie enroll"`, cli.ExitFailed},
 		{wallet.ErrEnrolled, `nothing needs to be done; "specie group" shows the membership. If its TPM was cleared or is gone, "specie enroll --again"`, cli.ExitFailed},
 		{wallet.ErrCleared, `ask the group manager to readmit you, then "specie enroll --again"`, cli.ExitFailed},
@@ -56,6 +57,7 @@ func advices() []advice {
 		{wallet.ErrNoEK, `"specie tpm doctor" shows what this TPM has; "specie group URL" what the group takes`, cli.ExitFailed},
 		{wallet.ErrNoTPM, "name the TPM with --tpm", cli.ExitFailed},
 		{tpm.ErrUnavailable, `"specie tpm doctor" says what is missing`, cli.ExitFailed},
+		{wallet.ErrStranded, `have them repaid with "specie recover"`, cli.ExitFailed},
 		{wallet.ErrFunds, `draw more with "specie withdraw"`, cli.ExitFailed},
 		{coin.ErrOfferExpired, "ask the merchant for a new offer", cli.ExitFailed},
 	}

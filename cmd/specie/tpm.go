@@ -8,8 +8,9 @@ import (
 )
 
 type tpmCmd struct {
-	PCRs tpmPCRsCmd `cmd:"" name:"pcrs" help:"Show the state in which this machine was started."`
-	PIN  tpmPINCmd  `cmd:"" name:"pin" help:"Change the PIN of the member's key, or take it away."`
+	Doctor tpmDoctorCmd `cmd:"" help:"See whether this machine's TPM can be enrolled, and what to do if not."`
+	PCRs   tpmPCRsCmd   `cmd:"" name:"pcrs" help:"Show the state in which this machine was started."`
+	PIN    tpmPINCmd    `cmd:"" name:"pin" help:"Change the PIN of the member's key, or take it away."`
 }
 
 type tpmPINCmd struct {
