@@ -80,7 +80,7 @@ func member(b testing.TB) (*group.Member, *stopwatch, *group.Parameters) {
 // of its own result.
 func BenchmarkPresentation(b *testing.B) {
 	m, key, _ := member(b)
-	for _, n := range []int{0, 1, 8} {
+	for _, n := range []int{0, 1, 8, 32} {
 		claims := make([]group.Claim, n)
 		for i := range claims {
 			nonce := [32]byte{byte(i), byte(n)}

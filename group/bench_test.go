@@ -79,6 +79,13 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
+// BenchmarkCoinClaim is the part of it that every coin costs before the proof
+// is looked at: its base hashed to the curve and its tag decoded.
+func BenchmarkCoinClaim(b *testing.B) {
+	coins, _ := newWorld(b).admit(b).payment(b, 64)
+	inPairings(b, len(coins), func() { claimsOf(b, coins) })
+}
+
 // BenchmarkVerifyBatch64 is the same per payment, in batches of 64.
 func BenchmarkVerifyBatch64(b *testing.B) {
 	w := newWorld(b)
