@@ -8,6 +8,7 @@ import (
 	"encoding/asn1"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -49,6 +50,11 @@ func TestAMalformedSerialNumberIsPutUpWith(t *testing.T) {
 			if _, err := attest.VerifyEK(c.chain, public, c.roots, hardware()); err != nil {
 				t.Errorf("%s, %s: %v", name, c.where, err)
 			}
+		}
+		long := append(bytes.Clone(oddRoot), 0)
+		manifest := fmt.Sprintf("{version: 1, manufacturers: {TEST: {ek: p256}}, certificates: [{file: r.der, sha256: %s, manufacturer: TEST, root: true}]}", hexOf(long))
+		if _, err := attest.ParseRoots([]byte(manifest), map[string][]byte{"r.der": long}); !errors.Is(err, attest.ErrRoots) {
+			t.Errorf("%s, in a root with a byte after it: got %v, want ErrRoots", name, err)
 		}
 		if _, err := attest.VerifyEK([][]byte{leaf, oddUnder}, public, rootsOf(t, root.pem()), hardware()); !errors.Is(err, attest.ErrChain) {
 			t.Errorf("%s, in an intermediate that nobody listed: got %v, want ErrChain", name, err)
