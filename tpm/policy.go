@@ -50,7 +50,7 @@ type rule struct {
 	met    int
 	values pcrValues
 	// tickets are the TPM's own word that the policy key signed for a state. They
-	// hold until the TPM is cleared.
+	// hold until the TPM is cleared, as the key does.
 	tickets map[int]tpm2.TPMTTKVerified
 }
 
@@ -151,9 +151,6 @@ func (g *GroupKey) underPolicy(s *sequence, f func(*sequence, tpm2.AuthHandle) e
 		for _, session := range made {
 			s.flush(session)
 		}
-	}
-	if isRC(err, tpm2.TPMRCPolicyFail, tpm2.TPMRCPolicy) {
-		return fmt.Errorf("%w: %w", ErrPlatform, err)
 	}
 	return err
 }
@@ -262,23 +259,18 @@ func (r *rule) authorize(s *sequence, session tpm2.TPMISHPolicy) error {
 	if err != nil {
 		return err
 	}
-	for fresh := false; ; fresh = true {
-		ticket, ok := r.tickets[r.met]
-		if fresh = fresh || !ok; fresh {
-			if ticket, err = r.verify(s, policy); err != nil {
-				return err
-			}
-			r.tickets[r.met] = ticket
-		}
-		_, err = tpm2.PolicyAuthorize{
-			PolicySession: session, ApprovedPolicy: tpm2.TPM2BDigest{Buffer: policy},
-			KeySign: tpm2.TPM2BName{Buffer: r.name}, CheckTicket: ticket,
-		}.Execute(s)
-		if fresh || !isRC(err, tpm2.TPMRCValue, tpm2.TPMRCTicket) {
+	ticket, ok := r.tickets[r.met]
+	if !ok {
+		if ticket, err = r.verify(s, policy); err != nil {
 			return err
 		}
-		// The ticket is from before the TPM was cleared.
+		r.tickets[r.met] = ticket
 	}
+	_, err = tpm2.PolicyAuthorize{
+		PolicySession: session, ApprovedPolicy: tpm2.TPM2BDigest{Buffer: policy},
+		KeySign: tpm2.TPM2BName{Buffer: r.name}, CheckTicket: ticket,
+	}.Execute(s)
+	return err
 }
 
 // approved is the digest of the policy that is met.

@@ -476,24 +476,37 @@ func flushSessions(t *testing.T, c transport.TPM) {
 }
 
 func TestAPlatformThatChangesInTheMidstIsRefused(t *testing.T) {
-	e := emulator(t, "one")
-	past := raw(t, e)
-	armed := false
-	d := tpm.New(&meddler{TPM: past, before: func(command []byte) {
-		if armed && code(command) == tpm2.TPMCCCommit {
-			armed = false
-			extend(t, e, 7)
-		}
-	}})
-	defer d.Close()
-	a := newApprover(t)
-	key := load(t, d, a.newKey(t, d, nil), nil, a.rule(a.present(t, d, "as shipped", 7)))
-	if err := signs(t, key); err != nil {
-		t.Fatal(err)
-	}
-	armed = true
-	if err := signs(t, key); !errors.Is(err, tpm.ErrPlatform) {
-		t.Fatalf("got %v, want ErrPlatform", err)
+	for name, c := range map[string]struct {
+		before tpm2.TPMCC
+		used   bool // the key was used before
+	}{
+		"after the registers were read":                {tpm2.TPMCCPolicyPCR, false},
+		"before the registers are compared":            {tpm2.TPMCCPolicyPCR, true},
+		"after the registers were compared":            {tpm2.TPMCCCommit, false},
+		"after they were compared, and the key in use": {tpm2.TPMCCCommit, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := emulator(t, "one")
+			armed := false
+			d := tpm.New(&meddler{TPM: raw(t, e), before: func(command []byte) {
+				if armed && code(command) == c.before {
+					armed = false
+					extend(t, e, 7)
+				}
+			}})
+			defer d.Close()
+			a := newApprover(t)
+			key := load(t, d, a.newKey(t, d, nil), nil, a.rule(a.present(t, d, "as shipped", 7)))
+			if c.used {
+				if err := signs(t, key); err != nil {
+					t.Fatal(err)
+				}
+			}
+			armed = true
+			if err := signs(t, key); !errors.Is(err, tpm.ErrPlatform) {
+				t.Fatalf("got %v, want ErrPlatform", err)
+			}
+		})
 	}
 }
 
