@@ -162,67 +162,6 @@ func (s *stage) expectPaid() error {
 	return err
 }
 
-func (s *stage) opening() error {
-	admin := s.box.IssuerSocket()
-	list, err := s.box.Run(s.ctx, "specied", "--json", "case", "--socket", admin)
-	if err != nil {
-		return err
-	}
-	var cases struct{ Cases []struct{ ID string } }
-	if err := json.Unmarshal([]byte(list), &cases); err != nil {
-		return err
-	}
-	if len(cases.Cases) != 1 {
-		return fmt.Errorf("%d cases instead of one", len(cases.Cases))
-	}
-	file := func(name string) string { return s.box.Path("run", name) }
-	if _, err := s.box.Run(s.ctx, "specied", "case", "--socket", admin, "--out", file("case.json"), "--", cases.Cases[0].ID); err != nil {
-		return err
-	}
-	s.say("the bank hands the supervisors a case: one bound coin, two authorised payments")
-	if err := s.box.SaveGroupDocument(s.ctx, file("group.jws")); err != nil {
-		return err
-	}
-	papers := []string{"--root", s.box.Path("bank", "root.pem"), "--case", file("case.json"),
-		"--keyset", s.box.Path("bank", "keyset.jws"), "--group-document", file("group.jws")}
-	supervisors := devbox.Supervisors()
-	var parts []string
-	for _, id := range supervisors[:2] {
-		part := file("part-" + id + ".json")
-		args := append([]string{"opening", "partial", "--dir", s.box.OfficerDir(id), "--out", part}, papers...)
-		if _, err := s.box.Run(s.ctx, "specie-ceremony", args...); err != nil {
-			return err
-		}
-		parts = append(parts, part)
-	}
-	combine := append([]string{"opening", "combine", "--out", file("opening.json")}, papers...)
-	if _, err = s.box.Run(s.ctx, "specie-ceremony", append(combine, parts[0])...); err == nil {
-		return errors.New("one supervisor alone could open")
-	}
-	s.say("%s alone can't: %s", supervisors[0], reason(err))
-	if _, err := s.box.Run(s.ctx, "specie-ceremony", append(combine, parts...)...); err != nil {
-		return err
-	}
-	if _, err := s.box.Run(s.ctx, "specied", "identify", file("opening.json"), "--socket", s.box.GroupSocket(), "--out", file("statement.jws")); err != nil {
-		return err
-	}
-	root := s.box.Path("bank", "root.pem")
-	if _, err := s.box.Run(s.ctx, "specie-ceremony", "opening", "attach", "--root", root, "--opening", file("opening.json"),
-		"--statement", file("statement.jws"), "--out", file("evidence.json")); err != nil {
-		return err
-	}
-	out, err := s.box.Run(s.ctx, "specie-ceremony", "opening", "verify", file("evidence.json"), "--root", root)
-	if err != nil {
-		return err
-	}
-	s.say("%s and %s together, and the group manager's register:", supervisors[0], supervisors[1])
-	s.echo(out)
-	if !strings.Contains(out, "Alice Example") {
-		return errors.New("the evidence does not name Alice")
-	}
-	return nil
-}
-
 func (s *stage) books() error {
 	out, err := s.box.Run(s.ctx, "specied", "books", "--socket", s.box.IssuerSocket())
 	s.echo(out)

@@ -77,7 +77,8 @@ var acts = []act{
 	{"She pays 12.34 for lunch; change rides along", (*stage).payBound},
 	{"The same with bearer coins", (*stage).payBearer},
 	{"What must be refused", (*stage).refusals},
-	{"Two supervisors open the double spend", (*stage).opening},
+	{"Two supervisors open the double spend, on a warrant", (*stage).opening},
+	{"On another warrant, her payments are found", (*stage).tracing},
 	{"The books", (*stage).books},
 }
 
