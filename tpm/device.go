@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -87,12 +88,27 @@ func (d *Device) use(ctx context.Context, what string, f func(*sequence) error) 
 	s := &sequence{ctx: ctx, device: d}
 	err := d.settle(ctx)
 	if err == nil {
-		err = f(s)
+		err = s.run(f)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, s.meaning(err))
 	}
 	return nil
+}
+
+// run calls f. go-tpm panics when it is asked for a part of a union that the TPM
+// has left out.
+func (s *sequence) run(f func(*sequence) error) (err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case runtime.Error:
+			err = fmt.Errorf("%w: %w", ErrResponse, p)
+		default:
+			panic(p)
+		}
+	}()
+	return f(s)
 }
 
 // settle clears what earlier calls left behind when their context ended: it

@@ -53,6 +53,29 @@ The format's other fields (a policy, a secret to import with, a signed policy, a
 RSA parent) do not occur in a group key, and a file that has one is refused. A
 copy of the file is of no use in another TPM; without any copy the key is lost.
 
+# Endorsement keys
+
+[Device.EKs] looks where TCG's EK Credential Profile has certificates: RSA-2048
+and P-256 in the low range, P-384 in the high range, those of authorities from
+index 0x01C00100 on. Keys are at their persistent handles, or made again from the
+profile's templates, or from what the manufacturer has stored beside the
+certificate. Where a TPM stores no certificate, the address at which Intel or AMD
+publish it is given instead; this package uses no network.
+
+# Resets
+
+A reset of the TPM takes away whatever is loaded, and every open commitment. A
+GroupKey notices by the first command that fails, is loaded again, and repeats
+what can be repeated; Sign returns [ErrCommitment], upon which package group
+begins its proof anew. When a TPM has been cleared, keys made before are lost:
+[ErrWrongTPM]. Its endorsement keys remain, so that the caller can tell it from
+another TPM.
+
+# Examination
+
+[Examine] looks at everything at once, for a person whose TPM does not work: each
+[Finding] says what was found and the one thing to do about it.
+
 # Trust
 
 The TPM is trusted with f, the group key's scalar, and with nothing else: points
@@ -88,11 +111,12 @@ next call, or in Close.
 
 Everything that a user can do something about is a sentinel to be matched with
 errors.Is: [ErrAddress], [ErrUnavailable], [ErrBusy], [ErrBroken],
-[ErrHierarchy], [ErrUnsupported], [ErrWrongTPM],
-[ErrAuth], [ErrLockout], [ErrPlatform], [ErrNoEK], [ErrCredential],
-[ErrCommitment], [ErrNoSlot], [ErrKeyFile], [ErrInput], [ErrClosed]. The TPM's
-own code is wrapped beside it and matches the constants of go-tpm. A response that makes no sense is
-[ErrResponse].
+[ErrHierarchy], [ErrUnsupported], [ErrWrongTPM], [ErrAuth], [ErrLockout],
+[ErrPlatform], [ErrNoEK], [ErrCredential], [ErrCommitment], [ErrNoSlot],
+[ErrKeyFile], [ErrInput], [ErrClosed]. [AuthError] says how many tries are left
+before the TPM locks out, [LockoutError] how long that lasts. The TPM's own code
+is wrapped beside them and matches the constants of go-tpm. A response that makes
+no sense is [ErrResponse].
 
 TPM_RC_RETRY, TPM_RC_YIELDED and TPM_RC_TESTING are no errors: the command is
 sent again, for as long as the context lasts and at most [retryBudget].

@@ -170,26 +170,33 @@ func TestOtherFilesAreNoKeyFiles(t *testing.T) {
 	}
 }
 
+// FuzzParseKeyFile reads what it is given, and what it is given in armour.
 func FuzzParseKeyFile(f *testing.F) {
-	f.Add(armoured(f, foreign(f)))
-	k := foreign(f)
-	k.EmptyAuth, k.Description = false, "key"
-	f.Add(armoured(f, k))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		k, err := tpm.ParseKeyFile(text)
-		if err != nil {
-			if !errors.Is(err, tpm.ErrKeyFile) {
-				t.Fatalf("an error that is not ErrKeyFile: %v", err)
+	with := foreign(f)
+	with.EmptyAuth, with.Description = false, "key"
+	for _, k := range []tpmKey{foreign(f), with} {
+		text := armoured(f, k)
+		block, _ := pem.Decode(text)
+		f.Add(text)
+		f.Add(block.Bytes)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, text := range [][]byte{b, pem.EncodeToMemory(&pem.Block{Type: "TSS2 PRIVATE KEY", Bytes: b})} {
+			k, err := tpm.ParseKeyFile(text)
+			if err != nil {
+				if !errors.Is(err, tpm.ErrKeyFile) {
+					t.Fatalf("an error that is not ErrKeyFile: %v", err)
+				}
+				continue
 			}
-			return
-		}
-		again, err := k.Marshal()
-		if err != nil {
-			t.Fatalf("what was read is not written: %v", err)
-		}
-		back, err := tpm.ParseKeyFile(again)
-		if err != nil || !cmp.Equal(k, back) {
-			t.Fatalf("another key comes back: %v", err)
+			again, err := k.Marshal()
+			if err != nil {
+				t.Fatalf("what was read is not written: %v", err)
+			}
+			back, err := tpm.ParseKeyFile(again)
+			if err != nil || !cmp.Equal(k, back) {
+				t.Fatalf("another key comes back: %v", err)
+			}
 		}
 	})
 }

@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 }
 
 // emulator runs a copy of the TPM "one" or "two".
-func emulator(t *testing.T, name string) *swtpm.Emulator {
+func emulator(t testing.TB, name string) *swtpm.Emulator {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(factory, name))); err != nil {
@@ -58,7 +58,7 @@ func emulator(t *testing.T, name string) *swtpm.Emulator {
 	return restart(t, dir)
 }
 
-func restart(t *testing.T, dir string) *swtpm.Emulator {
+func restart(t testing.TB, dir string) *swtpm.Emulator {
 	t.Helper()
 	ca, err := swtpm.NewCA(t.Context(), filepath.Join(factory, "ca"))
 	if err != nil {
@@ -76,7 +76,7 @@ func restart(t *testing.T, dir string) *swtpm.Emulator {
 	return e
 }
 
-func open(t *testing.T, tcti string) *tpm.Device {
+func open(t testing.TB, tcti string) *tpm.Device {
 	t.Helper()
 	d, err := tpm.Open(t.Context(), tcti)
 	if err != nil {
@@ -91,7 +91,7 @@ func open(t *testing.T, tcti string) *tpm.Device {
 }
 
 // raw opens a second connection to an emulator, past the package under test.
-func raw(t *testing.T, e *swtpm.Emulator) transport.TPM {
+func raw(t testing.TB, e *swtpm.Emulator) transport.TPM {
 	t.Helper()
 	c, err := linuxudstpm.Open(e.TCTI()[len("swtpm:path="):])
 	if err != nil {
