@@ -73,12 +73,18 @@ func (p *policy) announce(log *slog.Logger) {
 }
 
 // Reload puts another policy in force and signs the document anew with it.
-// What is refused changes nothing. Errors: [ErrPolicy], [ErrOtherGroup] if the
-// template would change under members, [ErrUnavailable].
+// What is refused changes nothing. A leaked key stays one while the manager
+// works: a list that lacks it is a file half written. Errors: [ErrPolicy],
+// [ErrOtherGroup] if the template would change under members, [ErrUnavailable].
 func (m *Manager) Reload(ctx context.Context, next Policy) error {
 	p, err := newPolicy(next)
 	if err != nil {
 		return err
+	}
+	for q := range m.policy.Load().leaked {
+		if !p.leaked[q] {
+			return fmt.Errorf("%w: a leaked key is gone from the list; to forget one, start the manager anew", ErrPolicy)
+		}
 	}
 	if err := m.pinTemplate(ctx, p); err != nil {
 		return err

@@ -58,10 +58,16 @@ func TestAPolicyComesIntoForceWithTheDocument(t *testing.T) {
 		{"a leaked key that is no scalar", func(p *registration.Policy) { p.Leaked = [][]byte{bytes.Repeat([]byte{0xff}, 32)} }},
 		{"a leaked key that is too short", func(p *registration.Policy) { p.Leaked = [][]byte{{1}} }},
 		{"more leaked keys than a document holds", func(p *registration.Policy) { p.Leaked = make([][]byte, groupdoc.MaxLeaked+1) }},
+		{"a leaked key that is forgotten", nil},
 		{"a policy key that is none", func(p *registration.Policy) { p.Platform = &groupdoc.Platform{Key: []byte("key")} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := next
+			if c.change == nil {
+				p.Leaked = nil
+				wantErr(t, w.Reload(ctx, p), registration.ErrPolicy)
+				return // a manager who begins may say anything
+			}
 			c.change(&p)
 			wantErr(t, w.Reload(ctx, p), registration.ErrPolicy)
 			if w.ReadDocument(t).Seq != after.Seq {
