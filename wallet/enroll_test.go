@@ -13,6 +13,7 @@ import (
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/group/fp256bn"
+	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/registration/registrationtest"
 	"github.com/speciecash/specie/tpm"
@@ -262,4 +263,241 @@ func TestAFaultyTPMCostsNoMoney(t *testing.T) {
 		}
 	}
 	holds(t, town, alice.Account, 100)
+}
+
+// TestARefusedEndorsementKeyLeadsToTheNext: a manager takes one kind from each
+// manufacturer, and a TPM does not know which.
+func TestARefusedEndorsementKeyLeadsToTheNext(t *testing.T) {
+	town := wallettest.New(t)
+	refuse := func(code string, times int) {
+		path := "/v1/registrations"
+		town.GroupGate.Instead(path, func(w http.ResponseWriter, r *http.Request) {
+			if times--; times == 0 {
+				town.GroupGate.Instead(path, nil)
+			}
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = w.Write([]byte(`{"code":"` + code + `","title":"refused"}`))
+		})
+	}
+	town.Forge(t, nil, func(c *groupdoc.Contents) { c.EKKinds = []string{"p256", "p384", "rsa2048"} })
+	defer town.Restore()
+	alice := town.NewHolder(t, 0)
+	tpmA := at(t, town, registrationtest.TPMA)
+
+	t.Run("not if the TPM itself is meant", func(t *testing.T) {
+		refuse("ek-registered", 1)
+		_, err := alice.Enroll(t.Context(), tpmA, asAlice(town), nil)
+		code(t, err, "ek-registered")
+	})
+	t.Run("nor without end: the first refusal is told", func(t *testing.T) {
+		refuse("ek-profile", 2)
+		_, err := alice.Enroll(t.Context(), tpmA, asAlice(town), nil)
+		code(t, err, "ek-profile")
+	})
+	t.Run("in the document's order", func(t *testing.T) {
+		refuse("ek-chain", 1) // the P-384 key; this TPM has none on P-256
+		m, err := alice.Enroll(t.Context(), tpmA, asAlice(town), nil)
+		must(t, err)
+		if m.EK != "rsa2048" {
+			t.Errorf("enrolled with the %s key", m.EK)
+		}
+	})
+	t.Run("a TPM that has none of them", func(t *testing.T) {
+		town.Forge(t, nil, func(c *groupdoc.Contents) { c.EKKinds = []string{"p256"} })
+		bob := town.NewHolder(t, 0)
+		want(t, enroll(t, town, bob, registrationtest.TPMB), wallet.ErrNoEK)
+	})
+}
+
+// readmit ends a membership and returns the code to continue it.
+func readmit(t *testing.T, town *wallettest.Town, member string) enrol.Code {
+	t.Helper()
+	id, err := enrol.ParseID(member)
+	must(t, err)
+	r, err := town.Group.Readmit(t.Context(), id)
+	must(t, err)
+	return r.Code
+}
+
+func TestAMembershipIsContinued(t *testing.T) {
+	town := wallettest.New(t)
+	emulator := town.NewTPM(t)
+	alice := town.NewHolder(t, 100)
+	device := wallet.TPM{Address: emulator.TCTI()}
+	first, err := alice.Enroll(t.Context(), device, asAlice(town), nil)
+	must(t, err)
+	must(t, alice.AttachTPM(t.Context(), device))
+	alice.Draw(t, 21, coin.Bound)
+	tag := alice.Tag()
+	must(t, emulator.Clear(t.Context()))
+	alice.Reopen(t)
+	again := asAlice(town)
+	again.Code = readmit(t, town, first.Member)
+
+	t.Run("by the person of that name", func(t *testing.T) {
+		mallory := again
+		mallory.Name = "Mallory"
+		_, err := alice.Enroll(t.Context(), device, mallory, nil)
+		code(t, err, "identity")
+	})
+	t.Run("with the manager's word for it, whose successor she is", func(t *testing.T) {
+		activation := func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/activation") }
+		for name, succession := range map[string]any{"none": nil, "somebody else's": town.Succession(t), "rubbish": "a.b.c"} {
+			t.Run(name, func(t *testing.T) {
+				town.GroupGate.SpoilAll(activation, func(answer map[string]any) {
+					delete(answer, "succession")
+					if succession != nil {
+						answer["succession"] = succession
+					}
+				})
+				defer town.GroupGate.SpoilAll(nil, nil)
+				if _, err := alice.Enroll(t.Context(), device, again, nil); err == nil {
+					t.Fatal("enrolled")
+				}
+				if got := alice.Tag(); got != tag {
+					t.Error("she is somebody else now")
+				}
+			})
+		}
+	})
+	second, err := alice.Enroll(t.Context(), device, again, nil)
+	must(t, err)
+	if second.Succeeds != first.Member || second.Member == first.Member || second.KeyFile == first.KeyFile {
+		t.Errorf("%+v after %+v", second, first)
+	}
+	before, err := alice.Formerly(t.Context())
+	must(t, err)
+	if len(before) != 1 || before[0].Tag != tag || before[0].Member != first.Member {
+		t.Fatalf("formerly %+v", before)
+	}
+	s, err := enrol.ParseSuccession(town.Group.Group.Root, second.Group, before[0].Succession, town.Now())
+	must(t, err)
+	if s.Old != tag || s.New != alice.Tag() {
+		t.Errorf("succession %+v", s)
+	}
+
+	t.Run("and its coins are kept apart from new ones", func(t *testing.T) {
+		alice.Reopen(t)
+		must(t, alice.AttachTPM(t.Context(), device))
+		b, err := alice.Balance(t.Context())
+		must(t, err)
+		if b.Total != 0 || b.Stranded != 21 {
+			t.Errorf("balance %+v", b)
+		}
+		_, err = alice.Pay(t.Context(), town.NewShop(t).Ask(t, 5))
+		want(t, err, wallet.ErrFunds)
+		alice.Draw(t, 9, coin.Bound)
+		_, err = alice.Pay(t.Context(), town.NewShop(t).Ask(t, 5))
+		must(t, err)
+		worth(t, alice, 4, 0)
+	})
+	t.Run("without a code she can't enrol again", func(t *testing.T) {
+		alice.Reopen(t)
+		want(t, enroll(t, town, alice, registrationtest.TPMB), wallet.ErrEnrolled)
+	})
+	t.Run("nor with one in another group", func(t *testing.T) {
+		elsewhere := wallettest.New(t)
+		other := again
+		other.ManagerURL = elsewhere.GroupURL
+		if _, err := alice.Enroll(t.Context(), device, other, nil); err == nil {
+			t.Fatal("enrolled")
+		}
+		if got, err := alice.Formerly(t.Context()); err != nil || len(got) != 1 {
+			t.Errorf("formerly %v, %v", got, err)
+		}
+	})
+}
+
+// TestAWithdrawalUnderWayWhenTheTPMIsCleared: its coins come, bound to the key
+// that is gone.
+func TestAWithdrawalUnderWayWhenTheTPMIsCleared(t *testing.T) {
+	town := wallettest.New(t)
+	emulator := town.NewTPM(t)
+	alice := town.NewHolder(t, 100)
+	device := wallet.TPM{Address: emulator.TCTI()}
+	m, err := alice.Enroll(t.Context(), device, asAlice(town), nil)
+	must(t, err)
+	must(t, alice.AttachTPM(t.Context(), device))
+	alice.Wire.Once("/v1/withdrawals", wallettest.LoseAnswer)
+	_, err = alice.Withdraw(t.Context(), 7, coin.Bound, wallet.Steps{})
+	want(t, err, wallet.ErrOpen)
+	must(t, emulator.Clear(t.Context()))
+	alice.Reopen(t)
+	again := asAlice(town)
+	again.Code = readmit(t, town, m.Member)
+	_, err = alice.Enroll(t.Context(), device, again, nil)
+	must(t, err)
+	resume(t, alice)
+	b, err := alice.Balance(t.Context())
+	must(t, err)
+	if b.Total != 0 || b.Stranded != 7 {
+		t.Errorf("balance %+v", b)
+	}
+}
+
+// broken is a TPM that answers so many more commits and then none.
+type broken struct {
+	group.Key
+	left int
+}
+
+func (b *broken) Commit(ctx context.Context, p1 *fp256bn.G1, s2 []byte, y2 [32]byte) (k, l, e fp256bn.G1, counter uint16, err error) {
+	if b.left--; b.left < 0 {
+		return k, l, e, 0, tpm.ErrUnavailable
+	}
+	return b.Key.Commit(ctx, p1, s2, y2)
+}
+
+// TestNoCoinNumberIsUsedTwice: whatever becomes of a withdrawal, before or after
+// anything was sent, the next one has other numbers, and so other tags.
+func TestNoCoinNumberIsUsedTwice(t *testing.T) {
+	town := wallettest.New(t)
+	alice := town.NewHolder(t, 100)
+	alice.Enrol(t, registrationtest.TPMA)
+	sent := map[string]bool{}
+	collect := func() (n int) {
+		for _, s := range alice.Wire.Sent() {
+			if s.Path == "/v1/withdrawals" {
+				n++
+				if sent[string(s.Body)] {
+					t.Error("the same coins were asked for twice")
+				}
+				sent[string(s.Body)] = true
+			}
+		}
+		return n
+	}
+	for left := range 5 { // 4 tags and the presentation over them
+		alice.WrapKey(func(k group.Key) group.Key { return &broken{k, left} })
+		_, err := alice.Withdraw(t.Context(), 15, coin.Bound, wallet.Steps{})
+		want(t, err, tpm.ErrUnavailable)
+		if collect() != 0 {
+			t.Fatal("something was sent")
+		}
+		alice.Reopen(t)
+		attach(t, town, alice)
+	}
+	holds(t, town, alice.Account, 100)
+	for range 3 {
+		alice.Draw(t, 15, coin.Bound)
+		if collect() != 1 {
+			t.Fatal("nothing was sent")
+		}
+	}
+	numbers := map[coin.KeyID]map[uint64]bool{}
+	coins, err := alice.Coins(t.Context())
+	must(t, err)
+	for _, c := range coins {
+		if numbers[c.KeyID] == nil {
+			numbers[c.KeyID] = map[uint64]bool{}
+		}
+		if numbers[c.KeyID][c.Index] || c.Index < 5 {
+			t.Errorf("coin number %d of key %s was taken before", c.Index, c.KeyID)
+		}
+		numbers[c.KeyID][c.Index] = true
+	}
+	if len(coins) != 12 {
+		t.Errorf("%d coins", len(coins))
+	}
 }

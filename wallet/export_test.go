@@ -44,3 +44,23 @@ func CertificatesFor(ctx context.Context, hc *http.Client, e Enrolment, ek *tpm.
 	c := &candidate{Enrolment: e, w: &Wallet{http: hc}}
 	return c.chainOf(ctx, ek)
 }
+
+// Tag is the tag of the member that the wallet is.
+func (w *Wallet) Tag() [33]byte { return [33]byte(w.enrolled.Tag) }
+
+// Former is a membership that was continued.
+type Former struct {
+	Member     string
+	Tag        [33]byte
+	Succession []byte
+}
+
+// Formerly lists them.
+func (w *Wallet) Formerly(ctx context.Context) ([]Former, error) {
+	list, err := w.formerly(ctx)
+	var out []Former
+	for _, f := range list {
+		out = append(out, Former{f.Member, [33]byte(f.Tag), f.Succession})
+	}
+	return out, err
+}

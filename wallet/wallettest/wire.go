@@ -128,6 +128,8 @@ type Gate struct {
 	handler http.Handler
 	shut    bool
 	instead map[string]http.HandlerFunc
+	spoils  func(*http.Request) bool
+	change  func(answer map[string]any)
 	lose    map[string]Fate // by part of the path, once each
 	count   int
 }
@@ -183,18 +185,27 @@ func (g *Gate) Spoil(path string, change func(answer map[string]any)) {
 	g.mu.Lock()
 	real := g.handler
 	g.mu.Unlock()
-	g.Instead(path, func(w http.ResponseWriter, r *http.Request) {
-		rec := httptest.NewRecorder()
-		real.ServeHTTP(rec, r)
-		var answer map[string]any
-		if err := json.Unmarshal(rec.Body.Bytes(), &answer); err != nil {
-			panic(err)
-		}
-		change(answer)
-		w.Header().Set("Content-Type", rec.Header().Get("Content-Type"))
-		w.WriteHeader(rec.Code)
-		_ = json.NewEncoder(w).Encode(answer)
-	})
+	g.Instead(path, func(w http.ResponseWriter, r *http.Request) { spoil(w, r, real, change) })
+}
+
+// SpoilAll alters the JSON answers to requests of a kind; nil takes that back.
+func (g *Gate) SpoilAll(kind func(*http.Request) bool, change func(answer map[string]any)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.spoils, g.change = kind, change
+}
+
+func spoil(w http.ResponseWriter, r *http.Request, real http.Handler, change func(answer map[string]any)) {
+	rec := httptest.NewRecorder()
+	real.ServeHTTP(rec, r)
+	var answer map[string]any
+	if err := json.Unmarshal(rec.Body.Bytes(), &answer); err != nil {
+		panic(err)
+	}
+	change(answer)
+	w.Header().Set("Content-Type", rec.Header().Get("Content-Type"))
+	w.WriteHeader(rec.Code)
+	_ = json.NewEncoder(w).Encode(answer)
 }
 
 // Count is how many requests came since the last call, shut or not.
@@ -213,6 +224,10 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	shut, h := g.shut, g.handler
 	if instead := g.instead[r.URL.Path]; instead != nil {
 		h = instead
+	}
+	if change := g.change; g.spoils != nil && g.spoils(r) {
+		real := h
+		h = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { spoil(w, r, real, change) })
 	}
 	fate := g.fate(r.URL.Path)
 	g.mu.Unlock()
