@@ -12,6 +12,9 @@ import (
 // groupOrder is n.
 var groupOrder = [4]uint64{0xf62d536cd10b500d, 0x0cdc65fb1299921a, 0x46e5f25eee71a49e, 0xfffffffffffcf0cd}
 
+// fieldModulus is p.
+var fieldModulus = [4]uint64{0xd3292ddbaed33013, 0x0cdc65fb12980a82, 0x46e5f25eee71a49f, 0xfffffffffffcf0cd}
+
 // generator2 is P2 = (x, y) with
 //
 //	x = fe0c3350b4c96c2028560f577c28913ace1c539a12bf843cd22616b689c09efb +

@@ -9,7 +9,7 @@ import (
 )
 
 func TestModuliComeFromU(t *testing.T) {
-	if fp.Modulus().Cmp(bigP) != 0 {
+	if fp.Modulus().Cmp(bigP) != 0 || bigWords(fieldModulus).Cmp(bigP) != 0 {
 		t.Errorf("p = %x", fp.Modulus())
 	}
 	if fr.Modulus().Cmp(bigN) != 0 || bigWords(groupOrder).Cmp(bigN) != 0 {

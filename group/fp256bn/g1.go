@@ -125,7 +125,9 @@ func G1FromXY(x, y []byte) (G1, error) {
 func LiftX(x []byte) (G1, bool) {
 	var a G1
 	fpReduce(&a.x, x)
-	if !a.solveY() {
+	var t fp.Element
+	a.rhs(&t)
+	if !fpIsSquare(&t) || !fpSqrt(&a.y, &t) {
 		return G1{}, false
 	}
 	if a.y.LexicographicallyLargest() {
