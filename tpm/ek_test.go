@@ -231,6 +231,28 @@ func TestAKeyFromTheManufacturersTemplateIsFound(t *testing.T) {
 	}
 }
 
+func TestAnIndexThatIsEmptyOrTooLargeHoldsNoCertificate(t *testing.T) {
+	d, past := bare(t)
+	public := tpm2.TPMSNVPublic{NVIndex: 0x01c00002, NameAlg: tpm2.TPMAlgSHA256, Attributes: tpm2.TPMANV{AuthRead: true, OwnerWrite: true, NoDA: true}, DataSize: 100}
+	if _, err := (tpm2.NVDefineSpace{AuthHandle: tpm2.TPMRHOwner, PublicInfo: tpm2.New2B(public)}).Execute(past); err != nil {
+		t.Fatal(err)
+	}
+	eks, err := d.EKs(t.Context())
+	if err != nil || len(eks) != 3 || eks[0].CertificateDER != nil {
+		t.Fatalf("an index that was never written: %d keys, %v", len(eks), err)
+	}
+	large := tpm.New(&meddler{TPM: past, after: func(command, response []byte) []byte {
+		if code(command) == tpm2.TPMCCNVReadPublic && binary.BigEndian.Uint32(command[10:]) == 0x01c00002 {
+			binary.BigEndian.PutUint16(response[10+2+4+2+4+2:], 8<<10+1) // dataSize, after nvIndex, nameAlg, attributes and authPolicy
+		}
+		return response
+	}})
+	defer large.Close()
+	if _, err := large.EKs(t.Context()); !errors.Is(err, tpm.ErrResponse) || !strings.Contains(err.Error(), "8193 bytes") {
+		t.Fatalf("an index that is too large: got %v, want ErrResponse", err)
+	}
+}
+
 func TestRubbishBesideACertificateIsNoHindrance(t *testing.T) {
 	d, past := bare(t)
 	store(t, past, 0x01c00002, []byte("no certificate"), byAnybody())

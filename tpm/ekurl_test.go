@@ -1,6 +1,7 @@
 package tpm
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -52,6 +53,29 @@ func TestVendorsKnowAKeyByItsDigest(t *testing.T) {
 	} {
 		if got := vendorURL(c.manufacturer, c.public); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestARowOfCertificatesIsBounded(t *testing.T) {
+	sequence := func(n int) []byte { // of so many bytes, four of them before the contents
+		return append([]byte{0x30, 0x82, byte((n - 4) >> 8), byte(n - 4)}, make([]byte, n-4)...)
+	}
+	for _, c := range []struct {
+		name string
+		data []byte
+		want int
+	}{
+		{"nothing", nil, 0},
+		{"one and padding", append(sequence(300), 0xff, 0xff), 1},
+		{"as many as are believed, and one", bytes.Repeat(sequence(300), maxChain+1), maxChain},
+		{"one of the largest size", sequence(maxCertificate), 1},
+		{"one that is larger", sequence(maxCertificate + 1), 0},
+		{"one that is cut short", sequence(300)[:299], 0},
+		{"another type of value", []byte{4, 1, 0}, 0},
+	} {
+		if got := splitCertificates(c.data); len(got) != c.want {
+			t.Errorf("%s: %d, want %d", c.name, len(got), c.want)
 		}
 	}
 }

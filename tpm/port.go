@@ -21,6 +21,9 @@ const (
 	maxResponse = 4096
 	// dialTimeout bounds a connection attempt, which no context can end.
 	dialTimeout = 10 * time.Second
+	// patience bounds the wait for an emulator's answer, which no context ends
+	// either: the slowest command makes an RSA key.
+	patience = 2 * time.Minute
 )
 
 // socketPort sends commands to swtpm as a raw byte stream, one connection for
@@ -28,6 +31,7 @@ const (
 // is kept shuts out everybody else.
 type socketPort struct {
 	network, target string
+	patience        time.Duration
 	life            context.Context // ends with Close
 	end             context.CancelFunc
 
@@ -36,7 +40,7 @@ type socketPort struct {
 }
 
 func newSocketPort(network, target string) *socketPort {
-	p := &socketPort{network: network, target: target}
+	p := &socketPort{network: network, target: target, patience: patience}
 	p.life, p.end = context.WithCancel(context.Background())
 	return p
 }
@@ -48,12 +52,18 @@ func (p *socketPort) Send(command []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(p.patience)); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
 	if _, err := conn.Write(command); err != nil {
 		return nil, fmt.Errorf("%w: send command to %s: %w", ErrUnavailable, p.target, err)
 	}
 	response, err := readResponse(conn)
 	if errors.Is(err, ErrResponse) {
 		return nil, fmt.Errorf("read response from %s: %w", p.target, err)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, fmt.Errorf("%w: no answer from %s for %v: %w", ErrBusy, p.target, p.patience, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s hung up without an answer: %w", ErrUnavailable, p.target, err)

@@ -147,3 +147,16 @@ func TestATPMThatHangsUpIsNotAvailable(t *testing.T) {
 		t.Fatalf("got %v, want ErrUnavailable", err)
 	}
 }
+
+func TestAnEmulatorThatNeverAnswersIsBusy(t *testing.T) {
+	tcti := listen(t, func(c net.Conn) {
+		defer c.Close()
+		<-t.Context().Done()
+	})
+	port := newSocketPort("unix", strings.TrimPrefix(tcti, "swtpm:path="))
+	defer port.Close()
+	port.patience = 20 * time.Millisecond
+	if _, err := port.Send(make([]byte, headerSize)); !errors.Is(err, ErrBusy) {
+		t.Fatalf("got %v, want ErrBusy", err)
+	}
+}
