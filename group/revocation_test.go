@@ -3,6 +3,7 @@ package group
 import (
 	"fmt"
 	mrand "math/rand/v2"
+	"sync"
 	"testing"
 
 	"github.com/speciecash/specie/group/fp256bn"
@@ -151,4 +152,36 @@ func TestALeakedKeyIsFoundWhereverItStands(t *testing.T) {
 			wantErr(t, err, ErrMalformed)
 		}
 	}
+}
+
+// One verifier and one list serve a whole bank: its requests come at once.
+func TestOneVerifierAndOneListServeManyAtOnce(t *testing.T) {
+	w := newWorld(t)
+	members, tokens := w.crowd(t, 4)
+	list := NewRevocationList(tokens[:2]...)
+	f := scalar(t).Bytes()
+	v, err := w.verifier(t).WithLeaked([][]byte{f[:]})
+	must(t, err)
+	var wg sync.WaitGroup
+	for i, m := range members {
+		claims := m.coins(t, 2)
+		wg.Go(func() {
+			p, err := m.Present(t.Context(), m.key, []byte("m"), claims)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			it := Item{p.Bytes(), []byte("m"), claims}
+			if err := v.Verify(it.Presentation, it.Message, it.Claims); err != nil {
+				t.Error(err)
+			}
+			if err := v.VerifyBatch([]Item{it})[0]; err != nil {
+				t.Error(err)
+			}
+			if at, hit := list.Match(p); hit != (i < 2) || hit && at != i {
+				t.Errorf("member %d: found at %d, %v", i, at, hit)
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -79,6 +79,9 @@ func affineAll(ps []g1Jac) []G1 {
 // invertAll inverts the elements with one inversion for all (Montgomery's
 // trick), and leaves 0 as it is. Its time depends on them.
 func invertAll(xs []fp.Element) {
+	if len(xs) == 0 {
+		return
+	}
 	before := make([]fp.Element, len(xs)) // the products of those before each
 	all := fp.One()
 	for i := range xs {

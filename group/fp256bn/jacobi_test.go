@@ -45,6 +45,7 @@ func TestIsSquareAgreesWithTheJacobiSymbolAndWithRoots(t *testing.T) {
 }
 
 func FuzzIsSquare(f *testing.F) {
+	f.Add([]byte{})
 	f.Add([]byte{4})
 	f.Add(bigP.Bytes())
 	f.Add(new(big.Int).Sub(bigP, big.NewInt(1)).Bytes())
