@@ -108,19 +108,26 @@ func (m *Manager) Reload(ctx context.Context, next Policy) error {
 }
 
 // pinTemplate refuses another template than the members' keys were made after:
-// evidence about them is checked against the document's.
+// evidence about them is checked against the document's. A register in which
+// none is recorded is from before there was a choice.
 func (m *Manager) pinTemplate(ctx context.Context, p *policy) error {
-	err := m.pin(ctx, "template", p.template)
-	if !errors.Is(err, ErrOtherGroup) {
-		return err
+	had, err := m.cfg.Register.Meta(ctx, "template")
+	if errors.Is(err, ledger.ErrNotFound) {
+		had, err = attest.GroupKeyTemplate(), nil
 	}
-	counts, lookup := m.cfg.Register.MemberCounts(ctx)
-	if lookup != nil {
-		return stored("template", lookup)
+	if err != nil {
+		return stored("template", err)
+	}
+	if bytes.Equal(had, p.template) {
+		return nil
+	}
+	counts, err := m.cfg.Register.MemberCounts(ctx)
+	if err != nil {
+		return stored("template", err)
 	}
 	for _, n := range counts {
 		if n > 0 {
-			return err
+			return fmt.Errorf("%w: its members' keys were made after another template", ErrOtherGroup)
 		}
 	}
 	if err := m.cfg.Register.SetMeta(ctx, "template", p.template); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/opening"
 	"github.com/speciecash/specie/registration"
 	"github.com/speciecash/specie/server/groupapi"
 )
@@ -30,12 +31,11 @@ type Group struct {
 }
 
 // Largest bodies of the group manager, in bytes: six certificates of 8 KiB; a
-// sealed form of 8 KiB; two spends with the parts of their opening and the
-// register of warrants; a warrant's signatures.
+// sealed form of 8 KiB; an opening as its reader takes it; a warrant's signatures.
 const (
 	maxBegin   = 80 << 10
 	maxJoin    = 16 << 10
-	maxOpening = 6 << 20
+	maxOpening = opening.MaxOpening + 1<<10
 	maxWarrant = 1 << 20
 )
 
@@ -64,7 +64,7 @@ func NewGroup(m *registration.Manager, opts GroupOptions) *Group {
 func groupRoutes() routes {
 	return routes{
 		"GET /v1/group":                         {cache: "public, max-age=60"},
-		"GET /v1/warrants":                      {cache: "public, max-age=60"},
+		"GET /v1/warrants":                      {},
 		"GET /v1/warrants/counts":               {cache: "public, max-age=60"},
 		"POST /v1/registrations":                {limit: maxBegin},
 		"POST /v1/registrations/:id/join":       {limit: maxJoin},
