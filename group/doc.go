@@ -5,7 +5,9 @@
 // the tags of these coins, authorises this message" and nothing more. Two
 // presentations of one member can't be linked from public values. The k-of-n
 // supervisors can name the signer of one presentation ([CombineOpening]) or
-// release a token that recognises one member's presentations ([Trace]).
+// release a token that recognises one member's presentations ([Trace],
+// [RevocationList]). The signer himself can keep the key to one of his
+// ([Member.PresentOpen], [SelfOpen]).
 //
 // # Construction
 //
