@@ -59,19 +59,22 @@ func TestMain(m *testing.M) { testscript.Main(tests{m}, map[string]func(){"speci
 //	extend VAR PCR              that register of the TPM changes, as by an update
 //	flip FILE FILE              copies a payment with one byte of a coin changed
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("testdata", "script"),
-		RequireExplicitExec: true,
-		RequireUniqueNames:  true,
-		Setup:               func(env *testscript.Env) error { return setup(t, env) },
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "account": account, "merchant": merchantAccount, "holds": holds,
-			"shut": gate(true), "open": gate(false), "lose": lose,
-			"revoke": mark((*wallettest.Town).Revoke), "losekey": mark((*wallettest.Town).Lose), "address": address, "flip": flip,
-			"tpm": device, "approve": approve, "extend": extend,
-			"readmit": readmit, "expel": expel,
-		},
-	})
+	runScripts(t, testscript.Params{Dir: filepath.Join("testdata", "script")})
+}
+
+// runScripts runs scripts, each in a town of its own.
+func runScripts(t *testing.T, p testscript.Params) {
+	t.Helper()
+	p.RequireExplicitExec, p.RequireUniqueNames = true, true
+	p.Setup = func(env *testscript.Env) error { return setup(t, env) }
+	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
+		"exits": exits, "account": account, "merchant": merchantAccount, "holds": holds,
+		"shut": gate(true), "open": gate(false), "lose": lose,
+		"revoke": mark((*wallettest.Town).Revoke), "losekey": mark((*wallettest.Town).Lose), "address": address, "flip": flip,
+		"tpm": device, "approve": approve, "extend": extend,
+		"readmit": readmit, "expel": expel,
+	}
+	testscript.Run(t, p)
 }
 
 type scene struct {
