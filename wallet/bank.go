@@ -111,6 +111,18 @@ func (b *bank) recoup(ctx context.Context, body []byte) ([][]byte, error) {
 	return plain(r.JSON200.Signatures), nil
 }
 
+// recover likewise.
+func (b *bank) recover(ctx context.Context, body []byte) ([][]byte, error) {
+	r, err := b.c.RecoverWithBodyWithResponse(ctx, jsonType, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("bank: %w", err)
+	}
+	if r.JSON200 == nil {
+		return nil, client.ReadProblem(r.HTTPResponse, r.Body)
+	}
+	return plain(r.JSON200.Signatures), nil
+}
+
 // recorded is an operation that the bank has carried out.
 type recorded struct {
 	kind       string

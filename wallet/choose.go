@@ -42,6 +42,8 @@ func (w *Wallet) choose(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 	case more.locked:
 		// There are more, and they would be looked at.
 		return nil, fmt.Errorf("%w: bound coins need their TPM: %w", ErrFunds, w.noTPM())
+	case more.stranded && (last == nil || errors.Is(last, coin.ErrInsufficient)):
+		return nil, fmt.Errorf("%w: some can't be spent: %w", ErrFunds, ErrRecover)
 	case more.claimable && (last == nil || errors.Is(last, coin.ErrInsufficient)):
 		return nil, fmt.Errorf("%w: some can't be spent: %w", ErrFunds, ErrRecoup)
 	case last == nil:
@@ -74,8 +76,9 @@ func (w *Wallet) chooseFrom(k *coin.Keyset, amount coin.Amount, set []StoredCoin
 }
 
 // others are coins that can't be spent as things are: bound ones whose TPM is
-// not attached, and those that have to be made good first.
-type others struct{ locked, claimable bool }
+// not attached, those that have to be made good first, and those whose TPM is
+// gone.
+type others struct{ locked, claimable, stranded bool }
 
 // usable lists the fresh coins that the merchant takes and that can be spent
 // now, those that expire first in front, and what others there are.
@@ -85,6 +88,10 @@ func (w *Wallet) usable(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 		return nil, more, err
 	}
 	for _, c := range all {
+		if w.stranded(c) {
+			more.stranded = true
+			continue
+		}
 		more.claimable = more.claimable || claimable(k, c)
 		d, err := k.Find(c.KeyID)
 		if err != nil || d.CheckSpend(w.now()) != nil || claimable(k, c) || !slices.Contains(o.Kinds, c.Kind) {
@@ -93,7 +100,7 @@ func (w *Wallet) usable(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 		if len(want) > 0 && !slices.Contains(want, c.Kind) {
 			continue
 		}
-		if w.stranded(c) || c.Kind == coin.Bound && (w.enrolled == nil || !slices.Contains(o.Groups, w.enrolled.groupID)) {
+		if c.Kind == coin.Bound && (w.enrolled == nil || !slices.Contains(o.Groups, w.enrolled.groupID)) {
 			continue
 		}
 		if c.Kind == coin.Bound && w.member == nil {

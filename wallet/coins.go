@@ -33,8 +33,8 @@ type StoredCoin struct {
 	Recoup bool `json:"recoup,omitempty"`
 
 	// Stranded says of a bound coin that the key that it is bound to is gone, with
-	// a TPM that was cleared or lost: it can't be spent. Coins read from the purse
-	// alone have it unset.
+	// a TPM that was cleared or lost: it can't be spent, and can be recovered; see
+	// Wallet.Recover. Coins read from the purse alone have it unset.
 	Stranded bool `json:"stranded,omitempty"`
 
 	raw []byte

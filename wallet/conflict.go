@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/groupdoc/successor"
 )
 
 // isCode says that an error is a refusal with that code.
@@ -71,7 +73,9 @@ func (w *Wallet) proofVerifier(ctx context.Context, proof *coin.ConflictProof) (
 	if err != nil {
 		return nil, err
 	}
-	return coin.NewPresentationVerifier(v), nil
+	// A recover is judged by the manager's certificate of its own time.
+	at := time.Unix(proof.Spend.IssuedAt, 0)
+	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: w.root, Doc: doc, At: at}), nil
 }
 
 // closeDead closes an operation that can never be carried out because an
@@ -94,11 +98,11 @@ func closeDead(ctx context.Context, tx *sql.Tx, op ID, coins [][]byte, earlier *
 	return reopen(ctx, tx, func(s *coin.Spend) bool { return s.Digest() == earlier.Digest() })
 }
 
-// reopen takes up an exchange or recoup of this purse that the bank refused at one
+// reopen takes up an exchange, recoup or recover of this purse that the bank refused at one
 // moment and carried out at another, when a request that was given up for lost
 // arrived late. Its coins are waiting at the bank.
 func reopen(ctx context.Context, tx *sql.Tx, is func(*coin.Spend) bool) error {
-	ops, err := queryOps(ctx, tx, "WHERE kind IN (?, ?) AND state = ?", KindExchange, KindRecoup, OpRefused)
+	ops, err := queryOps(ctx, tx, "WHERE kind IN (?, ?, ?) AND state = ?", KindExchange, KindRecoup, KindRecover, OpRefused)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
 // Package wallet owns the holder's side: the purse file, enrolling a TPM,
-// withdrawing, paying, having coins of dead keys made good, and finishing
-// whatever a crash or a lost answer left open.
+// withdrawing, paying, having coins of dead keys made good and those of dead
+// TPMs repaid, and finishing whatever a crash or a lost answer left open.
 //
 // # State
 //
@@ -21,6 +21,10 @@
 // coin, is never chosen for anything; it can be made good ([Wallet.Recoup]). A
 // coin that was never signed is kept without its signature.
 //
+// So is a fresh bound coin whose TPM is gone, since the wallet succeeded itself
+// in the group with another one; the bank repays it ([Wallet.Recover]). What
+// that takes is kept from the moment when the coin was made.
+//
 // Two copies of one purse are one owner, as the bank sees it. Whichever comes
 // second is told, and keeps its books right.
 //
@@ -36,7 +40,8 @@
 //
 // The account's token goes with questions about the account and withdrawals,
 // never with anything about coins that are spent. A recoup shows the bank
-// where the coins in it come from, and is only begun when asked for. Keyset
+// where the coins in it come from, a recover that they are one person's; both
+// are only begun when asked for. Keyset
 // and group document are kept for a while, so that a payment at a till need
 // not be announced to the bank or the group manager by a request.
 //

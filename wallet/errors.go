@@ -80,6 +80,12 @@ var (
 	// ErrRecoup: the bank has revoked the key of these coins, or lost it before it
 	// signed them. [Wallet.Recoup] has them made good.
 	ErrRecoup = errors.New("the bank has revoked the key of these coins")
+	// ErrRecover: the TPM that these coins were bound to is gone; the wallet has
+	// another one since. [Wallet.Recover] has the bank repay them.
+	ErrRecover = errors.New("the TPM of these coins is gone")
+	// ErrNoHolding: coins whose TPM is gone and that were made by a version of
+	// this program that kept nothing to prove whose they were.
+	ErrNoHolding = errors.New("nothing was kept of these coins that proves to the bank whose they were: they were made by an earlier version of this program")
 	// ErrSpent: another copy of this purse spent some of these coins; the bank
 	// has shown what it signed. The others are free again.
 	ErrSpent = errors.New("another copy of this purse has spent these coins")

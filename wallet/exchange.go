@@ -7,24 +7,24 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
 )
 
-// exchange is the body of an "exchange" or "recoup" operation.
+// exchange is the body of an "exchange", "recoup" or "recover" operation.
 type exchange struct {
 	// Request is the exact body to send.
 	Request []byte   `json:"request"`
 	Coins   [][]byte `json:"coins"`
 	Items   []item   `json:"items"`
+	Holding *holding `json:"holding,omitempty"` // of the bound ones among them
 	// Reclaims is the payment whose coins are taken back, if any. They return
 	// to it should the exchange be refused.
 	Reclaims []byte `json:"reclaims,omitempty"`
 }
 
-// exchangeRequest is what is sent; claims belong to a recoup.
+// exchangeRequest is what is sent; claims belong to a recoup or recover.
 type exchangeRequest struct {
 	Spend  json.RawMessage  `json:"spend"`
 	Claims []coin.ClaimJSON `json:"claims,omitempty"`
@@ -62,7 +62,7 @@ func (w *Wallet) Exchange(ctx context.Context, kind coin.Kind) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	coins := slices.DeleteFunc(all, func(c StoredCoin) bool { return w.stranded(c) || !allSpendable(k, []StoredCoin{c}, w.now()) })
+	coins := slices.DeleteFunc(all, func(c StoredCoin) bool { return !w.allSpendable(k, []StoredCoin{c}) })
 	done, err := w.exchangeAgain(ctx, k, kind)
 	if err != nil {
 		return done, err
@@ -90,7 +90,7 @@ func (w *Wallet) exchangeAgain(ctx context.Context, k *coin.Keyset, kind coin.Ki
 		return 0, err
 	}
 	for _, l := range lots {
-		if !allSpendable(k, l.coins, w.now()) {
+		if !w.allSpendable(k, l.coins) {
 			continue
 		}
 		if err := w.exchange(ctx, k, l.coins, l.origin); err != nil {
@@ -101,16 +101,16 @@ func (w *Wallet) exchangeAgain(ctx context.Context, k *coin.Keyset, kind coin.Ki
 	return done, nil
 }
 
-// lot is coins that are exchanged or recouped together.
+// lot is coins that are exchanged, recouped or recovered together.
 type lot struct {
 	coins  []StoredCoin
 	origin origin
 }
 
-// refusedLots are the bound coins that stay promised to an exchange or recoup
-// that the bank refused.
+// refusedLots are the bound coins that stay promised to an exchange, recoup or
+// recover that the bank refused, and what was sent with them.
 func (w *Wallet) refusedLots(ctx context.Context) ([]lot, error) {
-	ops, err := queryOps(ctx, w.purse.db, "WHERE kind IN (?, ?) AND state = ?", KindExchange, KindRecoup, OpRefused)
+	ops, err := queryOps(ctx, w.purse.db, "WHERE kind IN (?, ?, ?) AND state = ?", KindExchange, KindRecoup, KindRecover, OpRefused)
 	if err != nil {
 		return nil, err
 	}
@@ -127,10 +127,11 @@ func (w *Wallet) refusedLots(ctx context.Context) ([]lot, error) {
 	return out, nil
 }
 
-// allSpendable says whether the bank takes all of the coins at that time.
-func allSpendable(k *coin.Keyset, coins []StoredCoin, at time.Time) bool {
+// allSpendable says whether the bank takes all of the coins now, from this
+// wallet's present TPM.
+func (w *Wallet) allSpendable(k *coin.Keyset, coins []StoredCoin) bool {
 	for _, c := range coins {
-		if d, err := k.Find(c.KeyID); err != nil || d.CheckSpend(at) != nil || claimable(k, c) {
+		if d, err := k.Find(c.KeyID); err != nil || d.CheckSpend(w.now()) != nil || claimable(k, c) || w.stranded(c) {
 			return false
 		}
 	}
@@ -144,6 +145,9 @@ type origin struct {
 	offer            [32]byte // of the payment
 	// recoup is where coins that are claimed come from; nil if none is.
 	recoup *sources
+	// stead stands in for the owners of coins whose TPM is gone; nil if there are
+	// none.
+	stead *stead
 	// toAccount says that what they are worth goes to the account that withdrew
 	// them.
 	toAccount bool
@@ -151,6 +155,9 @@ type origin struct {
 
 // kind is the kind of operation.
 func (o origin) kind() string {
+	if o.stead != nil {
+		return KindRecover
+	}
 	if o.recoup != nil {
 		return KindRecoup
 	}
@@ -158,9 +165,12 @@ func (o origin) kind() string {
 }
 
 // head is what the spend is for. A void has the payment's op: a bank can't
-// make a double spend of the two; and so has a recoup that names the payment's
-// offer.
+// make a double spend of the two; and so has a recoup or recover that names the
+// payment's offer.
 func (o origin) head() coin.Spend {
+	if o.stead != nil {
+		return coin.Spend{Purpose: coin.Recover, OfferDigest: o.offer}
+	}
 	if o.recoup != nil {
 		return coin.Spend{Purpose: coin.Recoup, OfferDigest: o.offer}
 	}
@@ -199,8 +209,8 @@ func (w *Wallet) replacements(k *coin.Keyset, coins []StoredCoin) ([]coin.Denomi
 	return out, nil
 }
 
-// exchange records and sends an exchange or recoup of coins that are fresh or
-// come from where o says.
+// exchange records and sends an exchange, recoup or recover of coins that are
+// fresh or come from where o says.
 func (w *Wallet) exchange(ctx context.Context, k *coin.Keyset, coins []StoredCoin, o origin) error {
 	op := Operation{ID: newID(), Kind: o.kind(), State: OpSubmitted, Created: w.now()}
 	body, err := w.newExchange(ctx, k, coins, o, &op)
@@ -237,16 +247,16 @@ func (w *Wallet) newExchange(ctx context.Context, k *coin.Keyset, coins []Stored
 	if err != nil {
 		return nil, err
 	}
-	if body.Items, err = w.newItems(ctx, k, ds, nil); err != nil {
+	if body.Items, body.Holding, err = w.newItems(ctx, k, ds, nil); err != nil {
 		return nil, err
 	}
-	spend, encoded, err := w.buildSpend(ctx, k, head, coins, body.Items, o.recoup)
+	spend, encoded, err := w.buildSpend(ctx, k, head, coins, body.Items, o)
 	if err != nil {
 		return nil, err
 	}
 	request := exchangeRequest{Spend: encoded}
-	if o.recoup != nil {
-		request.Claims = coin.NewClaimsJSON(o.recoup.ordered(spend))
+	if claims := o.recoup.ordered(spend); len(claims) > 0 {
+		request.Claims = coin.NewClaimsJSON(claims)
 	}
 	if body.Request, err = json.Marshal(request); err != nil {
 		return nil, err
@@ -262,8 +272,11 @@ func (w *Wallet) sendExchange(ctx context.Context, k *coin.Keyset, op Operation)
 		return err
 	}
 	send := w.bank.exchange
-	if op.Kind == KindRecoup {
+	switch op.Kind {
+	case KindRecoup:
 		send = w.bank.recoup
+	case KindRecover:
+		send = w.bank.recover
 	}
 	sigs, err := send(ctx, body.Request)
 	if err != nil {

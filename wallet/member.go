@@ -10,6 +10,7 @@ import (
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/groupdoc/successor"
 	"github.com/speciecash/specie/tpm"
 )
 
@@ -232,5 +233,5 @@ func (w *Wallet) ownVerifier(ctx context.Context) coin.PresentationVerifier {
 	if err != nil {
 		return nil
 	}
-	return coin.NewPresentationVerifier(v)
+	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: w.root, Doc: doc, At: w.now()})
 }

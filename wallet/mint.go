@@ -21,11 +21,21 @@ type item struct {
 	Key []byte `json:"key,omitempty"`
 }
 
+// holding is what a wallet keeps of bound coins to come in case their TPM
+// breaks: a presentation that claims their tags, and the key to it.
+type holding struct {
+	Tag          []byte `json:"tag"` // of the member whose TPM it is
+	Presentation []byte `json:"presentation"`
+	Key          []byte `json:"key"`
+	Claims       []byte `json:"claims"`
+}
+
 // newItems takes a number for each denomination and computes every coin's
 // owner: a key from the seed, or a tag from the TPM (one command each), and
 // proves all tags by one presentation before anything is sent. A wrong tag
-// from a faulty TPM would be money lost.
-func (w *Wallet) newItems(ctx context.Context, k *coin.Keyset, ds []coin.Denomination, p Progress) ([]item, error) {
+// from a faulty TPM would be money lost. The presentation is the coins' holding,
+// nil if none is bound.
+func (w *Wallet) newItems(ctx context.Context, k *coin.Keyset, ds []coin.Denomination, p Progress) ([]item, *holding, error) {
 	items := make([]item, len(ds))
 	err := w.purse.update(ctx, func(tx *sql.Tx) error {
 		for i := range ds {
@@ -38,13 +48,13 @@ func (w *Wallet) newItems(ctx context.Context, k *coin.Keyset, ds []coin.Denomin
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var claims []group.Claim
 	for i := range items {
 		claim, err := w.fillOwner(ctx, k, &ds[i], &items[i])
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if claim != nil {
 			claims = append(claims, *claim)
@@ -52,16 +62,31 @@ func (w *Wallet) newItems(ctx context.Context, k *coin.Keyset, ds []coin.Denomin
 		p.report(i+1, len(items))
 	}
 	if len(claims) == 0 {
-		return items, nil
+		return items, nil, nil
 	}
-	if _, err := w.member.Present(ctx, w.key, []byte("specie/new-coins/1"), claims); err != nil {
-		return nil, fmt.Errorf("checking the TPM's coin tags: %w", err)
+	held, err := w.hold(ctx, claims)
+	if err != nil {
+		return nil, nil, fmt.Errorf("checking the TPM's coin tags: %w", err)
 	}
-	return items, nil
+	return items, held, nil
+}
+
+// hold proves blinded claims by one presentation.
+func (w *Wallet) hold(ctx context.Context, claims []group.Claim) (*holding, error) {
+	claims, err := coin.HoldingClaims(claims, w.member.BlankClaim)
+	if err != nil {
+		return nil, err
+	}
+	p, key, err := w.member.PresentOpen(ctx, w.key, coin.HoldingMessage(), claims)
+	if err != nil {
+		return nil, err
+	}
+	h := coin.NewHolding(p, key, claims)
+	return &holding{Tag: w.enrolled.Tag, Presentation: h.Presentation, Key: h.Key[:], Claims: h.Claims}, nil
 }
 
 // fillOwner computes the owner of one coin to come, and the claim to be
-// proven for a bound one.
+// proven for a bound one, blinded.
 func (w *Wallet) fillOwner(ctx context.Context, k *coin.Keyset, d *coin.Denomination, it *item) (*group.Claim, error) {
 	if d.Kind == coin.Bearer {
 		key, err := coin.OwnerKey(w.seed, k.Bank, it.KeyID, it.Index)
@@ -83,7 +108,14 @@ func (w *Wallet) fillOwner(ctx context.Context, k *coin.Keyset, d *coin.Denomina
 		return nil, err
 	}
 	it.Owner, it.Key = coin.BoundOwner(nonce, tag), w.enrolled.Name
+	blind, err := coin.HoldingBlind(w.seed, k.Bank, it.KeyID, it.Index)
+	if err != nil {
+		return nil, err
+	}
 	claim, err := group.CoinClaim(nonce, tag)
+	if err == nil {
+		claim, err = claim.Blind(blind)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ type payment struct {
 	Spend       []byte   `json:"spend"`
 	Coins       [][]byte `json:"coins"`
 	Change      []item   `json:"change"`
+	Holding     *holding `json:"holding,omitempty"` // of the change
 	Receipt     string   `json:"receipt,omitempty"`
 	BankReceipt string   `json:"bank_receipt,omitempty"`
 }
@@ -86,12 +87,12 @@ func (w *Wallet) PreparePayment(ctx context.Context, link string, kinds ...coin.
 		return nil, fmt.Errorf("pay: %w", err)
 	}
 	body := payment{Link: link}
-	if body.Change, err = w.newItems(ctx, k, chosen.changeKeys, nil); err != nil {
+	if body.Change, body.Holding, err = w.newItems(ctx, k, chosen.changeKeys, nil); err != nil {
 		return nil, fmt.Errorf("pay: %w", err)
 	}
 	spend, encoded, err := w.buildSpend(ctx, k, coin.Spend{
 		Purpose: coin.Pay, OfferDigest: offer.Digest, Amount: offer.Offer.Amount,
-	}, chosen.coins, body.Change, nil)
+	}, chosen.coins, body.Change, origin{})
 	if err != nil {
 		return nil, fmt.Errorf("pay: %w", err)
 	}

@@ -15,7 +15,8 @@ import (
 // Reclaim takes back the coins of an open payment, by a spend that voids it:
 // from then on the merchant can't deposit them. If he did so first, the bank
 // shows it, the payment is settled, and the error is [ErrPaid]. If the bank has
-// revoked a coin's key meanwhile, the error is [ErrRecoup]: see [Wallet.Recoup].
+// revoked a coin's key meanwhile, the error is [ErrRecoup]: see [Wallet.Recoup];
+// if a coin's TPM is gone, [ErrRecover]: see [Wallet.Recover].
 func (w *Wallet) Reclaim(ctx context.Context, id ID) error {
 	k, err := w.Keyset(ctx)
 	if err != nil {
@@ -40,15 +41,19 @@ func (w *Wallet) Reclaim(ctx context.Context, id ID) error {
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(coins, w.stranded) {
+		return fmt.Errorf("reclaim: %w", ErrRecover)
+	}
 	if slices.ContainsFunc(coins, func(c StoredCoin) bool { return claimable(k, c) }) {
 		return fmt.Errorf("reclaim: %w", ErrRecoup)
 	}
 	return w.exchange(ctx, k, coins, origin{payment: id, offer: paid.OfferDigest})
 }
 
-// takingBack finds an open exchange or recoup that takes back a payment.
+// takingBack finds an open exchange, recoup or recover that takes back a
+// payment.
 func (w *Wallet) takingBack(ctx context.Context, id ID) (*Operation, error) {
-	ops, err := queryOps(ctx, w.purse.db, "WHERE kind IN (?, ?) AND state IN (?, ?)", KindExchange, KindRecoup, OpPrepared, OpSubmitted)
+	ops, err := queryOps(ctx, w.purse.db, "WHERE kind IN (?, ?, ?) AND state IN (?, ?)", KindExchange, KindRecoup, KindRecover, OpPrepared, OpSubmitted)
 	if err != nil {
 		return nil, err
 	}

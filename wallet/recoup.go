@@ -86,12 +86,12 @@ func (w *Wallet) recoupLots(ctx context.Context, k *coin.Keyset) ([]lot, error) 
 	if err != nil {
 		return nil, err
 	}
-	fresh = slices.DeleteFunc(fresh, func(c StoredCoin) bool { return w.stranded(c) || !w.recoups(k, []StoredCoin{c}) })
+	fresh = slices.DeleteFunc(fresh, func(c StoredCoin) bool { return !w.recoups(k, []StoredCoin{c}) })
 	all := slices.Clone(fresh)
 	for _, l := range lots {
 		all = append(all, l.coins...)
 	}
-	src, err := w.findSources(ctx, k, all)
+	src, err := w.findSources(ctx, k, all, func(c StoredCoin) bool { return claimable(k, c) })
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (w *Wallet) recoups(k *coin.Keyset, coins []StoredCoin) bool {
 	for _, c := range coins {
 		d, err := k.Find(c.KeyID)
 		switch {
-		case err != nil:
+		case err != nil || w.stranded(c):
 			return false
 		case claimable(k, c):
 			if d.CheckRecoup(w.now()) != nil {
@@ -252,6 +252,9 @@ func (s *sources) claims(id [32]byte) bool {
 
 // ordered are the claims for a spend's coins, in their order.
 func (s *sources) ordered(spend *coin.Spend) (out []coin.Claim) {
+	if s == nil {
+		return nil
+	}
 	for _, id := range spend.CoinIDs() {
 		if claim, ok := s.claim[id]; ok {
 			out = append(out, claim)
@@ -262,6 +265,9 @@ func (s *sources) ordered(spend *coin.Spend) (out []coin.Claim) {
 
 // outputs are those of an operation, for coin.VerifyRecoup.
 func (s *sources) outputs(op [32]byte) ([]coin.Output, error) {
+	if s == nil {
+		return nil, coin.ErrClaim
+	}
 	if outputs, ok := s.issued[op]; ok {
 		return outputs, nil
 	}
@@ -270,14 +276,14 @@ func (s *sources) outputs(op [32]byte) ([]coin.Output, error) {
 
 // findSources finds the claims for those of the coins that need one, in what
 // the purse remembers of its operations.
-func (w *Wallet) findSources(ctx context.Context, k *coin.Keyset, coins []StoredCoin) (*sources, error) {
+func (w *Wallet) findSources(ctx context.Context, k *coin.Keyset, coins []StoredCoin, needs func(StoredCoin) bool) (*sources, error) {
 	type number struct {
 		kid   coin.KeyID
 		index uint64
 	}
 	wanted := map[number]ID{}
 	for _, c := range coins {
-		if claimable(k, c) {
+		if needs(c) {
 			wanted[number{c.KeyID, c.Index}] = c.ID
 		}
 	}
@@ -322,7 +328,8 @@ func (w *Wallet) findSources(ctx context.Context, k *coin.Keyset, coins []Stored
 // issue is what an operation of the purse had the bank sign.
 type issue struct {
 	items   []item
-	account string // of a withdrawal
+	holding *holding // of those that are bound; nil in operations of before
+	account string   // of a withdrawal
 	// request reads the operation's id at the bank, and its outputs there.
 	request func() (op [32]byte, outputs []coin.Output, err error)
 }
@@ -343,19 +350,19 @@ func issuedBy(op Operation) (*issue, error) {
 		if err := decodeBody(op, &body); err != nil {
 			return nil, err
 		}
-		return &issue{items: body.Items, account: body.Account, request: body.bankOp}, nil
-	case KindExchange, KindRecoup:
+		return &issue{items: body.Items, holding: body.Holding, account: body.Account, request: body.bankOp}, nil
+	case KindExchange, KindRecoup, KindRecover:
 		var body exchange
 		if err := decodeBody(op, &body); err != nil {
 			return nil, err
 		}
-		return &issue{items: body.Items, request: ofSpend(body.spend)}, nil
+		return &issue{items: body.Items, holding: body.Holding, request: ofSpend(body.spend)}, nil
 	case KindPay:
 		var body payment
 		if err := decodeBody(op, &body); err != nil {
 			return nil, err
 		}
-		return &issue{items: body.Change, request: ofSpend(func() (*coin.Spend, error) {
+		return &issue{items: body.Change, holding: body.Holding, request: ofSpend(func() (*coin.Spend, error) {
 			s, _, err := coin.DecodeSpend(body.Spend)
 			return s, err
 		})}, nil

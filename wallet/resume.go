@@ -9,13 +9,13 @@ import (
 )
 
 // Resume settles every operation that a crash, a lost answer or a refusal
-// left open, oldest first, exchanges and recoups before the payments that they
-// may take back. An operation that still can't be settled is reported and left as it
+// left open, oldest first, exchanges, recoups and recovers before the payments
+// that they may take back. An operation that still can't be settled is reported and left as it
 // is; the others go on. It returns the operations that it looked at, as they
 // are now.
 func (w *Wallet) Resume(ctx context.Context) ([]Operation, error) {
-	pending, err := queryOps(ctx, w.purse.db, "WHERE state IN (?, ?) ORDER BY kind NOT IN (?, ?), created, id",
-		OpPrepared, OpSubmitted, KindExchange, KindRecoup)
+	pending, err := queryOps(ctx, w.purse.db, "WHERE state IN (?, ?) ORDER BY kind NOT IN (?, ?, ?), created, id",
+		OpPrepared, OpSubmitted, KindExchange, KindRecoup, KindRecover)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (w *Wallet) resumeOne(ctx context.Context, op Operation) error {
 	switch op.Kind {
 	case KindWithdraw:
 		return w.resumeWithdrawal(ctx, op)
-	case KindExchange, KindRecoup:
+	case KindExchange, KindRecoup, KindRecover:
 		k, err := w.Keyset(ctx)
 		if err != nil {
 			return err

@@ -11,9 +11,11 @@ import (
 
 // buildSpend completes the head with coins and outputs, and has every owner
 // authorise it: Ed25519 for bearer coins, one presentation for all bound ones.
-// It returns the spend and its exact encoding. In a recoup, the coins that src
-// has claims for stand without their signatures; otherwise src is nil.
-func (w *Wallet) buildSpend(ctx context.Context, k *coin.Keyset, head coin.Spend, coins []StoredCoin, outputs []item, src *sources) (*coin.Spend, []byte, error) {
+// It returns the spend and its exact encoding. The coins that o has claims for
+// stand without their signatures; where their TPM is gone, the member signs as
+// their owner's successor.
+func (w *Wallet) buildSpend(ctx context.Context, k *coin.Keyset, head coin.Spend, coins []StoredCoin, outputs []item, o origin) (*coin.Spend, []byte, error) {
+	src := o.recoup
 	_, outs, err := w.planchets(k, outputs)
 	if err != nil {
 		return nil, nil, err
@@ -47,15 +49,18 @@ func (w *Wallet) buildSpend(ctx context.Context, k *coin.Keyset, head coin.Spend
 	if err != nil {
 		return nil, nil, err
 	}
-	auth, err := w.authorise(ctx, k, spend, index)
+	auth, err := w.authorise(ctx, k, spend, index, o.stead)
 	if err != nil {
 		return nil, nil, err
 	}
 	// The last look before anything leaves: what the merchant will check.
-	if src == nil {
-		err = coin.Verify(spend, auth, k, w.ownVerifier(ctx), w.now())
-	} else {
+	switch head.Purpose {
+	case coin.Recover:
+		err = coin.VerifyRecover(spend, auth, src.ordered(spend), k, w.ownVerifier(ctx), w.now(), src.outputs)
+	case coin.Recoup:
 		err = coin.VerifyRecoup(spend, auth, src.ordered(spend), k, w.ownVerifier(ctx), w.now(), src.outputs)
+	default:
+		err = coin.Verify(spend, auth, k, w.ownVerifier(ctx), w.now())
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("own check: %w", err)
@@ -64,7 +69,7 @@ func (w *Wallet) buildSpend(ctx context.Context, k *coin.Keyset, head coin.Spend
 	return spend, encoded, err
 }
 
-func (w *Wallet) authorise(ctx context.Context, k *coin.Keyset, spend *coin.Spend, index map[[32]byte]uint64) (*coin.Authorisation, error) {
+func (w *Wallet) authorise(ctx context.Context, k *coin.Keyset, spend *coin.Spend, index map[[32]byte]uint64, t *stead) (*coin.Authorisation, error) {
 	auth := &coin.Authorisation{}
 	var err error
 	auth.Bearer, err = spend.SignBearer(func(c *coin.Coin) (ed25519.PrivateKey, error) {
@@ -75,6 +80,14 @@ func (w *Wallet) authorise(ctx context.Context, k *coin.Keyset, spend *coin.Spen
 	}
 	bound := spend.BoundClaims()
 	if len(bound) == 0 {
+		return auth, nil
+	}
+	if t != nil {
+		p, key, err := w.member.PresentOpen(ctx, w.key, spend.Frame(), nil)
+		if err != nil {
+			return nil, err
+		}
+		auth.Presentation, auth.Stead = p.Bytes(), t.of(spend, key)
 		return auth, nil
 	}
 	claims, err := coin.Claims(bound)

@@ -62,6 +62,7 @@ const (
 	KindPay      = "pay"
 	KindExchange = "exchange"
 	KindRecoup   = "recoup"
+	KindRecover  = "recover"
 )
 
 // ID names an operation (16 bytes) or a coin (32). It prints and marshals as

@@ -193,8 +193,8 @@ type Balance struct {
 	// Recoup is what can't be spent and can be made good: see Wallet.Recoup. It
 	// is in neither Total nor ByKind.
 	Recoup coin.Amount `json:"recoup,omitempty"`
-	// Stranded is bound to a key that is gone with its TPM. It is in none of the
-	// others.
+	// Stranded is bound to a key that is gone with its TPM: see Wallet.Recover. It
+	// is in none of the others.
 	Stranded coin.Amount `json:"stranded,omitempty"`
 }
 

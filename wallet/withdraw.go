@@ -14,6 +14,9 @@ import (
 // withdrawal is the body of a "withdraw" operation.
 type withdrawal struct {
 	Items []item `json:"items"`
+	// Holding is that of the bound coins among them; operations of before have
+	// none.
+	Holding *holding `json:"holding,omitempty"`
 	// Request is the exact body to send.
 	Request []byte `json:"request"`
 	// Account is whose money it is. Asked for with another account's token,
@@ -50,7 +53,7 @@ func (w *Wallet) Withdraw(ctx context.Context, amount coin.Amount, kind coin.Kin
 	if body.Account, err = w.bank.accountID(ctx); err != nil {
 		return nil, fmt.Errorf("withdraw: %w", err)
 	}
-	if body.Items, err = w.newItems(ctx, k, ds, s.Tags); err != nil {
+	if body.Items, body.Holding, err = w.newItems(ctx, k, ds, s.Tags); err != nil {
 		return nil, fmt.Errorf("withdraw: %w", err)
 	}
 	_, outs, err := w.planchets(k, body.Items)
