@@ -69,7 +69,7 @@ func TestATokenFindsOneMembersPayments(t *testing.T) {
 		t.Errorf("token about %+v", token.Member)
 	}
 	for what, secret := range map[string][]byte{
-		"name": []byte("Eva"), "form": []byte(encoded(eva.Statement.Form)), "tag": []byte(encoded(g1(eva.Join.F))),
+		"name": []byte("Eva Example"), "form": []byte(encoded(eva.Statement.Form)), "tag": []byte(encoded(g1(eva.Join.F))),
 		"TPM": []byte(encoded(eva.Statement.EK[:])), "point": []byte(encoded(g1(eva.Join.Q))),
 	} {
 		if bytes.Contains(file, secret) {

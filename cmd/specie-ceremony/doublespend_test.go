@@ -15,6 +15,7 @@ import (
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/groupdoc/warrant"
 	"github.com/speciecash/specie/hsm"
 	"github.com/speciecash/specie/opening"
 	"github.com/speciecash/specie/opening/openingtest"
@@ -57,9 +58,10 @@ func newStage(ctx context.Context) (*stage, error) {
 	return s, err
 }
 
-// doubleSpend writes group.jws; case.json, in which Eva Example spends one
-// coin twice; repeat.json, where the second spend is the first again; and what
-// the manager states about her and about somebody else.
+// doubleSpend publishes group document and register, and writes case.json, in which Eva
+// Example spends one coin twice; repeat.json, where the second spend is the
+// first again; what the manager states about her and about Ada Honest; and
+// ada.presentation, a payment of Ada's.
 func doubleSpend(ctx context.Context) error {
 	s, err := newStage(ctx)
 	if err != nil {
@@ -71,7 +73,7 @@ func doubleSpend(ctx context.Context) error {
 			return err
 		}
 	}
-	eva, err := s.admit("Eva Example", "statement.jws")
+	eva, err := s.admit("Eva Example", "statement-eva.jws")
 	if err != nil {
 		return err
 	}
@@ -197,7 +199,14 @@ func (s *stage) writeDocument() error {
 		}
 		contents.SupervisionJWS = append(contents.SupervisionJWS, b)
 	}
-	return s.publish(contents)
+	if err := s.publish(contents); err != nil {
+		return err
+	}
+	empty, err := (&warrant.Register{Group: contents.ID}).Marshal()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(registerFile, empty, 0o644)
 }
 
 // publish signs a document as the manager.
@@ -209,7 +218,10 @@ func (s *stage) publish(contents *groupdoc.Contents) error {
 	if s.document, err = groupdoc.Parse(s.root, jws, s.now); err != nil {
 		return err
 	}
-	return os.WriteFile("group.jws", jws, 0o644)
+	if err := os.MkdirAll(filepath.Dir(documentFile), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(documentFile, jws, 0o644)
 }
 
 // admit makes a member and writes what the manager states about him.

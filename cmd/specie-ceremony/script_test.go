@@ -25,23 +25,35 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// examplePlans gives a script the directory ceremonies/ with the examples.
+// examplePlans gives a script the directory ceremonies/ with the examples, and
+// room/ with what founds a bank and a group in one go.
 func examplePlans(env *testscript.Env) error {
 	env.Setenv("SOFTHSM2_CONF", filepath.Join(env.WorkDir, "hsm", "softhsm2.conf"))
-	plans, err := filepath.Glob(filepath.Join("..", "..", "ceremonies", "*.yaml"))
+	for dir, pattern := range map[string]string{
+		"ceremonies": filepath.Join("..", "..", "ceremonies", "*.yaml"),
+		"room":       filepath.Join("testdata", "room", "*"),
+	} {
+		if err := copyFiles(pattern, filepath.Join(env.WorkDir, dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func copyFiles(pattern, dir string) error {
+	paths, err := filepath.Glob(pattern)
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(env.WorkDir, "ceremonies")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	for _, plan := range plans {
-		b, err := os.ReadFile(plan)
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(plan)), b, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), b, 0o600); err != nil {
 			return err
 		}
 	}

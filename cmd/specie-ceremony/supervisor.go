@@ -103,7 +103,7 @@ type supervisorInit struct {
 // Help is shown below the flags.
 func (supervisorInit) Help() string {
 	return `Makes a signing key and an encryption key in one file of mode 0600, encrypted
-under the passphrase that is given or typed in, and a request that the root certifies with a plan
+under the passphrase that is given or, on a terminal, asked for, and a request that the root certifies with a plan
 "ceremony: certify".
 
 Example:

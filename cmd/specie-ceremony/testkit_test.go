@@ -21,12 +21,14 @@ import (
 //	testkit pretender TOKEN PINFILE    imports a root key made in software
 //	testkit double-spend               plays bank, manager, and a member who
 //	                                   spends one coin twice
-//	testkit enter WARRANT…             plays the manager: enters a warrant in
-//	                                   register.json, signs group.jws anew
+//	testkit enter WARRANT…             plays the manager: enters a warrant and
+//	                                   publishes register and document
 //	testkit rewrite                    plays a manager who takes his first
 //	                                   warrant out of the register again
 //	testkit finds TOKEN                says which of the presentations that were
 //	                                   made a tracing token finds
+//	testkit specied …                  does what the daemons of bank and manager
+//	                                   would, for these few of specied's commands
 func testkit() {
 	ctx := context.Background()
 	var err error
@@ -39,6 +41,8 @@ func testkit() {
 		err = enterWarrant(ctx, args)
 	case "rewrite":
 		err = rewriteRegister(ctx)
+	case "specied":
+		err = playDaemons(ctx, args)
 	case "finds":
 		err = findPayments(args[0])
 	default:
