@@ -1,6 +1,7 @@
 package groupdoc
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -13,7 +14,7 @@ import (
 // Bounds of a platform rule.
 const (
 	MaxPolicies   = 64        // approved states
-	MaxPlatform   = 128 << 10 // bytes of a file
+	MaxPlatform   = 256 << 10 // bytes of a file
 	maxPolicyName = 64        // characters
 	pcrCount      = 24        // PCRs of a PC client's bank
 )
@@ -39,6 +40,9 @@ type PlatformPolicy struct {
 	PCRs []int
 	// Digest is SHA-256 over the values of those PCRs, in that order.
 	Digest [32]byte
+	// Values are those values, or nil: with them a member can be told in which
+	// PCRs his machine differs.
+	Values [][32]byte
 	// Signature is r‖s of ECDSA with SHA-256, 64 bytes, by the policy key over
 	// the policy digest.
 	Signature []byte
@@ -69,10 +73,11 @@ type platformJSON struct {
 }
 
 type policyJSON struct {
-	Name      string `json:"name"`
-	PCRs      []int  `json:"pcrs"`
-	Digest    string `json:"digest"`
-	Signature string `json:"signature"`
+	Name      string   `json:"name"`
+	PCRs      []int    `json:"pcrs"`
+	Values    []string `json:"values,omitempty"`
+	Digest    string   `json:"digest"`
+	Signature string   `json:"signature"`
 }
 
 func (p *Platform) json() *platformJSON {
@@ -81,7 +86,11 @@ func (p *Platform) json() *platformJSON {
 	}
 	j := &platformJSON{Key: encode(p.Key), Policies: []policyJSON{}}
 	for _, x := range p.Policies {
-		j.Policies = append(j.Policies, policyJSON{Name: x.Name, PCRs: x.PCRs, Digest: encode(x.Digest[:]), Signature: encode(x.Signature)})
+		policy := policyJSON{Name: x.Name, PCRs: x.PCRs, Digest: encode(x.Digest[:]), Signature: encode(x.Signature)}
+		for _, v := range x.Values {
+			policy.Values = append(policy.Values, encode(v[:]))
+		}
+		j.Policies = append(j.Policies, policy)
 	}
 	return j
 }
@@ -113,7 +122,8 @@ func (j *platformJSON) parse() (*Platform, error) {
 	return p, nil
 }
 
-// Check checks the form of name and PCRs; the error is ErrMalformed.
+// Check checks the form of name and PCRs, and that the values, if there are any,
+// are what the digest is of; the error is ErrMalformed.
 func (p *PlatformPolicy) Check() error {
 	printable := utf8.ValidString(p.Name) && !slices.ContainsFunc([]rune(p.Name), func(r rune) bool { return !unicode.IsPrint(r) })
 	if n := utf8.RuneCountInString(p.Name); n == 0 || n > maxPolicyName || !printable {
@@ -127,19 +137,39 @@ func (p *PlatformPolicy) Check() error {
 			return fmt.Errorf("%w: platform: PCRs of %q do not ascend", ErrMalformed, p.Name)
 		}
 	}
+	if p.Values == nil {
+		return nil
+	}
+	h := sha256.New()
+	for _, v := range p.Values {
+		h.Write(v[:])
+	}
+	if len(p.Values) != len(p.PCRs) || [32]byte(h.Sum(nil)) != p.Digest {
+		return fmt.Errorf("%w: platform: the digest of %q is not that of its values", ErrMalformed, p.Name)
+	}
 	return nil
 }
 
-func (j policyJSON) parse() (PlatformPolicy, error) {
-	p := PlatformPolicy{Name: j.Name, PCRs: j.PCRs}
-	if err := p.Check(); err != nil {
-		return p, err
-	}
+func (j policyJSON) parse() (p PlatformPolicy, err error) {
+	p.Name, p.PCRs = j.Name, j.PCRs
 	digest, err := decode("platform digest", j.Digest, len(p.Digest))
 	if err != nil {
 		return p, err
 	}
 	copy(p.Digest[:], digest)
+	if len(j.Values) > pcrCount {
+		return p, fmt.Errorf("%w: platform: %d values", ErrMalformed, len(j.Values))
+	}
+	for _, text := range j.Values {
+		v, err := decode("platform value", text, 32)
+		if err != nil {
+			return p, err
+		}
+		p.Values = append(p.Values, [32]byte(v))
+	}
+	if err := p.Check(); err != nil {
+		return p, err
+	}
 	p.Signature, err = decode("platform signature", j.Signature, 64)
 	return p, err
 }

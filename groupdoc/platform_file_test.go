@@ -2,8 +2,10 @@ package groupdoc_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,8 +14,18 @@ import (
 	"github.com/speciecash/specie/groupdoc"
 )
 
+// withValues says of each PCR of a state what it holds.
+func withValues() *groupdoc.Platform {
+	p := newPlatform()
+	values := [][32]byte{{1}, {2}, {3}}
+	p.Policies[0].Values, p.Policies[0].Digest = values, sha256.Sum256(slices.Concat(values[0][:], values[1][:], values[2][:]))
+	return p
+}
+
 func TestAPlatformFileIsReadBack(t *testing.T) {
-	for name, want := range map[string]*groupdoc.Platform{"with states": newPlatform(), "without": {Key: []byte("key")}} {
+	for name, want := range map[string]*groupdoc.Platform{
+		"with states": newPlatform(), "without": {Key: []byte("key")}, "with values": withValues(),
+	} {
 		text, err := want.Marshal()
 		if err != nil {
 			t.Fatal(err)
@@ -26,7 +38,7 @@ func TestAPlatformFileIsReadBack(t *testing.T) {
 }
 
 func TestPlatformFilesThatAreRefused(t *testing.T) {
-	text, err := newPlatform().Marshal()
+	text, err := withValues().Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,6 +48,11 @@ func TestPlatformFilesThatAreRefused(t *testing.T) {
 		"an unknown member":            func(m, _ map[string]any) { m["comment"] = "x" },
 		"no name":                      func(_, p map[string]any) { delete(p, "name") },
 		"no PCRs":                      func(_, p map[string]any) { delete(p, "pcrs") },
+		"a value fewer":                func(_, p map[string]any) { p["values"] = p["values"].([]any)[:2] },
+		"another value":                func(_, p map[string]any) { p["values"].([]any)[1] = strings.Repeat("A", 43) },
+		"a short value":                func(_, p map[string]any) { p["values"].([]any)[1] = "AAAA" },
+		"values of other PCRs":         func(_, p map[string]any) { p["pcrs"] = []any{7} },
+		"too many values":              func(_, p map[string]any) { p["values"] = slices.Repeat(p["values"].([]any), 9) },
 		"no digest":                    func(_, p map[string]any) { delete(p, "digest") },
 		"no signature":                 func(_, p map[string]any) { delete(p, "signature") },
 		"a digest in hex":              func(_, p map[string]any) { p["digest"] = strings.Repeat("ab", 32) },
@@ -74,6 +91,11 @@ func FuzzParsePlatform(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(text)
+	valued, err := withValues().Marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(valued)
 	f.Add([]byte(`{"key":"AA","policies":[]}`))
 	f.Add([]byte(`{"key":"AA","policies":[{"name":"x","pcrs":[7],"digest":"","signature":""}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
