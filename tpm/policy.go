@@ -228,28 +228,38 @@ func (r *rule) find(s *sequence) error {
 	return r.refusal(now)
 }
 
-// refusal says which approved state is nearest: the one that the TPM was in
-// last, or else the one of the fewest PCRs, the newest of those. Approved states
-// have one digest for all their PCRs: only of a state that was met before is
-// it known which have changed.
+// refusal says which approved state is nearest: the one that differs in the
+// fewest PCRs, the newest of those. Which PCRs differ is known of states that come
+// with their values, and of the one that the TPM was in before; of others it might
+// be all.
 func (r *rule) refusal(now pcrValues) error {
-	if r.known {
-		near := r.states[r.met]
-		e := &PlatformError{State: near.Name}
-		for _, n := range near.PCRs {
-			if now[n] != r.values[n] {
-				e.PCRs = append(e.PCRs, n)
-			}
-		}
-		return e
-	}
 	e := &PlatformError{}
-	for _, p := range r.states {
-		if e.PCRs == nil || len(p.PCRs) <= len(e.PCRs) {
-			e.State, e.PCRs = p.Name, p.PCRs
+	for i, p := range r.states {
+		differ := p.PCRs
+		if then := r.then(i); then != nil {
+			differ = slices.DeleteFunc(slices.Clone(p.PCRs), func(n int) bool { return now[n] == then[n] })
+		}
+		if e.PCRs == nil || len(differ) <= len(e.PCRs) {
+			e.State, e.PCRs = p.Name, differ
 		}
 	}
 	return e
+}
+
+// then is what the PCRs hold in an approved state, nil if that is not known.
+func (r *rule) then(i int) pcrValues {
+	p := r.states[i]
+	if r.known && i == r.met {
+		return r.values
+	}
+	if len(p.Values) != len(p.PCRs) {
+		return nil
+	}
+	values := make(pcrValues)
+	for j, n := range p.PCRs {
+		values[n] = p.Values[j]
+	}
+	return values
 }
 
 // authorize replaces the PCRs in the session by the policy key's approval of

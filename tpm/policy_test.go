@@ -162,6 +162,19 @@ func TestARefusalNamesWhatItCan(t *testing.T) {
 	d := open(t, e.TCTI())
 	a := newApprover(t)
 	blob := a.newKey(t, d, nil)
+	valued := func(name string, change func(values [][32]byte)) groupdoc.PlatformPolicy {
+		pcrs := []int{0, 2, 4, 7}
+		values, err := d.PCRs(t.Context(), pcrs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(values)
+		p := a.approve(t, name, tpm.PCRDigest(values), pcrs...)
+		p.Values = values
+		return p
+	}
+	near := valued("near", func(v [][32]byte) { v[2] = [32]byte{1} })
+	far := valued("far", func(v [][32]byte) { v[0], v[3] = [32]byte{1}, [32]byte{1} })
 	for name, c := range map[string]struct {
 		states []groupdoc.PlatformPolicy
 		state  string
@@ -171,6 +184,9 @@ func TestARefusalNamesWhatItCan(t *testing.T) {
 		"the state of the fewest registers, the newest of them": {
 			[]groupdoc.PlatformPolicy{a.approve(t, "wide", [32]byte{}, 0, 2, 7), a.approve(t, "old", [32]byte{}, 0, 7), a.approve(t, "new", [32]byte{}, 4, 7)},
 			"new", `the platform's state is not approved: PCR 4, 7 not as in "new"`,
+		},
+		"the state that differs least, where values are known": {
+			[]groupdoc.PlatformPolicy{near, a.approve(t, "unknown", [32]byte{}, 4, 7), far}, "near", `the platform's state is not approved: PCR 4 not as in "near"`,
 		},
 	} {
 		key := load(t, d, blob, nil, a.rule(c.states...))
