@@ -47,19 +47,28 @@ type platformState struct {
 	Name   string `yaml:"name"`
 	PCRs   []int  `yaml:"pcrs"`
 	Digest string `yaml:"digest"` // hex
+	// Values are those of the PCRs, hex, if members are to be told in which
+	// their machines differ.
+	Values []string `yaml:"values,omitempty"`
 }
 
 // policy is the state before it is signed.
 func (s *platformState) policy() (groupdoc.PlatformPolicy, error) {
 	p := groupdoc.PlatformPolicy{Name: s.Name, PCRs: s.PCRs}
+	for i, text := range append([]string{s.Digest}, s.Values...) {
+		b, err := hex.DecodeString(text)
+		if err != nil || len(b) != len(p.Digest) {
+			return p, fmt.Errorf("%w: digest or value of %q is not 64 hex digits", ErrPlan, s.Name)
+		}
+		if i == 0 {
+			p.Digest = [32]byte(b)
+			continue
+		}
+		p.Values = append(p.Values, [32]byte(b))
+	}
 	if err := p.Check(); err != nil {
 		return p, fmt.Errorf("%w: %w", ErrPlan, err)
 	}
-	digest, err := hex.DecodeString(s.Digest)
-	if err != nil || len(digest) != len(p.Digest) {
-		return p, fmt.Errorf("%w: digest of %q is not 64 hex digits", ErrPlan, s.Name)
-	}
-	p.Digest = [32]byte(digest)
 	return p, nil
 }
 
@@ -389,7 +398,7 @@ func (p *platformPlan) verifyStates(c *check, got *groupdoc.Platform) error {
 	}
 	same := slices.EqualFunc(want, got.Policies, func(a, b groupdoc.PlatformPolicy) bool {
 		kept := a.Signature == nil || string(a.Signature) == string(b.Signature)
-		return a.Name == b.Name && a.Digest == b.Digest && slices.Equal(a.PCRs, b.PCRs) && kept
+		return a.Name == b.Name && a.Digest == b.Digest && slices.Equal(a.PCRs, b.PCRs) && slices.Equal(a.Values, b.Values) && kept
 	})
 	if !same {
 		return fmt.Errorf("%w: other states than the plan's", ErrInput)

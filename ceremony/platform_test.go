@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -189,9 +190,24 @@ func platformRefusals(t testing.TB) []planRefusal {
 		{"a short digest", edit(platformText, digestB, digestB[2:]), ceremony.ErrPlan},
 		{"a digest that is not hex", edit(platformText, digestB, strings.Repeat("z", 64)), ceremony.ErrPlan},
 		{"a signature that was brought along", edit(platformText, digestB+"}", digestB+", signature: AAAA}"), ceremony.ErrPlan},
+		{"values as the digest has them", valued(t, blankValue), nil},
+		{"values that are not the digest's", valued(t, strings.Repeat("1", 64)), ceremony.ErrPlan},
+		{"a value that is not hex", valued(t, strings.Repeat("z", 64)), ceremony.ErrPlan},
+		{"a value too many", valued(t, blankValue+", "+blankValue), ceremony.ErrPlan},
 		{"65 states", manyStates(t, 65), ceremony.ErrPlan},
 		{"64 states", manyStates(t, 64), nil},
 	}
+}
+
+// SHA-256 over one register of zeros, and that register.
+const (
+	blank      = "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925"
+	blankValue = "0000000000000000000000000000000000000000000000000000000000000000"
+)
+
+// valued is a plan that gives the registers of one state.
+func valued(t testing.TB, values string) string {
+	return change(t, platformText, "digest: "+digestB, "digest: "+blank+", values: ["+values+"]")
 }
 
 func manyStates(t testing.TB, n int) string {
@@ -217,8 +233,6 @@ func TestATableSaysWhatIsApproved(t *testing.T) {
 	if !warned(table, "members who enrolled without one") || warned(table, "PCR 7") || warned(table, "measures nothing") {
 		t.Errorf("%q", table.Warnings)
 	}
-	// SHA-256 over one register of zeros.
-	const blank = "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925"
 	table = must(w.parse(change(t, platformText, digestB, blank, "[0, 2, 4, 7]", "[0, 2, 4]")))(t).Table(now)
 	if !warned(table, `"Windows 11": no register was ever extended`) || !warned(table, `"Debian 12": without PCR 7`) {
 		t.Errorf("%q", table.Warnings)
@@ -306,6 +320,15 @@ func TestLiesAboutPlatforms(t *testing.T) {
 		{"no platform file", func(_ *testing.T, s *story) { s.replace("platform-1.json", []byte("{}")) }, groupdoc.ErrMalformed},
 		{"closed by the root", func(_ *testing.T, s *story) { s.by = a.root }, trust.ErrRole},
 	})
+
+	zero := groupdoc.PlatformPolicy{Name: windows.Name, PCRs: windows.PCRs, Digest: sha256.Sum256(make([]byte, 32)), Values: make([][32]byte, 1)}
+	withValues := func(t *testing.T) *story {
+		return a.tell(valued(t, blankValue), a.manager, "root", "root.pem", "manager.certificate", "group.pem").key(t, "manager", "platform", key.Public()).
+			output("platform-1.json", text(platformOf(t, key, debian, zero)))
+	}
+	bare := zero
+	bare.Values = nil
+	a.expect(t, withValues, []lie{{"a state without the values that were approved", replace(platformOf(t, key, debian, bare)), ceremony.ErrInput}})
 
 	a.write(t, "platform-1.json", string(text(before)))
 	kept := platformOf(t, key, debian, next)
