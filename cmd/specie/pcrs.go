@@ -56,14 +56,14 @@ func (c tpmPCRsCmd) Run(a *app) (err error) {
 	}
 	sum := tpm.PCRDigest(values)
 	digest := hex.EncodeToString(sum[:])
-	byNumber := make(map[int]string)
-	for i, n := range list {
-		byNumber[n] = hex.EncodeToString(values[i][:])
+	var held []string
+	for _, v := range values {
+		held = append(held, hex.EncodeToString(v[:]))
 	}
-	return a.out.Result(map[string]any{"pcrs": list, "values": byNumber, "digest": digest}, func(w io.Writer) {
-		for _, n := range list {
-			fmt.Fprintf(w, "# PCR %d: %s\n", n, byNumber[n])
+	return a.out.Result(map[string]any{"pcrs": list, "values": held, "digest": digest}, func(w io.Writer) {
+		fmt.Fprintf(w, "pcrs: [%s]\ndigest: %s\nvalues:\n", strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ", "), "[]"), digest)
+		for i, n := range list {
+			fmt.Fprintf(w, "  - %s # PCR %d\n", held[i], n)
 		}
-		fmt.Fprintf(w, "pcrs: [%s]\ndigest: %s\n", strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ", "), "[]"), digest)
 	})
 }

@@ -39,7 +39,7 @@ func (a *Approver) Approve(t testing.TB, name, tcti string, pcrs ...int) {
 	values, err := d.PCRs(t.Context(), pcrs)
 	must(t, err)
 	must(t, d.Close())
-	p := groupdoc.PlatformPolicy{Name: name, PCRs: pcrs, Digest: tpm.PCRDigest(values), Signature: make([]byte, 64)}
+	p := groupdoc.PlatformPolicy{Name: name, PCRs: pcrs, Digest: tpm.PCRDigest(values), Values: values, Signature: make([]byte, 64)}
 	policy, err := attest.PCRPolicyDigest(p.PCRs, p.Digest)
 	must(t, err)
 	approved := attest.ApprovedHash(policy)
