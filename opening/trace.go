@@ -29,16 +29,26 @@ type traced struct {
 	context group.JoinContext
 }
 
-// traced verifies the manager's statement as evidence would have it: signed by
-// the group's own manager, and a join by a TPM key of the group's class. An
-// escrow without that could be anybody's.
-func (p *Papers) traced(statement []byte) (*traced, error) {
+// Statement verifies the manager's statement as evidence would have it: signed
+// by the group's own manager, and a join by a TPM key of the group's class, who
+// signed the form with the name in it. Error: ErrStatement.
+func (p *Papers) Statement(statement []byte) (*enrol.Member, error) {
 	m, err := enrol.ParseStatement(p.root, p.Group.Parameters(), statement, p.at)
 	if err != nil {
 		return nil, errors.Join(ErrStatement, err)
 	}
 	if err := checkKey(m, p.Group.Template); err != nil {
 		return nil, errors.Join(ErrStatement, err)
+	}
+	return m, nil
+}
+
+// traced reads the member's escrow out of a statement. Without that an escrow
+// could be anybody's.
+func (p *Papers) traced(statement []byte) (*traced, error) {
+	m, err := p.Statement(statement)
+	if err != nil {
+		return nil, err
 	}
 	j, err := group.ParseJoin(m.Join)
 	if err != nil {

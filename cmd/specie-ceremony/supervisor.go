@@ -103,8 +103,8 @@ type supervisorInit struct {
 // Help is shown below the flags.
 func (supervisorInit) Help() string {
 	return `Makes a signing key and an encryption key in one file of mode 0600, encrypted
-under the passphrase that is given or, on a terminal, asked for, and a request that the root certifies with a plan
-"ceremony: certify".
+under the passphrase that is given or, on a terminal, asked for, and a request
+that the root certifies with a plan "ceremony: certify".
 
 Example:
   specie-ceremony supervisor init --id ALICE --dir alice --passphrase-file alice.pass`

@@ -48,7 +48,9 @@ func (tracePartial) Help() string {
 	return `The warrant is verified first: enough supervisors signed it, for this very member,
 it is in force now, and it stands in the register that the group document
 publishes. Then the member's join: only his own escrow is ever decrypted. The
-manager hands out the join on the warrant, or evidence was made with it.
+manager hands out the join on the warrant, or evidence was made with it. The
+member's TPM signed his name with it: if it is not the one that you mean, give
+the part to nobody.
 
 Example:
   specie-ceremony trace partial --dir alice --root root.pem --statement statement.jws \
@@ -81,6 +83,10 @@ func (c *tracePartial) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	member, err := papers.Statement(statement)
+	if err != nil {
+		return err
+	}
 	b, err := part.Marshal()
 	if err != nil {
 		return err
@@ -88,7 +94,7 @@ func (c *tracePartial) Run(a *app) error {
 	if err := paper.Write(c.Out, b, paper.Secret); err != nil {
 		return err
 	}
-	return a.print(&files{Done: "part of " + o.ID + " in the trace", Written: []string{c.Out}, Digest: hexDigest(part.Member)})
+	return a.print(&files{Done: "part of " + o.ID + " in the trace of " + member.Name, Written: []string{c.Out}, Digest: hexDigest(part.Member)})
 }
 
 type traceCombine struct {
