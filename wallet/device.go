@@ -19,6 +19,10 @@ type TPM struct {
 	// PIN is asked for the PIN of a key that has one, once. Nil is nobody to
 	// ask: [ErrPINNeeded].
 	PIN AskPIN
+	// Opening is reported while the key is loaded and tried, and the credential
+	// renewed, which takes a discrete chip some seconds; Tags while it computes the tags of coins to
+	// come, whatever they are for, unless Steps.Tags is given. Both may be nil.
+	Opening, Tags Progress
 }
 
 // AskPIN gets the PIN of the key in the TPM from a person, or from where he

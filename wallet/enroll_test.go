@@ -501,3 +501,47 @@ func TestNoCoinNumberIsUsedTwice(t *testing.T) {
 		t.Errorf("%d coins", len(coins))
 	}
 }
+
+// TestAllWorkOfTheTPMIsReported: a discrete chip takes seconds for each.
+func TestAllWorkOfTheTPMIsReported(t *testing.T) {
+	town := wallettest.New(t)
+	alice := town.NewHolder(t, 100)
+	must(t, enroll(t, town, alice, registrationtest.TPMA))
+	opened, tags := 0, 0
+	device := at(t, town, registrationtest.TPMA)
+	device.Opening = func(done, total int) { opened = 100 * done / total }
+	device.Tags = func(int, int) { tags++ }
+	must(t, alice.AttachTPM(t.Context(), device))
+	if opened != 100 {
+		t.Errorf("opening it was reported to %d %%", opened)
+	}
+	shop := town.NewShop(t)
+	for _, step := range []struct {
+		name string
+		work func() error
+		tags int
+	}{
+		{"withdrawing", func() error {
+			_, err := alice.Withdraw(t.Context(), 16, coin.Bound, wallet.Steps{})
+			return err
+		}, 1},
+		{"paying with change", func() error {
+			_, err := alice.Pay(t.Context(), shop.Ask(t, 11), coin.Bound)
+			return err
+		}, 2},
+		{"exchanging", func() error {
+			_, err := alice.Exchange(t.Context(), coin.Bound)
+			return err
+		}, 2},
+		{"bearer coins need no TPM", func() error {
+			_, err := alice.Withdraw(t.Context(), 7, coin.Bearer, wallet.Steps{})
+			return err
+		}, 0},
+	} {
+		tags = 0
+		must(t, step.work())
+		if tags != step.tags {
+			t.Errorf("%s: %d tags were reported, want %d", step.name, tags, step.tags)
+		}
+	}
+}

@@ -71,14 +71,21 @@ func (w *Wallet) AttachTPM(ctx context.Context, t TPM) error {
 	}
 	w.key = attachedKey{key, doc.ID}
 	w.closeKey = func() error { return errors.Join(key.Close(), dev.Close()) }
+	w.tags = t.Tags
+	t.Opening.report(openingSteps, openingSteps)
 	return nil
 }
+
+// openingSteps is how many steps AttachTPM reports: the key is tried, and there is
+// a credential of this epoch.
+const openingSteps = 2
 
 func (w *Wallet) attach(ctx context.Context, dev *tpm.Device, t TPM, doc *groupdoc.Document) (*tpm.GroupKey, error) {
 	opened, err := w.openKey(ctx, dev, t, doc.Platform, w.enrolled.keyRef, w.enrolled.EKID)
 	if err != nil {
 		return nil, err
 	}
+	t.Opening.report(0, openingSteps) // and not while a person types
 	key, err := w.tryKey(ctx, dev, opened, doc)
 	if errors.Is(err, tpm.ErrPlatform) {
 		// The machine was updated; the manager may have approved of it since.
@@ -92,6 +99,7 @@ func (w *Wallet) attach(ctx context.Context, dev *tpm.Device, t TPM, doc *groupd
 	if err != nil {
 		return nil, err
 	}
+	t.Opening.report(1, openingSteps)
 	return key, w.enter(ctx, doc, key)
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/group"
@@ -36,6 +37,9 @@ type holding struct {
 // from a faulty TPM would be money lost. The presentation is the coins' holding,
 // nil if none is bound.
 func (w *Wallet) newItems(ctx context.Context, k *coin.Keyset, ds []coin.Denomination, p Progress) ([]item, *holding, error) {
+	if p == nil && slices.ContainsFunc(ds, func(d coin.Denomination) bool { return d.Kind == coin.Bound }) {
+		p = w.tags
+	}
 	items := make([]item, len(ds))
 	err := w.purse.update(ctx, func(tx *sql.Tx) error {
 		for i := range ds {

@@ -69,6 +69,7 @@ type Wallet struct {
 	member   *group.Member      // nil until a TPM is attached
 	key      group.Key
 	closeKey func() error
+	tags     Progress // see TPM.Tags
 }
 
 // Keys of the settings in the purse.

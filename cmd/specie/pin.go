@@ -21,16 +21,36 @@ var (
 // device is the TPM that a command uses, and who knows the PIN of its key: a
 // file, or the person at the terminal.
 func (a *app) device() wallet.TPM {
-	return wallet.TPM{Address: a.tpm, PIN: func(context.Context) (tpm.Auth, error) {
-		if a.pinFile != "" {
-			return readPIN(a.pinFile)
+	return wallet.TPM{
+		Address: a.tpm, PIN: a.askPIN,
+		Opening: a.barWhenBegun("opening the TPM"), Tags: a.barWhenBegun("binding to the TPM"),
+	}
+}
+
+func (a *app) askPIN(context.Context) (tpm.Auth, error) {
+	if a.pinFile != "" {
+		return readPIN(a.pinFile)
+	}
+	pin, err := a.out.AskSecret("PIN of the TPM's key")
+	if errors.Is(err, cli.ErrNoTerminal) {
+		return nil, fmt.Errorf("%w, and there is no terminal to ask on", wallet.ErrPINNeeded)
+	}
+	return pin, err
+}
+
+// barWhenBegun is a progress bar whose time runs from the first report on, for
+// work that begins later or more than once.
+func (a *app) barWhenBegun(label string) wallet.Progress {
+	var bar func(done, total int)
+	return func(done, total int) {
+		if bar == nil {
+			bar = a.out.Bar(label)
 		}
-		pin, err := a.out.AskSecret("PIN of the TPM's key")
-		if errors.Is(err, cli.ErrNoTerminal) {
-			return nil, fmt.Errorf("%w, and there is no terminal to ask on", wallet.ErrPINNeeded)
+		bar(done, total)
+		if done >= total {
+			bar = nil
 		}
-		return pin, err
-	}}
+	}
 }
 
 // newPIN is where the PIN of a new key comes from: a file, the terminal, or

@@ -123,11 +123,7 @@ func (c withdrawCmd) Run(a *app) error {
 		if err != nil {
 			return fmt.Errorf("amount %q: %w", c.Amount, err)
 		}
-		steps := wallet.Steps{Verify: a.out.Bar("verifying coins")}
-		if c.Bound {
-			steps.Tags = a.out.Bar("binding to the TPM")
-		}
-		coins, err := w.Withdraw(a.ctx, amount, kind, steps)
+		coins, err := w.Withdraw(a.ctx, amount, kind, wallet.Steps{Verify: a.barWhenBegun("verifying coins")})
 		if err != nil {
 			return err
 		}
