@@ -14,6 +14,7 @@ import (
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/issuer"
 	"github.com/speciecash/specie/issuer/issuertest"
+	"github.com/speciecash/specie/opening"
 )
 
 // wreck is a bank whose customer's TPM breaks in the first epoch, and who is a
@@ -370,9 +371,16 @@ func TestAMerchantWhoComesAfterAHastyRecoverHasACase(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	expect(t, double.Proof.Verify(spend, w.keyset, w.verifier(t)), nil)
-	if n := w.cases(t); n != 1 {
-		t.Errorf("%d cases", n)
+	cases, _, err := w.Cases(t.Context(), ledgerPage)
+	expect(t, err, nil)
+	if len(cases) != 1 {
+		t.Fatalf("%d cases", len(cases))
 	}
+	papers, err := opening.ReadPapers(w.House.Root, w.House.KeysetJWS, w.House.Sign(t), issuertest.Now)
+	expect(t, err, nil)
+	file, err := opening.ParseCase(cases[0].JSON)
+	expect(t, err, nil)
+	expect(t, file.Verify(papers), nil)
 	audit(t, w.Bank)
 }
 

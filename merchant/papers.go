@@ -10,6 +10,7 @@ import (
 	"github.com/speciecash/specie/client/issuerclient"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/groupdoc/successor"
 )
 
 const (
@@ -246,5 +247,7 @@ func (t *Till) proofVerifier(ctx context.Context, p *coin.ConflictProof) (coin.P
 	if err != nil {
 		return nil, err
 	}
-	return coin.NewPresentationVerifier(v), nil
+	// A recover is judged by the manager's certificate of its own time.
+	at := time.Unix(p.Spend.IssuedAt, 0)
+	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: t.root, Doc: doc, At: at}), nil
 }

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/frame"
 	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/groupdoc/successor"
 	"github.com/speciecash/specie/groupdoc/warrant"
 	"github.com/speciecash/specie/trust/strictjson"
 )
@@ -123,7 +125,11 @@ func (c *Case) Verify(p *Papers) error {
 	for i, s := range c.Spends {
 		other := c.Spends[1-i]
 		proof := coin.ConflictProof{CoinID: c.CoinID, Spend: s.Spend, Authorisation: s.Authorisation}
-		if err := proof.Verify(other.Spend, p.Keyset, coin.NewPresentationVerifier(v)); err != nil {
+		// The first may have been a recover: see issuer.Bank.Recover.
+		v := coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{
+			Root: p.root, Doc: p.Group, At: time.Unix(s.IssuedAt, 0),
+		})
+		if err := proof.Verify(other.Spend, p.Keyset, v); err != nil {
 			return fmt.Errorf("spend %d: %w", i+1, err)
 		}
 	}

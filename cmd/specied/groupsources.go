@@ -14,6 +14,7 @@ import (
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/groupdoc/successor"
 	"github.com/speciecash/specie/issuer"
 	"github.com/speciecash/specie/ledger"
 	"github.com/speciecash/specie/trust"
@@ -84,7 +85,7 @@ func (g *groupSources) Verifier(ctx context.Context, id [32]byte) (coin.Presenta
 		if list := g.expelled.list(id); list != nil {
 			v = coin.Refusing(v, list)
 		}
-		return v, nil
+		return coin.WithSuccessors(v, &successor.Verifier{Root: g.root, Doc: k.doc, At: time.Now()}), nil
 	}
 	if last != nil {
 		return nil, fmt.Errorf("%w: %w", issuer.ErrUnavailable, last)

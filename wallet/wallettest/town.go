@@ -20,6 +20,7 @@ import (
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/groupdoctest"
+	"github.com/speciecash/specie/groupdoc/successor"
 	"github.com/speciecash/specie/issuer"
 	"github.com/speciecash/specie/issuer/issuertest"
 	"github.com/speciecash/specie/ledger"
@@ -255,7 +256,7 @@ func (g groups) Verifier(ctx context.Context, id [32]byte) (coin.PresentationVer
 	if err != nil {
 		return nil, err
 	}
-	return coin.NewPresentationVerifier(v), nil
+	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: g.w.Group.Group.Root, Doc: doc, At: g.w.Now()}), nil
 }
 
 // Account opens an account and funds a holder's.
