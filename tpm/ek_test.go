@@ -253,6 +253,26 @@ func TestAnIndexThatIsEmptyOrTooLargeHoldsNoCertificate(t *testing.T) {
 	}
 }
 
+// A certificate that no key fits is the verifier's to refuse; the key is of its
+// kind all the same.
+func TestATemplateOfAnotherShapeIsNotUsed(t *testing.T) {
+	d, past := bare(t)
+	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, _ := manufacturer(t, own.Public())
+	store(t, past, 0x01c0000a, cert, byAnybody())
+	store(t, past, 0x01c0000c, tpm2.Marshal(tpm2.ECCSRKTemplate), byAnybody())
+	eks, err := d.EKs(t.Context())
+	if err != nil || len(eks) != 1 {
+		t.Fatalf("%d keys, %v", len(eks), err)
+	}
+	if want, _ := primary(t, past, tpm2.ECCEKTemplate); !bytes.Equal(eks[0].Public, want) {
+		t.Fatal("a key from another template than the profile's")
+	}
+}
+
 func TestRubbishBesideACertificateIsNoHindrance(t *testing.T) {
 	d, past := bare(t)
 	store(t, past, 0x01c00002, []byte("no certificate"), byAnybody())

@@ -1,6 +1,9 @@
 package tpm
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestFlawedFirmwareIsKnownByItsVersion(t *testing.T) {
 	for _, c := range []struct {
@@ -47,4 +50,22 @@ func FuzzTestResult(f *testing.F) {
 			t.Fatal("a result from too few bytes")
 		}
 	})
+}
+
+func TestAGuardCountsWhatIsLeft(t *testing.T) {
+	for _, c := range []struct {
+		failures, most uint32
+		left           int
+		wait           time.Duration
+	}{
+		{0, 3, 3, time.Minute},
+		{2, 3, 1, time.Minute},
+		{3, 3, 0, time.Minute},
+		{5, 3, 0, 3 * time.Minute},
+	} {
+		g := guard{failures: c.failures, most: c.most, interval: time.Minute}
+		if g.left() != c.left || g.wait() != c.wait {
+			t.Errorf("%d of %d: %d left, %v to wait; want %d and %v", c.failures, c.most, g.left(), g.wait(), c.left, c.wait)
+		}
+	}
 }

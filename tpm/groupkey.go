@@ -78,7 +78,11 @@ type GroupKey struct {
 	handle tpm2.TPMHandle
 	parent tpm2.TPMTPublic // the template of the storage key that wraps it
 	closed bool
-	open   map[uint16]struct{} // commitments that have not been signed with
+	// open are the commitments that have not been signed with: the TPM's number of
+	// each, by one of our own. The TPM begins anew at a reset, and counts for all
+	// its keys.
+	open map[uint16]uint16
+	last uint16
 }
 
 // LoadGroupKey loads a key that CreateGroupKey made in this TPM. The
@@ -98,7 +102,7 @@ func (d *Device) LoadGroupKey(ctx context.Context, blob Blob, auth Auth, opts ..
 	if len(blob.Private) == 0 || len(blob.Private) > maxArea {
 		return nil, fmt.Errorf("load group key: %w: private part of %d bytes", ErrInput, len(blob.Private))
 	}
-	g := &GroupKey{device: d, blob: blob, auth: auth, name: name, point: point, open: make(map[uint16]struct{})}
+	g := &GroupKey{device: d, blob: blob, auth: auth, name: name, point: point, open: make(map[uint16]uint16)}
 	for _, opt := range opts {
 		opt(g)
 	}

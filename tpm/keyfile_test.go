@@ -162,6 +162,9 @@ func TestOtherFilesAreNoKeyFiles(t *testing.T) {
 			t.Errorf("%s: got %v, %v, want ErrKeyFile", name, k, err)
 		}
 	}
+	if _, err := tpm.ParseKeyFile(change(func(k *tpmKey) { k.RSAParent = true })); !strings.Contains(err.Error(), "RSA key") {
+		t.Errorf("an RSA parent is not named: %v", err)
+	}
 	if _, err := tpm.ParseKeyFile(good); err != nil {
 		t.Fatalf("the one that all are made from: %v", err)
 	}

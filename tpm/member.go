@@ -65,8 +65,8 @@ func (g *GroupKey) authorised() tpm2.AuthHandle {
 // Commit runs TPM2_Commit (TPM 2.0 Part 3, §19.2) with a fresh r that never
 // leaves the TPM: k=[f]P2, l=[r]P2 and e=[r]P1, where P2 = (SHA-256(s2) mod p, y2)
 // must be on the curve. s2 is 1 to 64 bytes. With p1 nil, e is the point at
-// infinity. The counter names r for one later Sign; up to 128 may be open, and
-// one that is not signed with may be forgotten.
+// infinity. The counter names r for one later Sign of this GroupKey; up to 128 may
+// be open in the TPM, and one that is not signed with may be forgotten.
 //
 // Errors: ErrInput if P2 is not a point or p1 is infinity, ErrAuth, ErrLockout,
 // ErrPlatform.
@@ -106,8 +106,9 @@ func (g *GroupKey) Commit(ctx context.Context, p1 *fp256bn.G1, s2 []byte, y2 [32
 				return err
 			}
 		}
-		counter = rsp.Counter
-		g.open[counter] = struct{}{}
+		g.last++
+		counter = g.last
+		g.open[counter] = rsp.Counter
 		return nil
 	})
 	if err != nil {
@@ -137,16 +138,16 @@ func point(name string, b *tpm2.TPM2BECCPoint) (fp256bn.G1, error) {
 // Errors: ErrCommitment, ErrAuth, ErrLockout, ErrPlatform.
 func (g *GroupKey) Sign(ctx context.Context, digest [32]byte, counter uint16) (nu []byte, s fp256bn.Scalar, err error) {
 	err = g.withUse(ctx, "sign", func(seq *sequence, key tpm2.AuthHandle) error {
-		// After a reset of the TPM the counter may name somebody else's r.
-		if _, ok := g.open[counter]; !ok {
-			return ErrCommitment
+		number, ok := g.open[counter]
+		if !ok {
+			return ErrCommitment // the TPM may have given the number to another r
 		}
 		rsp, err := tpm2.Sign{
 			KeyHandle: key,
 			Digest:    tpm2.TPM2BDigest{Buffer: digest[:]},
 			InScheme: tpm2.TPMTSigScheme{
 				Scheme:  tpm2.TPMAlgECDAA,
-				Details: tpm2.NewTPMUSigScheme(tpm2.TPMAlgECDAA, &tpm2.TPMSSchemeECDAA{HashAlg: tpm2.TPMAlgSHA256, Count: counter}),
+				Details: tpm2.NewTPMUSigScheme(tpm2.TPMAlgECDAA, &tpm2.TPMSSchemeECDAA{HashAlg: tpm2.TPMAlgSHA256, Count: number}),
 			},
 			Validation: tpm2.TPMTTKHashCheck{Tag: tpm2.TPMSTHashCheck, Hierarchy: tpm2.TPMRHNull},
 		}.Execute(seq)

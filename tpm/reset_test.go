@@ -54,21 +54,36 @@ func TestACommitmentFromBeforeAResetDoesNotSign(t *testing.T) {
 	if _, _, err := key.Sign(t.Context(), [32]byte{}, before); !errors.Is(err, tpm.ErrCommitment) || !errors.Is(err, group.ErrCommitment) {
 		t.Fatalf("got %v, want ErrCommitment", err)
 	}
-	// The TPM counts from the beginning again: the number comes back, for
-	// another r.
-	if err := e.Reset(t.Context()); err != nil {
-		t.Fatal(err)
+}
+
+// After a reset the TPM counts from the beginning, and its numbers come back for
+// another r. Whoever still has the old one must not get a signature with it.
+func TestANumberThatComesBackIsNotTheOldCommitment(t *testing.T) {
+	e := emulator(t, "one")
+	d := open(t, e.TCTI())
+	_, mine := newKey(t, d, tpm.Auth("2468"))
+	_, other := newKey(t, d, nil)
+	_, s2, y2 := base(t, "tag")
+	commit := func(key *tpm.GroupKey) uint16 {
+		t.Helper()
+		_, _, _, counter, err := key.Commit(t.Context(), nil, s2, y2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return counter
 	}
-	_, s3, y3 := base(t, "another tag")
-	_, _, _, after, err := key.Commit(t.Context(), nil, s3, y3)
-	if err != nil || after != before {
-		t.Fatalf("counter %d after the reset, %d before it: %v", after, before, err)
-	}
-	if _, _, err := key.Sign(t.Context(), [32]byte{}, after); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := key.Sign(t.Context(), [32]byte{}, before); !errors.Is(err, tpm.ErrCommitment) {
-		t.Fatalf("got %v, want ErrCommitment", err)
+	for name, key := range map[string]*tpm.GroupKey{"of the same key": mine, "of another key": other} {
+		before := commit(mine)
+		if err := e.Reset(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		after := commit(key)
+		if _, _, err := mine.Sign(t.Context(), [32]byte{}, before); !errors.Is(err, tpm.ErrCommitment) {
+			t.Errorf("a commitment %s in between: got %v, want ErrCommitment", name, err)
+		}
+		if _, _, err := key.Sign(t.Context(), [32]byte{}, after); err != nil {
+			t.Errorf("the new commitment %s: %v", name, err)
+		}
 	}
 }
 
