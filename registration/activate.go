@@ -39,9 +39,21 @@ type Activation struct {
 // [ErrTagRegistered], [ErrCode], [ErrCodeUsed], [ErrExpelled], [ErrRevoked],
 // [ErrEpoch], [ErrUnavailable].
 func (m *Manager) Activate(ctx context.Context, id enrol.ID, mac []byte) (*Activation, error) {
-	if c, err := m.activated(ctx, id, mac); c != nil || err != nil {
-		return c, err
+	if a, err := m.activated(ctx, id, mac); a != nil || err != nil {
+		return a, err
 	}
+	a, err := m.becomeMember(ctx, id, mac)
+	if err != nil {
+		// Of equal activations at once one is the first, and the others are its
+		// repetitions.
+		if again, _ := m.activated(ctx, id, mac); again != nil {
+			return again, nil
+		}
+	}
+	return a, err
+}
+
+func (m *Manager) becomeMember(ctx context.Context, id enrol.ID, mac []byte) (*Activation, error) {
 	now := m.Now()
 	row, s, err := m.session(ctx, id, now)
 	if err != nil {
@@ -70,7 +82,7 @@ func (m *Manager) Activate(ctx context.Context, id enrol.ID, mac []byte) (*Activ
 		return nil, err
 	}
 	if err := m.cfg.Register.Enrol(ctx, id, now, *member, code); err != nil {
-		return m.enrolFailed(ctx, row, s, mac, err)
+		return nil, m.enrolFailed(ctx, row, s, err)
 	}
 	m.log.Info("member active", "member", id, "epoch", e.Number, "continues", member.Succeeds != [16]byte{})
 	return out, nil
@@ -116,29 +128,23 @@ func (m *Manager) activation(id enrol.ID, secret enrol.Secret, row *ledger.Membe
 	return &Activation{Credential: *c, Succession: t.Succession}, nil
 }
 
-// enrolFailed names why the register refused. Of two equal activations at
-// once, one finds the session taken by the other and answers as a repetition.
-func (m *Manager) enrolFailed(ctx context.Context, row *ledger.Session, s *session, mac []byte, err error) (*Activation, error) {
-	if errors.Is(err, ledger.ErrNotFound) || errors.Is(err, ledger.ErrDuplicate) {
-		if c, err := m.activated(ctx, row.ID, mac); c != nil || err != nil {
-			return c, err
-		}
-	}
+// enrolFailed names why the register refused.
+func (m *Manager) enrolFailed(ctx context.Context, row *ledger.Session, s *session, err error) error {
 	var dup *ledger.DuplicateError
 	switch {
 	case errors.As(err, &dup) && dup.Field == ledger.FieldEK:
-		return nil, ErrEKRegistered
+		return ErrEKRegistered
 	case errors.As(err, &dup) && (dup.Field == ledger.FieldTag || dup.Field == ledger.FieldUh):
-		return nil, ErrTagRegistered
+		return ErrTagRegistered
 	case errors.Is(err, ledger.ErrReadmission): // lost to another since it was looked at
 		_, _, err := m.newMember(ctx, row, s, 1, m.Now())
-		return nil, cmp.Or(err, ErrCode)
+		return cmp.Or(err, ErrCode)
 	case errors.Is(err, ledger.ErrNotFound):
-		return nil, fmt.Errorf("%w: no such registration", ErrNotFound)
+		return fmt.Errorf("%w: no such registration", ErrNotFound)
 	case errors.Is(err, ledger.ErrExpired):
-		return nil, ErrSessionExpired
+		return ErrSessionExpired
 	}
-	return nil, stored("activate", err)
+	return stored("activate", err)
 }
 
 // newMember is the member whom a joined session makes, and the hash of the

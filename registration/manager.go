@@ -29,7 +29,7 @@ import (
 const DefaultSession = 10 * time.Minute
 
 // DefaultMaxSessions is how many registrations may be open at once: at most
-// 80 KiB each, a few as a rule.
+// 100 KiB each, a few as a rule.
 const DefaultMaxSessions = 4096
 
 // OpeningVerifier verifies a combined opening by itself, with the scalars of

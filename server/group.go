@@ -30,10 +30,10 @@ type Group struct {
 	Admin  http.Handler
 }
 
-// Largest bodies of the group manager, in bytes: six certificates of 8 KiB; a
+// Largest bodies of the group manager, in bytes: eight certificates of 8 KiB; a
 // sealed form of 8 KiB; an opening as its reader takes it; a warrant's signatures.
 const (
-	maxBegin   = 80 << 10
+	maxBegin   = 96 << 10
 	maxJoin    = 16 << 10
 	maxOpening = opening.MaxOpening + 1<<10
 	maxWarrant = 1 << 20
