@@ -28,9 +28,9 @@ func (o *Out) AskSecret(prompt string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer tty.Close()
+	defer tty.close()
 	fmt.Fprintf(tty, "%s: %s: ", o.Program, OneLine(prompt))
-	secret, err := term.ReadPassword(int(tty.Fd()))
+	secret, err := term.ReadPassword(int(tty.in.Fd()))
 	fmt.Fprintln(tty)
 	if err != nil {
 		return nil, fmt.Errorf("read from the terminal: %w", err)
@@ -48,7 +48,7 @@ func (o *Out) CanAsk() bool {
 	if err != nil {
 		return false
 	}
-	_ = tty.Close()
+	tty.close()
 	return true
 }
 
@@ -59,19 +59,32 @@ func (o *Out) Confirm(question string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer tty.Close()
+	defer tty.close()
 	fmt.Fprintf(tty, "%s: %s (yes/no): ", o.Program, OneLine(question))
 	var answer string
-	if _, err := fmt.Fscanln(tty, &answer); err != nil && answer == "" {
+	if _, err := fmt.Fscanln(tty.in, &answer); err != nil && answer == "" {
 		return false, nil
 	}
 	return answer == "yes", nil
 }
 
-func openTerminal(what string) (*os.File, error) {
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrNoTerminal, OneLine(what))
+// console is the terminal of this process: what is typed, and what is shown.
+type console struct{ in, out *os.File }
+
+// Write shows something.
+func (c console) Write(b []byte) (int, error) { return c.out.Write(b) }
+
+func (c console) close() {
+	_ = c.in.Close()
+	if c.out != c.in {
+		_ = c.out.Close()
 	}
-	return tty, nil
+}
+
+func openTerminal(what string) (console, error) {
+	in, out, err := terminal()
+	if err != nil {
+		return console{}, fmt.Errorf("%w: %s", ErrNoTerminal, OneLine(what))
+	}
+	return console{in, out}, nil
 }
