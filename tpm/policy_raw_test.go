@@ -213,28 +213,34 @@ func TestTheTPMItselfRefuses(t *testing.T) {
 	x.ticket = ticket(a, now)
 	allow("the new state, approved", b.session(x, pin))
 
-	// A PIN is changed wherever the machine is: ADMIN role, by its old value.
 	extend(t, e, 7)
 	refuse("a state after that", b.session(x, pin), tpm2.TPMRCValue)
-	admin := b.key
-	admin.Auth = tpm2.PasswordAuth(pin)
-	srk := storageKey(t, c)
-	changed, err := tpm2.ObjectChangeAuth{
-		ObjectHandle: admin, ParentHandle: tpm2.NamedHandle{Handle: srk.ObjectHandle, Name: srk.Name},
-		NewAuth: tpm2.TPM2BAuth{Buffer: []byte("1357")},
-	}.Execute(c)
-	if err != nil {
-		t.Fatalf("change the PIN: %v", err)
-	}
-	if _, err := (tpm2.FlushContext{FlushHandle: srk.ObjectHandle}).Execute(c); err != nil {
-		t.Fatal(err)
-	}
+	changed := b.changePIN(blob, pin, "1357")
 	restarted(t, e)
-	again := newBypass(t, c, tpm.Blob{Public: blob.Public, Private: changed.OutPrivate.Buffer})
+	again := newBypass(t, c, changed)
 	if err := again.commit(again.session(good, pin)); !errors.Is(err, tpm2.TPMRCAuthFail) {
 		t.Errorf("the old PIN: got %v, want %v", err, tpm2.TPMRCAuthFail)
 	}
 	if err := again.commit(again.session(good, tpm.Auth("1357"))); err != nil {
 		t.Errorf("the new PIN, and the ticket from before the reset: %v", err)
 	}
+}
+
+// changePIN works wherever the machine is: ADMIN role, by the old PIN.
+func (b *bypass) changePIN(blob tpm.Blob, pin tpm.Auth, next string) tpm.Blob {
+	b.t.Helper()
+	key := b.key
+	key.Auth = tpm2.PasswordAuth(pin)
+	srk := storageKey(b.t, b.c)
+	changed, err := tpm2.ObjectChangeAuth{
+		ObjectHandle: key, ParentHandle: tpm2.NamedHandle{Handle: srk.ObjectHandle, Name: srk.Name},
+		NewAuth: tpm2.TPM2BAuth{Buffer: []byte(next)},
+	}.Execute(b.c)
+	if err != nil {
+		b.t.Fatalf("change the PIN: %v", err)
+	}
+	if _, err := (tpm2.FlushContext{FlushHandle: srk.ObjectHandle}).Execute(b.c); err != nil {
+		b.t.Fatal(err)
+	}
+	return tpm.Blob{Public: blob.Public, Private: changed.OutPrivate.Buffer}
 }
