@@ -2,10 +2,12 @@ package main
 
 import (
 	"os"
+	"strconv"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/groupdoc/warrant"
 )
 
 // member is the member of that name who has not been succeeded.
@@ -33,4 +35,21 @@ func expel(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 1)
 	s := sceneOf(ts)
 	ts.Check(s.Town.Group.Expel(s.t.Context(), s.member(ts, args[0])))
+}
+
+func enterWarrant(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1)
+	n, err := strconv.ParseUint(args[0], 10, 8)
+	ts.Check(err)
+	s := sceneOf(ts)
+	s.Warrant(s.t, byte(n))
+}
+
+func rewrite(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1)
+	s := sceneOf(ts)
+	s.Restore()
+	if args[0] == "register" {
+		s.Forge(s.t, s.Entries(warrant.Entry{}, 7, 8, 9), nil)
+	}
 }

@@ -48,6 +48,9 @@ func TestMain(m *testing.M) { testscript.Main(tests{m}, map[string]func(){"speci
 //	address FILE VAR            waits for a till, its address into $VAR
 //	readmit NAME FILE           the group manager ends that membership; the code in FILE
 //	expel NAME                  the group manager expels
+//	warrant NUMBER              two supervisors sign one, the group manager enters it
+//	rewrite register, rewrite nothing
+//	                            he shows a register that he never kept, or his own
 //	tpm new VAR                 one more good TPM, its address into $VAR
 //	tpm reset VAR               power off and on, as at a reboot
 //	tpm cut VAR                 the same without notice
@@ -72,7 +75,7 @@ func runScripts(t *testing.T, p testscript.Params) {
 		"shut": gate(true), "open": gate(false), "lose": lose,
 		"revoke": mark((*wallettest.Town).Revoke), "losekey": mark((*wallettest.Town).Lose), "address": address, "flip": flip,
 		"tpm": device, "approve": approve, "extend": extend,
-		"readmit": readmit, "expel": expel,
+		"readmit": readmit, "expel": expel, "warrant": enterWarrant, "rewrite": rewrite,
 	}
 	testscript.Run(t, p)
 }
