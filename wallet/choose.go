@@ -43,7 +43,7 @@ func (w *Wallet) choose(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 		// There are more, and they would be looked at.
 		return nil, fmt.Errorf("%w: bound coins need their TPM: %w", ErrFunds, w.noTPM())
 	case more.stranded && (last == nil || errors.Is(last, coin.ErrInsufficient)):
-		return nil, fmt.Errorf("%w: some can't be spent: %w", ErrFunds, ErrRecover)
+		return nil, fmt.Errorf("%w: some can't be spent: %w", ErrFunds, ErrStranded)
 	case more.claimable && (last == nil || errors.Is(last, coin.ErrInsufficient)):
 		return nil, fmt.Errorf("%w: some can't be spent: %w", ErrFunds, ErrRecoup)
 	case last == nil:

@@ -49,6 +49,7 @@ var (
 	// ErrEnrolled: the wallet is a member already.
 	ErrEnrolled = errors.New("this wallet is enrolled already")
 	// ErrStranded: the coins are bound to a key that is gone with its TPM.
+	// [Wallet.Recover] has the bank repay them.
 	ErrStranded = errors.New("these coins are bound to a key that is gone with its TPM")
 	// ErrFunds: the purse's coins don't reach the amount.
 	ErrFunds = errors.New("not enough coins in the purse")
@@ -80,9 +81,6 @@ var (
 	// ErrRecoup: the bank has revoked the key of these coins, or lost it before it
 	// signed them. [Wallet.Recoup] has them made good.
 	ErrRecoup = errors.New("the bank has revoked the key of these coins")
-	// ErrRecover: the TPM that these coins were bound to is gone; the wallet has
-	// another one since. [Wallet.Recover] has the bank repay them.
-	ErrRecover = errors.New("the TPM of these coins is gone")
 	// ErrNoHolding: coins whose TPM is gone and that were made by a version of
 	// this program that kept nothing to prove whose they were.
 	ErrNoHolding = errors.New("nothing was kept of these coins that proves to the bank whose they were: they were made by an earlier version of this program")

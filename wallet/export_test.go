@@ -48,6 +48,15 @@ func CertificatesFor(ctx context.Context, hc *http.Client, e Enrolment, ek *tpm.
 // Tag is the tag of the member that the wallet is.
 func (w *Wallet) Tag() [33]byte { return [33]byte(w.enrolled.Tag) }
 
+// ForgetHoldings makes the purse one of before: it kept nothing to recover its
+// coins with.
+func (w *Wallet) ForgetHoldings(ctx context.Context) error {
+	return w.purse.update(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "UPDATE ops SET body = CAST(json_remove(body, '$.holding') AS BLOB)")
+		return err
+	})
+}
+
 // Former is a membership that was continued.
 type Former struct {
 	Member     string

@@ -16,7 +16,7 @@ import (
 // from then on the merchant can't deposit them. If he did so first, the bank
 // shows it, the payment is settled, and the error is [ErrPaid]. If the bank has
 // revoked a coin's key meanwhile, the error is [ErrRecoup]: see [Wallet.Recoup];
-// if a coin's TPM is gone, [ErrRecover]: see [Wallet.Recover].
+// if a coin's TPM is gone, [ErrStranded]: see [Wallet.Recover].
 func (w *Wallet) Reclaim(ctx context.Context, id ID) error {
 	k, err := w.Keyset(ctx)
 	if err != nil {
@@ -42,7 +42,7 @@ func (w *Wallet) Reclaim(ctx context.Context, id ID) error {
 		return err
 	}
 	if slices.ContainsFunc(coins, w.stranded) {
-		return fmt.Errorf("reclaim: %w", ErrRecover)
+		return fmt.Errorf("reclaim: %w", ErrStranded)
 	}
 	if slices.ContainsFunc(coins, func(c StoredCoin) bool { return claimable(k, c) }) {
 		return fmt.Errorf("reclaim: %w", ErrRecoup)

@@ -286,8 +286,8 @@ func (w *Wallet) Recover(ctx context.Context, r *Recoverable, toAccount bool, p 
 
 // recoverLots parts the coins by what they are sent with, and puts beside each
 // part what proves whose it is. Coins that were promised go with those that they
-// were promised with, so that both are one op at the bank. For an account, those
-// of one withdrawal go together.
+// were promised with, so that both are one op at the bank. Others go with those
+// of the same TPM; for an account, with those of the same withdrawal.
 func (w *Wallet) recoverLots(ctx context.Context, r *Recoverable, toAccount bool) ([]lot, error) {
 	src, err := w.findSources(ctx, r.keyset, r.Coins, func(c StoredCoin) bool {
 		return claimable(r.keyset, c) || toAccount && c.State == CoinFresh
@@ -306,8 +306,10 @@ func (w *Wallet) recoverLots(ctx context.Context, r *Recoverable, toAccount bool
 		fresh = src.lots(r.fresh)
 	}
 	for _, l := range fresh {
-		for coins := range slices.Chunk(l.coins, recoverLot) {
-			lots = append(lots, lot{coins: coins})
+		for _, coins := range r.estate.byOwner(l.coins) {
+			for part := range slices.Chunk(coins, recoverLot) {
+				lots = append(lots, lot{coins: part})
+			}
 		}
 	}
 	for i := range lots {
@@ -319,6 +321,23 @@ func (w *Wallet) recoverLots(ctx context.Context, r *Recoverable, toAccount bool
 		}
 	}
 	return lots, nil
+}
+
+// byOwner parts coins by the membership whose they were, the oldest first: each
+// has its own time.
+func (e *estate) byOwner(coins []StoredCoin) (out [][]StoredCoin) {
+	for _, f := range e.former {
+		var his []StoredCoin
+		for _, c := range coins {
+			if bytes.Equal(e.holdings[[32]byte(c.ID)].Tag, f.Tag) {
+				his = append(his, c)
+			}
+		}
+		if len(his) > 0 {
+			out = append(out, his)
+		}
+	}
+	return out
 }
 
 // from is when the last of the coins can be recovered.

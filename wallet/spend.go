@@ -35,7 +35,7 @@ func (w *Wallet) buildSpend(ctx context.Context, k *coin.Keyset, head coin.Spend
 		}
 		head.Coins = append(head.Coins, *c)
 		index[c.ID()] = sc.Index
-		if w.stranded(sc) {
+		if w.stranded(sc) && o.stead == nil {
 			return nil, nil, ErrStranded
 		}
 		if c.Kind == coin.Bound && w.member == nil {
