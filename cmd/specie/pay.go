@@ -31,7 +31,7 @@ func (c payCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	with := a.withAnyTPM
+	with := a.withFreeTPM
 	switch coin.Kind(c.Kind) {
 	case coin.Bearer:
 		with = a.withWallet
@@ -53,6 +53,13 @@ func (c payCmd) Run(a *app) error {
 			kinds = []coin.Kind{coin.Kind(c.Kind)}
 		}
 		p, err := c.prepare(a, w, link, kinds)
+		if pin, _ := w.HasPIN(); pin && errors.Is(err, wallet.ErrNoTPM) && a.pinFile == "" {
+			// Bearer coins alone don't reach: now the PIN is worth asking for.
+			if err := w.AttachTPM(a.ctx, a.device()); err != nil {
+				return err
+			}
+			p, err = c.prepare(a, w, link, kinds)
+		}
 		if err != nil {
 			return err
 		}

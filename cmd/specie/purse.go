@@ -42,17 +42,31 @@ func (a *app) withTPM(f func(w *wallet.Wallet) error) error {
 // What can be done without it is done without it; where it was needed, the
 // error says also why it could not be had.
 func (a *app) withAnyTPM(f func(w *wallet.Wallet) error) error {
+	return a.withWallet(func(w *wallet.Wallet) error { return a.attached(w, w.Enrolled(), f) })
+}
+
+// withFreeTPM is withAnyTPM for what may not need the TPM: where a person would
+// have to be asked for the PIN, it is left to f to attach it.
+func (a *app) withFreeTPM(f func(w *wallet.Wallet) error) error {
 	return a.withWallet(func(w *wallet.Wallet) error {
-		var missing error
-		if w.Enrolled() {
-			missing = w.AttachTPM(a.ctx, a.device())
-		}
-		err := f(w)
-		if errors.Is(err, wallet.ErrNoTPM) && missing != nil {
-			err = fmt.Errorf("%w: %w", err, missing)
-		}
-		return err
+		pin, err := w.HasPIN()
+		return a.attached(w, w.Enrolled() && (err != nil || !pin || a.pinFile != ""), f)
 	})
+}
+
+func (a *app) attached(w *wallet.Wallet, attach bool, f func(w *wallet.Wallet) error) error {
+	var missing error
+	if attach {
+		missing = w.AttachTPM(a.ctx, a.device())
+	}
+	if errors.Is(missing, wallet.ErrPIN) {
+		return missing // who typed one meant to use the TPM
+	}
+	err := f(w)
+	if errors.Is(err, wallet.ErrNoTPM) && missing != nil {
+		err = fmt.Errorf("%w: %w", err, missing)
+	}
+	return err
 }
 
 type initCmd struct {
