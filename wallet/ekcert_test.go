@@ -10,8 +10,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport/linuxudstpm"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/registration/registrationtest"
 	"github.com/speciecash/specie/tpm"
 	"github.com/speciecash/specie/wallet"
+	"github.com/speciecash/specie/wallet/wallettest"
 )
 
 // der is the outside of a certificate.
@@ -153,4 +159,63 @@ func TestAMakersServerIsAskedOnlyIfThatWasAllowed(t *testing.T) {
 			want(t, err, wallet.ErrFetch)
 		})
 	}
+}
+
+// withoutCertificates takes the certificates out of a TPM, as many a maker never
+// puts them in, and returns the RSA key's.
+func withoutCertificates(t *testing.T, tcti string) []byte {
+	t.Helper()
+	d, err := tpm.Open(t.Context(), tcti)
+	must(t, err)
+	eks, err := d.EKs(t.Context())
+	must(t, err)
+	must(t, d.Close())
+	raw, err := linuxudstpm.Open(strings.TrimPrefix(tcti, "swtpm:path="))
+	must(t, err)
+	defer func() { must(t, raw.Close()) }()
+	for _, index := range []tpm2.TPMHandle{0x01c00002, 0x01c00016} {
+		public, err := tpm2.NVReadPublic{NVIndex: index}.Execute(raw)
+		must(t, err)
+		_, err = tpm2.NVUndefineSpace{
+			AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHPlatform, Auth: tpm2.PasswordAuth(nil)},
+			NVIndex:    tpm2.NamedHandle{Handle: index, Name: public.NVName},
+		}.Execute(raw)
+		must(t, err)
+	}
+	return eks[0].CertificateDER
+}
+
+func TestATPMThatStoresNoCertificate(t *testing.T) {
+	town := wallettest.New(t)
+	emulator := town.NewTPM(t)
+	cert := withoutCertificates(t, emulator.TCTI())
+	alice := town.NewHolder(t, 100)
+	device := wallet.TPM{Address: emulator.TCTI()}
+	for name, fetch := range map[string]bool{"is not enrolled": false, "is not even if its maker may be asked, who has none": true} {
+		t.Run(name, func(t *testing.T) {
+			e := asAlice(town)
+			e.FetchEKCertificate = fetch
+			_, err := alice.Enroll(t.Context(), device, e, nil)
+			want(t, err, wallet.ErrNoCertificate)
+		})
+	}
+	t.Run("is enrolled with one from elsewhere, and works as any other", func(t *testing.T) {
+		e := asAlice(town)
+		e.EKCertificates = [][]byte{cert}
+		m, err := alice.Enroll(t.Context(), device, e, nil)
+		must(t, err)
+		if m.EK != "rsa2048" {
+			t.Errorf("with its %s key", m.EK)
+		}
+		must(t, alice.AttachTPM(t.Context(), device))
+		alice.Draw(t, 4, coin.Bound)
+		town.Group.Clock.Forward(registrationtest.EpochLength)
+		alice.Reopen(t)
+		must(t, alice.AttachTPM(t.Context(), device)) // a renewal is a challenge to the same key
+	})
+	t.Run("is known again when it was cleared", func(t *testing.T) {
+		alice.Reopen(t)
+		must(t, emulator.Clear(t.Context()))
+		want(t, alice.AttachTPM(t.Context(), device), wallet.ErrCleared)
+	})
 }
