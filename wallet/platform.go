@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/group/fp256bn"
 	"github.com/speciecash/specie/tpm"
@@ -45,6 +46,18 @@ func platformError(group string, err error) error {
 		return err
 	}
 	return &PlatformError{Group: group, PCRs: refused.PCRs, State: refused.State, cause: err}
+}
+
+// fits says whether the key that was made before is of the make that the manager
+// asks for now. Another he refuses, and has refused: with the first member its
+// make is settled. Of a file that can't be read openKey says what is wrong.
+func (c *candidate) fits() bool {
+	file, err := c.w.readKey(c.state.keyRef)
+	if err != nil {
+		return true
+	}
+	_, _, err = attest.CheckGroupKey(file.Public, c.doc.Template)
+	return err == nil
 }
 
 // attachedKey is the member's key while the TPM is attached: what the TPM
