@@ -1,0 +1,211 @@
+package wallet
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/speciecash/specie/attest"
+	"github.com/speciecash/specie/client"
+	"github.com/speciecash/specie/client/groupclient"
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/tpm"
+)
+
+// activate answers the challenge and opens the credential. A session that the
+// manager has dropped is replaced by a new one, once.
+func (c *candidate) activate(ctx context.Context) (id enrol.ID, cred group.Credential, err error) {
+	resumed := c.state.Session != ""
+	for {
+		id, cred, err = c.answer(ctx)
+		if !resumed || (!isCode(err, "session-expired") && !isCode(err, "not-found")) {
+			return id, cred, err
+		}
+		resumed = false
+		c.begin()
+	}
+}
+
+// begin forgets the session and keeps the key.
+func (c *candidate) begin() { c.state = enrolling{keyRef: c.state.keyRef, EKID: c.state.EKID} }
+
+func (c *candidate) answer(ctx context.Context) (id enrol.ID, cred group.Credential, err error) {
+	if c.state.Challenge == nil && (c.state.Name != c.Name || !bytes.Equal(c.state.Code, codeDigest(c.Code))) {
+		c.begin() // something else is said this time
+	}
+	if c.state.Session == "" {
+		if err := c.newJoin(ctx); err != nil {
+			return id, cred, err
+		}
+	}
+	if id, err = enrol.ParseID(c.state.Session); err != nil {
+		return id, cred, err
+	}
+	if c.state.Challenge == nil {
+		if c.state.Challenge, err = c.manager.join(ctx, id, c.state.Join); err != nil {
+			return id, cred, c.refused(ctx, err)
+		}
+		if err := c.save(ctx); err != nil {
+			return id, cred, err
+		}
+	}
+	c.step(3)
+	released, err := release(ctx, c.key, c.state.EKKind, *c.state.Challenge)
+	if err != nil {
+		return id, cred, err
+	}
+	mac, err := released.MAC(id)
+	if err != nil {
+		return id, cred, err
+	}
+	sealed, err := c.manager.activate(ctx, id, mac)
+	if err != nil {
+		return id, cred, err
+	}
+	if err := c.succeeds(sealed.succession); err != nil {
+		return id, cred, err
+	}
+	cred, err = released.OpenCredential(id, sealed.epoch, sealed.sealed)
+	return id, cred, err
+}
+
+// refused forgets a join that the manager will never take, so that the next go
+// can say something else: another name, or another code.
+func (c *candidate) refused(ctx context.Context, err error) error {
+	var p *client.Problem
+	if !errors.As(err, &p) || !p.Final() {
+		return err
+	}
+	c.begin()
+	return errors.Join(err, c.save(ctx))
+}
+
+// succeeds checks the manager's word for whose successor this one is.
+func (c *candidate) succeeds(jws []byte) error {
+	if len(jws) == 0 {
+		if len(c.state.Code) == 0 {
+			return nil
+		}
+		return fmt.Errorf("%w: the manager took the code and gave no succession for it", ErrAnswer)
+	}
+	s, err := enrol.ParseSuccession(c.w.root, c.doc.ID, jws, c.w.now())
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(s.New[:], c.state.Tag) {
+		return fmt.Errorf("%w: a succession of somebody else", ErrAnswer)
+	}
+	if old := c.w.enrolled; old != nil && !bytes.Equal(s.Old[:], old.Tag) {
+		return fmt.Errorf("%w: it continues another membership than the one in this purse", ErrAnswer)
+	}
+	c.succession = jws
+	return nil
+}
+
+// codeDigest is how a code is remembered; of none, nothing is.
+func codeDigest(code enrol.Code) []byte {
+	if code.IsZero() {
+		return nil
+	}
+	d := code.Digest()
+	return d[:]
+}
+
+// newJoin opens a session and makes the join, and writes it down. A manager
+// takes one kind of endorsement key from each manufacturer: the refusal of one
+// leads to the next.
+func (c *candidate) newJoin(ctx context.Context) error {
+	eks, err := c.endorsementKeys(ctx)
+	if err != nil {
+		return err
+	}
+	var first error
+	for i := range eks {
+		chain, err := c.chainOf(ctx, &eks[i])
+		if err == nil {
+			var id enrol.ID
+			var nonce [32]byte
+			if id, nonce, err = c.manager.begin(ctx, chain, eks[i].Public); err == nil {
+				return c.join(ctx, &eks[i], id, nonce)
+			}
+		}
+		if !noCertificate(err) && !refusesEK(err) {
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// refusesEK says whether a manager means the endorsement key that he was shown,
+// and not the TPM.
+func refusesEK(err error) bool {
+	var p *client.Problem
+	return errors.As(err, &p) && strings.HasPrefix(p.Code, "ek-") && p.Code != "ek-registered"
+}
+
+func (c *candidate) join(ctx context.Context, ek *tpm.EK, id enrol.ID, nonce [32]byte) error {
+	recipient, err := c.doc.FormRecipient()
+	if err != nil {
+		return err
+	}
+	form, digest, err := enrol.SealForm(recipient, c.doc.ID, nonce, enrol.Form{Name: c.Name, Code: c.Code})
+	if err != nil {
+		return err
+	}
+	ekID, err := attest.EKID(ek.Public)
+	if err != nil {
+		return err
+	}
+	j, err := group.NewJoin(ctx, c.doc.Parameters(), c.key, c.key.Point(), c.secret,
+		group.JoinContext{Nonce: nonce, KeyName: c.key.Name(), EK: ekID, Form: digest})
+	if err != nil {
+		return err
+	}
+	tag := j.F.Bytes()
+	request := groupclient.JoinRequest{KeyPublic: c.key.Public(), Join: j.Bytes(), Form: form, FormDigest: digest[:]}
+	next := enrolling{
+		keyRef: c.state.keyRef, EKID: ekID[:], EKKind: ek.Kind, Tag: tag[:],
+		Session: id.String(), Name: c.Name, Code: codeDigest(c.Code),
+	}
+	if next.Join, err = json.Marshal(request); err != nil {
+		return fmt.Errorf("enrol: %w", err)
+	}
+	c.state = next
+	return c.save(ctx)
+}
+
+// endorsementKeys are those that the group takes, in its order.
+func (c *candidate) endorsementKeys(ctx context.Context) (out []tpm.EK, err error) {
+	eks, err := c.device.EKs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, kind := range c.doc.EKKinds {
+		for _, ek := range eks {
+			if ek.Kind == kind {
+				out = append(out, ek)
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%w: %s", ErrNoEK, strings.Join(c.doc.EKKinds, ", "))
+	}
+	return out, nil
+}
+
+// someEK is one of the TPM's endorsement keys, by which it is known again.
+func someEK(ctx context.Context, dev *tpm.Device) ([]byte, error) {
+	eks, err := dev.EKs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	id, err := attest.EKID(eks[0].Public)
+	return id[:], err
+}
