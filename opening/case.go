@@ -102,7 +102,9 @@ func (c *Case) Digest() [32]byte {
 // Verify says whether the case is one: the coin is a bound coin of the bank
 // and stands in both spends, its owner authorised both, as a member of that
 // group, and they are two payments and not one sent twice (same offer and
-// coins, which a bank must answer as it did before).
+// coins, which a bank must answer as it did before). The first may be a recover
+// of coins whose TPM was said to be gone; what the manager signed about that is
+// judged at the time of the spend.
 //
 // Errors: ErrNoCase, and those of [coin.ConflictProof.Verify].
 func (c *Case) Verify(p *Papers) error {
@@ -117,6 +119,11 @@ func (c *Case) Verify(p *Papers) error {
 		if err := boundCoin(s.Spend, c.CoinID); err != nil {
 			return fmt.Errorf("spend %d: %w", i+1, err)
 		}
+	}
+	// Who asks back a coin that his lost TPM had spent has spent it once; and
+	// his presentation, which makes no claim, is not what opens to that TPM.
+	if second.Purpose == coin.Recover {
+		return fmt.Errorf("%w: the refused one is a recover", ErrNoCase)
 	}
 	v, err := p.groupVerifier(c)
 	if err != nil {

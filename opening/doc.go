@@ -11,9 +11,9 @@
 //	Token      warrant, commitment to the member, τ         recognises his payments
 //
 // It is pure: no network, no file, no clock. It imports attest, coin, group,
-// groupdoc (with enrol and warrant), trust and frame, and must never import
-// hsm, a store, or registration: the manager signs statements, this package
-// reads them.
+// groupdoc (with enrol, successor and warrant), trust and frame, and must never
+// import hsm, a store, or registration: the manager signs statements, this
+// package reads them.
 //
 // # Trust
 //
@@ -43,7 +43,8 @@
 // # Time
 //
 // Documents are judged at the time that the caller gives; the spends' dates
-// play no part, for what was spent twice stays spent twice. Who acts (Partial,
+// play no part, for what was spent twice stays spent twice (but for the
+// manager's word about a lost TPM, which is judged at the time of the recover). Who acts (Partial,
 // TracePartial, CombineTrace, TagFor, ParseToken) needs a warrant that is in
 // force at that time. Who only reads what was done (Combine, Verify,
 // InspectToken) needs one that was in force when it was entered; package

@@ -138,6 +138,10 @@ func TestASupervisorRefusesWhatIsNoDoubleSpend(t *testing.T) {
 	resent.Spend = must(coin.NewSpend(s))(t)
 	resent.Authorisation = must(m.Authorise(t.Context(), resent.Spend, nil))(t)
 
+	asked := resent // a recover of a coin that the lost TPM had spent
+	r := coin.Spend{Purpose: coin.Recover, Bank: bankID, Amount: 128, Currency: "EUR", Coins: first.Coins, Group: first.Group, IssuedAt: now.Unix()}
+	asked.Spend = must(coin.NewSpend(r))(t)
+
 	unsigned := w.pay(t, m, 3, nil, bound)
 	unsigned.Authorisation = &coin.Authorisation{Presentation: first.Authorisation.Presentation}
 
@@ -160,6 +164,7 @@ func TestASupervisorRefusesWhatIsNoDoubleSpend(t *testing.T) {
 		{"the coin is in neither", second, [2]opening.Spend{first, w.pay(t, m, 5, nil, bound)}, opening.ErrNoCase},
 		{"a bearer coin beside bound ones", bearer, [2]opening.Spend{mixed, w.pay(t, m, 3, owner, bearer)}, opening.ErrNoCase},
 		{"bearer coins only", bearer, [2]opening.Spend{w.pay(t, m, 1, owner, bearer), w.pay(t, m, 3, owner, bearer)}, opening.ErrNoCase},
+		{"a coin that is asked back after it was spent", bound, [2]opening.Spend{first, asked}, opening.ErrNoCase},
 		{"a presentation copied from the first spend", bound, [2]opening.Spend{first, unsigned}, coin.ErrBinding},
 		{"an earlier spend that nobody authorised", bound, [2]opening.Spend{unsigned, first}, coin.ErrBinding},
 		{"a coin that the bank never signed", forged, [2]opening.Spend{w.pay(t, m, 1, nil, forged), w.pay(t, m, 2, nil, forged)}, coin.ErrCoinSignature},
