@@ -28,13 +28,25 @@
 // Two copies of one purse are one owner, as the bank sees it. Whichever comes
 // second is told, and keeps its books right.
 //
+// # Files
+//
+// The purse is one file. The key in the TPM lies in another, in the directory
+// "keys" beside it, named by the group and the beginning of the key's digest:
+// wrapped by that TPM, in the format of package tpm. It is on the disk for good
+// before anybody is shown the key, and the purse knows the key's Name. Its PIN is
+// asked for where it is needed ([TPM]) and written nowhere.
+//
 // # Trust
 //
 // The wallet pins the root certificate and believes nothing else: keysets and
 // group documents are verified against it and never rolled back, every coin
 // under its key before it counts, and every presentation before it is sent.
 // The purse file holds the seed; whoever reads it can spend bearer coins.
-// Bound coins need the TPM besides.
+// Bound coins need the TPM besides, and the PIN if its key has one.
+//
+// A group document whose register of warrants does not continue the one seen
+// last is refused loudly ([ErrRegister]), and the old one kept: the two convict
+// the manager.
 //
 // # Privacy
 //
@@ -43,7 +55,8 @@
 // where the coins in it come from, a recover that they are one person's; both
 // are only begun when asked for. Keyset
 // and group document are kept for a while, so that a payment at a till need
-// not be announced to the bank or the group manager by a request.
+// not be announced to the bank or the group manager by a request. A TPM's maker is
+// asked for its certificate only if the person allowed it.
 //
 // # Errors
 //
