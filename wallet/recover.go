@@ -26,8 +26,9 @@ type Recoverable struct {
 	// Unproven are coins of TPMs that are gone of which nothing was kept to prove
 	// whose they were: see [ErrNoHolding]. They are in neither Coins nor Worth.
 	Unproven coin.Amount `json:"unproven,omitempty"`
-	// From is when the bank begins to repay the last of them; zero if there are
-	// none, or if it does now.
+	// Ready is what the bank repays now.
+	Ready coin.Amount `json:"ready"`
+	// From is when it begins to repay the last of them; zero if it does now.
 	From time.Time `json:"from,omitzero"`
 
 	keyset *coin.Keyset
@@ -104,11 +105,15 @@ func (r *Recoverable) count(w *Wallet) (err error) {
 		err = errors.Join(err, serr)
 	}
 	take := func(coins []StoredCoin) {
+		worth, serr := sum(coins)
+		err = errors.Join(err, serr)
+		if from := r.estate.from(coins); !w.now().Before(from) {
+			r.Ready += worth
+		} else if from.After(r.From) {
+			r.From = from
+		}
 		for _, c := range coins {
 			c.Stranded = w.stranded(c)
-			if k := r.estate.holdings[[32]byte(c.ID)]; k != nil && k.from.After(r.From) && k.from.After(w.now()) {
-				r.From = k.from
-			}
 			r.Coins = append(r.Coins, c)
 		}
 	}
@@ -126,7 +131,9 @@ func (r *Recoverable) count(w *Wallet) (err error) {
 		}
 		return false
 	})
-	take(r.fresh)
+	for i := range r.fresh {
+		take(r.fresh[i : i+1])
+	}
 	for _, l := range r.lots {
 		take(l.coins)
 		if l.origin.payment != nil {
@@ -229,8 +236,8 @@ const recoverLot = coin.MaxCoins / 4
 //
 // Payments that are open because their merchant has not deposited are taken
 // back. Coins whose old TPM somebody could still have signed with wait: the
-// error is a *coin.TooEarlyError after all others are done. The TPM must be
-// attached, or the error is [ErrNoTPM]. Everything is on disk before it is sent;
+// error is a *coin.TooEarlyError after all others are done. For those, the TPM
+// must be attached, or the error is [ErrNoTPM]. Everything is on disk before it is sent;
 // after [ErrOpen], [Wallet.Resume] finishes what was interrupted, also without a
 // TPM.
 func (w *Wallet) Recover(ctx context.Context, r *Recoverable, toAccount bool, p Progress) (*Recovered, error) {
@@ -240,9 +247,6 @@ func (w *Wallet) Recover(ctx context.Context, r *Recoverable, toAccount bool, p 
 			return out, fmt.Errorf("recover: %w", ErrNoHolding)
 		}
 		return out, nil
-	}
-	if w.member == nil {
-		return out, fmt.Errorf("recover: %w", w.noTPM())
 	}
 	lots, err := w.recoverLots(ctx, r, toAccount)
 	if err != nil {
@@ -261,6 +265,9 @@ func (w *Wallet) Recover(ctx context.Context, r *Recoverable, toAccount bool, p 
 				early = &coin.TooEarlyError{From: from}
 			}
 			continue
+		}
+		if w.member == nil {
+			return out, fmt.Errorf("recover: %w", w.noTPM())
 		}
 		err = w.exchange(ctx, r.keyset, l.coins, l.origin)
 		done += len(l.coins)

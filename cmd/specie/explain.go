@@ -57,6 +57,7 @@ func advices() []advice {
 		{wallet.ErrNoEK, `"specie tpm doctor" shows what this TPM has; "specie group URL" what the group takes`, cli.ExitFailed},
 		{wallet.ErrNoTPM, "name the TPM with --tpm", cli.ExitFailed},
 		{tpm.ErrUnavailable, `"specie tpm doctor" says what is missing`, cli.ExitFailed},
+		{coin.ErrTooEarly, `run "specie recover" again then`, cli.ExitFailed},
 		{wallet.ErrStranded, `have them repaid with "specie recover"`, cli.ExitFailed},
 		{wallet.ErrFunds, `draw more with "specie withdraw"`, cli.ExitFailed},
 		{coin.ErrOfferExpired, "ask the merchant for a new offer", cli.ExitFailed},

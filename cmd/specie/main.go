@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/speciecash/specie/cli"
 )
@@ -23,6 +24,7 @@ type app struct {
 	tpm  string
 	// pinFile is where the PIN of the TPM's key is; empty is asking for it.
 	pinFile string
+	now     func() time.Time
 }
 
 type flags struct {
@@ -46,6 +48,7 @@ type flags struct {
 	Exchange exchangeCmd `cmd:"" help:"Turn coins into new ones of equal value."`
 	Resume   resumeCmd   `cmd:"" help:"Finish whatever a crash or a lost answer left open."`
 	Recoup   recoupCmd   `cmd:"" help:"Have coins made good whose key the bank has revoked or lost."`
+	Recover  recoverCmd  `cmd:"" help:"Have the bank repay coins whose TPM was cleared or is gone."`
 	Reclaim  reclaimCmd  `cmd:"" help:"Take back the coins of a payment that the merchant never deposited."`
 
 	Merchant merchantCmd `cmd:"" help:"Take payments."`
@@ -57,15 +60,16 @@ const description = `Holder's and merchant's tool of the Specie electronic cash 
 
 Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome open (run "specie resume").`
 
-func main() { program().Main() }
+func main() { program(time.Now).Main() }
 
-func program() *cli.Program {
+// program is the command by a clock.
+func program(now func() time.Time) *cli.Program {
 	f := flags{Completion: cli.CompletionCmd{Program: "specie"}}
 	return &cli.Program{
 		Name: "specie", Description: description, Flags: &f, Explain: explain,
 		Ready: func(ctx context.Context, out *cli.Out) (any, error) {
 			out.JSON = f.JSON
-			a := &app{ctx: ctx, out: out, home: f.Home, tpm: f.TPM, pinFile: f.PINFile}
+			a := &app{ctx: ctx, out: out, home: f.Home, tpm: f.TPM, pinFile: f.PINFile, now: now}
 			if a.home == "" {
 				dir, err := os.UserConfigDir()
 				if err != nil {

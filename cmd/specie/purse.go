@@ -21,7 +21,7 @@ func (a *app) withWallet(f func(w *wallet.Wallet) error) error {
 	if _, err := os.Stat(a.pursePath()); err != nil {
 		return fmt.Errorf("%s: %w", a.home, wallet.ErrNoPurse)
 	}
-	w, err := wallet.Open(a.ctx, a.pursePath(), wallet.Options{})
+	w, err := wallet.Open(a.ctx, a.pursePath(), wallet.Options{Now: a.now})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -29,6 +30,16 @@ func readmit(ts *testscript.TestScript, neg bool, args []string) {
 	r, err := s.Town.Group.Readmit(s.t.Context(), s.member(ts, args[0]))
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(r.Code.Reveal()+"\n"), 0o600))
+}
+
+// forward sets the clock of bank, manager and of the program in the script.
+func forward(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1)
+	d, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	s := sceneOf(ts)
+	s.Town.Group.Clock.Forward(d)
+	ts.Setenv("TOWN_AHEAD", time.Until(s.Town.Now()).Round(time.Second).String())
 }
 
 func expel(ts *testscript.TestScript, neg bool, args []string) {

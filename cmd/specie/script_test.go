@@ -29,7 +29,15 @@ type tests struct{ m *testing.M }
 func (t tests) Run() int { return wallettest.Main(t.m) }
 
 // TestMain lets scripts run this program as a process of its own.
-func TestMain(m *testing.M) { testscript.Main(tests{m}, map[string]func(){"specie": main}) }
+func TestMain(m *testing.M) {
+	testscript.Main(tests{m}, map[string]func(){"specie": func() { program(ahead).Main() }})
+}
+
+// ahead is the town's clock, see the script command forward.
+func ahead() time.Time {
+	d, _ := time.ParseDuration(os.Getenv("TOWN_AHEAD"))
+	return time.Now().Add(d)
+}
 
 // TestScripts runs testdata/script: the manual of the command. Each script has
 // a town of its own: a bank at $BANK and a group manager at $GROUP, whose root
@@ -60,6 +68,7 @@ func TestMain(m *testing.M) { testscript.Main(tests{m}, map[string]func(){"speci
 //	tpm certificate VAR FILE    what its maker could hand out, as DER
 //	approve NAME VAR PCR...     the group manager approves the state that TPM is in
 //	extend VAR PCR              that register of the TPM changes, as by an update
+//	forward DURATION            everybody's clock goes forward
 //	flip FILE FILE              copies a payment with one byte of a coin changed
 func TestScripts(t *testing.T) {
 	runScripts(t, testscript.Params{Dir: filepath.Join("testdata", "script")})
@@ -75,7 +84,7 @@ func runScripts(t *testing.T, p testscript.Params) {
 		"shut": gate(true), "open": gate(false), "lose": lose,
 		"revoke": mark((*wallettest.Town).Revoke), "losekey": mark((*wallettest.Town).Lose), "address": address, "flip": flip,
 		"tpm": device, "approve": approve, "extend": extend,
-		"readmit": readmit, "expel": expel, "warrant": enterWarrant, "rewrite": rewrite,
+		"forward": forward, "readmit": readmit, "expel": expel, "warrant": enterWarrant, "rewrite": rewrite,
 	}
 	testscript.Run(t, p)
 }
