@@ -252,6 +252,8 @@ func (c *candidate) loadKey(ctx context.Context) error {
 		if err := c.state.check(); err != nil {
 			return err
 		}
+	}
+	if found && c.fits() {
 		opened, err := c.w.openKey(ctx, c.device, c.tpm, c.doc.Platform, c.state.keyRef, c.state.EKID)
 		if err == nil {
 			c.key, err = opened.load(ctx, c.device, c.doc.Platform)

@@ -93,3 +93,28 @@ func TestARuleIsNotImposedOnMembersWhoHaveNone(t *testing.T) {
 	must(t, err)
 	want(t, town.NewApprover(t).Publish(t), registration.ErrOtherGroup)
 }
+
+// TestAKeyOfBeforeTheRuleIsMadeAnew: an enrolment that was begun under one rule
+// is finished under another.
+func TestAKeyOfBeforeTheRuleIsMadeAnew(t *testing.T) {
+	town := wallettest.New(t)
+	e := town.NewTPM(t)
+	machine := wallet.TPM{Address: e.TCTI()}
+	alice := town.NewHolder(t, 0)
+	begun := func() {
+		t.Helper()
+		alice.Wire.Once("/join", wallettest.LoseRequest)
+		_, err := alice.Enroll(t.Context(), machine, asAlice(town), nil)
+		want(t, err, wallettest.ErrLost)
+	}
+	begun() // without a rule
+	town.NewApprover(t).Approve(t, "as shipped", e.TCTI(), 7)
+	begun() // under one
+	town.NewApprover(t).Approve(t, "as shipped", e.TCTI(), 7)
+	begun() // under another
+	must(t, town.Group.Reload(t.Context(), town.Group.Config.Policy))
+	begun() // without one again
+	town.NewApprover(t).Approve(t, "as shipped", e.TCTI(), 7)
+	_, err := alice.Enroll(t.Context(), machine, asAlice(town), nil)
+	must(t, err)
+}
