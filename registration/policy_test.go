@@ -2,17 +2,22 @@ package registration_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"database/sql"
+	"errors"
 	"log/slog"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/enrol"
+	"github.com/speciecash/specie/ledger/sqlite"
 	"github.com/speciecash/specie/registration"
 	"github.com/speciecash/specie/registration/registrationtest"
 	"github.com/speciecash/specie/tpm/swtpm"
@@ -134,6 +139,34 @@ func TestTheTemplateStaysWhileThereAreMembers(t *testing.T) {
 	_, err := registration.New(ctx, cfg)
 	wantErr(t, err, registration.ErrOtherGroup)
 	_, err = w.Renew(ctx, id)
+	must(t, err)
+}
+
+// TestARegisterFromBeforeThereWereTemplates has none recorded.
+func TestARegisterFromBeforeThereWereTemplates(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "register.db")
+	open := func() *sqlite.Register {
+		r, err := sqlite.OpenRegister(context.Background(), path, sqlite.Options{})
+		must(t, err)
+		return r
+	}
+	r := open()
+	w, maker := softWorld(t, func(c *registration.Config) { c.Register = r })
+	enrolSoft(t, w, maker.TPM(t, nil))
+	must(t, r.Close())
+	db, err := sql.Open("sqlite", path)
+	must(t, err)
+	_, err = db.Exec("DELETE FROM meta WHERE name='template'")
+	must(t, errors.Join(err, db.Close()))
+	r = open()
+	defer r.Close()
+	cfg := w.Config
+	cfg.Register = r
+	cfg.Platform = platform(t)
+	_, err = registration.New(t.Context(), cfg)
+	wantErr(t, err, registration.ErrOtherGroup)
+	cfg.Platform = nil
+	_, err = registration.New(t.Context(), cfg)
 	must(t, err)
 }
 

@@ -218,7 +218,32 @@ type Challenge struct {
 	EncryptedSecret Bytes `json:"encrypted_secret"`
 }
 
-// Code defines model for Code.
+// Code Stable: a code is never renamed or given another meaning.
+//
+//   - `malformed` (400, a form 422): the request does not read, or its form
+//     does not open
+//   - `too-large` (413): the request is larger than any can be
+//   - `forbidden` (403): the member was expelled, or the opening does not hold
+//   - `not-found` (404): no such registration, member or route; begin again
+//   - `conflict` (409): the registration has answered another join or is
+//     complete, an activation before its join, or the member's state does
+//     not allow this
+//   - `ek-chain`, `ek-profile`, `firmware`, `software-tpm` (422): the TPM is
+//     not one that is taken here
+//   - `ek-registered` (409): the TPM is, or was, a member's
+//   - `tag-registered` (409): the key, or the wallet's secret, is a member's
+//   - `template`, `join-proof` (422): the key or its proof is refused
+//   - `leaked-key` (403): the key is known to others
+//   - `readmission` (422), `readmission-used`, `identity` (409): the code in
+//     the form is not known or has run out, has served, is for another name
+//   - `revoked` (403): the membership has ended; the manager can give a code
+//   - `session-expired` (410): begin again
+//   - `activation` (422): the challenge was not answered by that TPM and key
+//   - `epoch` (503): the manager's clock is outside his epochs
+//   - `warrant`, `warrant-unregistered` (403): the warrant is none, does not
+//     allow this, or does not stand in the register
+//   - `busy` (503): too much is asked at once; nothing was recorded
+//   - `unavailable` (503), `internal` (500): repeat the request unchanged
 type Code string
 
 // Count defines model for Count.
@@ -324,6 +349,32 @@ type Point = api.Bytes
 
 // Problem RFC 9457.
 type Problem struct {
+	// Code Stable: a code is never renamed or given another meaning.
+	//
+	// - `malformed` (400, a form 422): the request does not read, or its form
+	//   does not open
+	// - `too-large` (413): the request is larger than any can be
+	// - `forbidden` (403): the member was expelled, or the opening does not hold
+	// - `not-found` (404): no such registration, member or route; begin again
+	// - `conflict` (409): the registration has answered another join or is
+	//   complete, an activation before its join, or the member's state does
+	//   not allow this
+	// - `ek-chain`, `ek-profile`, `firmware`, `software-tpm` (422): the TPM is
+	//   not one that is taken here
+	// - `ek-registered` (409): the TPM is, or was, a member's
+	// - `tag-registered` (409): the key, or the wallet's secret, is a member's
+	// - `template`, `join-proof` (422): the key or its proof is refused
+	// - `leaked-key` (403): the key is known to others
+	// - `readmission` (422), `readmission-used`, `identity` (409): the code in
+	//   the form is not known or has run out, has served, is for another name
+	// - `revoked` (403): the membership has ended; the manager can give a code
+	// - `session-expired` (410): begin again
+	// - `activation` (422): the challenge was not answered by that TPM and key
+	// - `epoch` (503): the manager's clock is outside his epochs
+	// - `warrant`, `warrant-unregistered` (403): the warrant is none, does not
+	//   allow this, or does not stand in the register
+	// - `busy` (503): too much is asked at once; nothing was recorded
+	// - `unavailable` (503), `internal` (500): repeat the request unchanged
 	Code   Code    `json:"code"`
 	Detail *string `json:"detail,omitempty"`
 	Status int     `json:"status"`
