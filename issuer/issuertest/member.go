@@ -68,6 +68,16 @@ func (h *House) AdmitFor(t testing.TB, epoch uint64) *Member {
 	return h.enlist(t, key, key.Point(), enrol.KeyName(key.Public()), epoch)
 }
 
+// Renew is the same member, with the same key, in another epoch.
+func (h *House) Renew(t testing.TB, m *Member, epoch uint64) *Member {
+	t.Helper()
+	key, ok := m.Key.(*openingtest.Key)
+	if !ok {
+		t.Fatal("not a known key")
+	}
+	return h.enlist(t, key, key.Point(), enrol.KeyName(key.Public()), epoch)
+}
+
 func (h *House) enlist(t testing.TB, key group.Key, point fp256bn.G1, name []byte, epoch uint64) *Member {
 	t.Helper()
 	ctx := context.Background()
