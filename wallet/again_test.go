@@ -2,12 +2,15 @@ package wallet_test
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/registration/registrationtest"
+	"github.com/speciecash/specie/tpm/swtpm"
 	"github.com/speciecash/specie/wallet"
 	"github.com/speciecash/specie/wallet/wallettest"
 )
@@ -136,4 +139,52 @@ func TestAWithdrawalUnderWayWhenTheTPMIsCleared(t *testing.T) {
 	if b.Total != 0 || b.Stranded != 7 {
 		t.Errorf("balance %+v", b)
 	}
+}
+
+// TestAnEnrolmentWhoseKeyIsGoneBeginsAnew: nobody can be helped by a key that no
+// TPM loads any more; the manager says whether it became a member.
+func TestAnEnrolmentWhoseKeyIsGoneBeginsAnew(t *testing.T) {
+	for name, lose := range map[string]func(t *testing.T, h *wallettest.Holder, e *swtpm.Emulator){
+		"with the TPM, which was cleared": func(t *testing.T, _ *wallettest.Holder, e *swtpm.Emulator) { must(t, e.Clear(t.Context())) },
+		"with its file": func(t *testing.T, h *wallettest.Holder, _ *swtpm.Emulator) {
+			must(t, os.RemoveAll(filepath.Join(filepath.Dir(h.Path), "keys")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			town := wallettest.New(t)
+			emulator := town.NewTPM(t)
+			device := wallet.TPM{Address: emulator.TCTI()}
+			alice := town.NewHolder(t, 0)
+			alice.Wire.Once("/join", wallettest.LoseAnswer)
+			_, err := alice.Enroll(t.Context(), device, asAlice(town), nil)
+			want(t, err, wallettest.ErrLost)
+			lose(t, alice, emulator)
+			alice.Reopen(t)
+			_, err = alice.Enroll(t.Context(), device, asAlice(town), nil)
+			must(t, err)
+			must(t, alice.AttachTPM(t.Context(), device))
+
+			bob, second := town.NewHolder(t, 0), town.NewTPM(t)
+			device.Address = second.TCTI()
+			bob.Wire.Once("/activation", wallettest.LoseAnswer)
+			_, err = bob.Enroll(t.Context(), device, asAlice(town), nil)
+			want(t, err, wallettest.ErrLost)
+			lose(t, bob, second)
+			bob.Reopen(t)
+			_, err = bob.Enroll(t.Context(), device, asAlice(town), nil)
+			code(t, err, "ek-registered") // he had become a member
+		})
+	}
+}
+
+func TestAnEnrolmentOfBeforeHandsItsKeyOver(t *testing.T) {
+	town := wallettest.New(t)
+	alice := town.NewHolder(t, 0)
+	alice.Wire.Once("/activation", wallettest.LoseAnswer)
+	want(t, enroll(t, town, alice, registrationtest.TPMA), wallettest.ErrLost)
+	must(t, alice.KeepEnrollingKeyInPurse(t.Context()))
+	must(t, os.RemoveAll(filepath.Join(filepath.Dir(alice.Path), "keys")))
+	alice.Reopen(t)
+	must(t, enroll(t, town, alice, registrationtest.TPMA))
+	attach(t, town, alice)
 }

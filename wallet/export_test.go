@@ -3,6 +3,7 @@ package wallet
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"net/http"
 
 	"github.com/speciecash/specie/group"
@@ -72,4 +73,25 @@ func (w *Wallet) Formerly(ctx context.Context) ([]Former, error) {
 		out = append(out, Former{f.Member, [33]byte(f.Tag), f.Succession})
 	}
 	return out, err
+}
+
+// KeepEnrollingKeyInPurse is KeepKeyInPurse for an enrolment that has begun.
+func (w *Wallet) KeepEnrollingKeyInPurse(ctx context.Context) error {
+	return w.purse.update(ctx, func(tx *sql.Tx) error {
+		var key string
+		var raw []byte
+		if err := tx.QueryRowContext(ctx, "SELECT key, value FROM meta WHERE key LIKE 'enrolling %'").Scan(&key, &raw); err != nil {
+			return err
+		}
+		var state enrolling
+		if err := json.Unmarshal(raw, &state); err != nil {
+			return err
+		}
+		file, err := w.readKey(state.keyRef)
+		if err != nil {
+			return err
+		}
+		state.Blob, state.keyRef, state.EKID = &file.Blob, keyRef{}, nil
+		return putMeta(ctx, tx, key, state)
+	})
 }
