@@ -80,6 +80,11 @@ func managersCodes() map[string]string {
 		"forbidden":        "the group manager has expelled this member; ask him why. Bearer coins are not affected",
 		"leaked-key":       "this key is known to others; ask the group manager what to do, and use it no more",
 		"busy":             "nothing was begun; try again in a minute",
+		"unavailable":      "nothing is lost; repeat the command in a minute",
+		"internal":         "nothing is lost; repeat the command, and tell the group manager if it stays like this",
+		"epoch":            "see whether this machine's clock is right; if it is, the group manager's is not",
+		"template":         "use a newer specie",
+		"join-proof":       "repeat the command; if it stays like this, the TPM computes wrongly: see whether the maker has newer firmware",
 	}
 }
 
