@@ -27,7 +27,12 @@ type GroupOptions struct {
 // socket.
 type Group struct {
 	Public http.Handler
-	Admin  http.Handler
+	// Admin has /livez, /readyz and /metrics too, the latter with the numbers
+	// of members and registrations.
+	Admin http.Handler
+	// Metrics is those three alone, for a listener that only the operator's
+	// monitoring can reach.
+	Metrics http.Handler
 }
 
 // Largest bodies of the group manager, in bytes: eight certificates of 8 KiB; a
@@ -46,7 +51,10 @@ func NewGroup(m *registration.Manager, opts GroupOptions) *Group {
 		log = slog.New(slog.DiscardHandler)
 	}
 	h := &groupHandlers{m: m}
-	count := newMetrics("group", append(opts.Metrics, newGroupMetrics(m, log))...)
+	count := newMetrics("group", append([]prometheus.Collector{newGroupMetrics(m, log)}, opts.Metrics...)...)
+	members := prometheus.NewRegistry()
+	members.MustRegister(newMemberMetrics(m, log))
+	all := prometheus.Gatherers{count.registry, members}
 
 	table := groupRoutes()
 	public := newEdge(edgeConfig{routes: table, rules: groupProblem, log: log, metrics: count})
@@ -56,7 +64,11 @@ func NewGroup(m *registration.Manager, opts GroupOptions) *Group {
 	table = groupAdminRoutes()
 	admin := newEdge(edgeConfig{routes: table, rules: groupProblem, log: log, metrics: count})
 	groupapi.RegisterHandlers(registrar{admin, table}, groupapi.NewStrictHandler(h, nil))
-	return &Group{Public: public, Admin: admin}
+	addHealth(admin, all, m.Ready)
+
+	monitor := newEdge(edgeConfig{rules: groupProblem, log: log, metrics: count})
+	addHealth(monitor, all, m.Ready)
+	return &Group{Public: public, Admin: admin, Metrics: monitor}
 }
 
 // groupRoutes is all that the world can reach. Nobody needs a token: a TPM

@@ -84,6 +84,9 @@ type groupConfig struct {
 	Listen      string      `yaml:"listen"`
 	AdminSocket string      `yaml:"admin_socket"`
 	Epoch       epochConfig `yaml:"epoch"`
+	// Metrics is an address for the operator's monitoring alone: it shows how
+	// many members there are. The admin socket serves the same.
+	Metrics string `yaml:"metrics"`
 	// Leaked is a file of scalars of broken TPMs, 64 hex digits a line; none if
 	// empty.
 	Leaked string `yaml:"leaked"`

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"time"
 
@@ -68,7 +69,24 @@ func (c groupCmd) Run(a *app) (err error) {
 	wait := startWatch(ctx, watch.run)
 	defer func() { stop(); wait() }()
 	h := server.NewGroup(manager, server.GroupOptions{Logger: a.log, Metrics: append(k.metrics, watch.results)})
-	return a.serve(cfg.Listen, h.Public, dir.path(cfg.AdminSocket), h.Admin)
+	more, err := monitoring(cfg.Metrics, h.Metrics)
+	if err != nil {
+		return err
+	}
+	return a.serve(cfg.Listen, h.Public, dir.path(cfg.AdminSocket), h.Admin, more...)
+}
+
+// monitoring listens for the operator's monitoring, unless the address is
+// empty.
+func monitoring(address string, h http.Handler) ([]server.Endpoint, error) {
+	if address == "" {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return []server.Endpoint{{Listener: l, Handler: h}}, nil
 }
 
 // load reads what the manager is made of.
