@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net/http"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -79,7 +80,7 @@ func (warrantListCmd) Help() string {
 }
 
 func (c warrantListCmd) Run(a *app) error {
-	api, err := groupclient.NewClientWithResponses(c.URL)
+	api, err := groupclient.NewClientWithResponses(c.URL, groupclient.WithHTTPClient(&http.Client{Timeout: time.Minute}))
 	if err != nil {
 		return err
 	}
