@@ -8,9 +8,11 @@ import (
 	"testing"
 
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/registration/registrationtest"
 	"github.com/speciecash/specie/tpm/swtpm"
+	"github.com/speciecash/specie/trust"
 	"github.com/speciecash/specie/wallet"
 	"github.com/speciecash/specie/wallet/wallettest"
 )
@@ -48,18 +50,26 @@ func TestAMembershipIsContinued(t *testing.T) {
 	})
 	t.Run("with the manager's word for it, whose successor she is", func(t *testing.T) {
 		activation := func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/activation") }
-		for name, succession := range map[string]any{"none": nil, "somebody else's": town.Succession(t), "rubbish": "a.b.c"} {
-			t.Run(name, func(t *testing.T) {
+		for _, c := range []struct {
+			name       string
+			succession func() string
+			want       error
+		}{
+			{"none", func() string { return "" }, wallet.ErrAnswer},
+			{"rubbish", func() string { return "a.b.c" }, trust.ErrMalformed},
+			{"that somebody else succeeds her", func() string { return town.Succession(t, tag, wallettest.Nobody()) }, wallet.ErrAnswer},
+			{"that she succeeds somebody else", func() string { return town.Succession(t, wallettest.Nobody(), alice.NextTag(t.Context())) }, wallet.ErrAnswer},
+		} {
+			t.Run(c.name, func(t *testing.T) {
 				town.GroupGate.SpoilAll(activation, func(answer map[string]any) {
 					delete(answer, "succession")
-					if succession != nil {
-						answer["succession"] = succession
+					if s := c.succession(); s != "" {
+						answer["succession"] = s
 					}
 				})
 				defer town.GroupGate.SpoilAll(nil, nil)
-				if _, err := alice.Enroll(t.Context(), device, again, nil); err == nil {
-					t.Fatal("enrolled")
-				}
+				_, err := alice.Enroll(t.Context(), device, again, nil)
+				want(t, err, c.want)
 				if got := alice.Tag(); got != tag {
 					t.Error("she is somebody else now")
 				}
@@ -102,12 +112,11 @@ func TestAMembershipIsContinued(t *testing.T) {
 		want(t, enroll(t, town, alice, registrationtest.TPMB), wallet.ErrEnrolled)
 	})
 	t.Run("nor with one in another group", func(t *testing.T) {
-		elsewhere := wallettest.New(t)
-		other := again
-		other.ManagerURL = elsewhere.GroupURL
-		if _, err := alice.Enroll(t.Context(), device, other, nil); err == nil {
-			t.Fatal("enrolled")
-		}
+		other := wallettest.New(t).Group.ReadDocument(t)
+		town.Forge(t, nil, func(c *groupdoc.Contents) { c.W, c.WProof = other.W, other.WProof })
+		defer town.Restore()
+		_, err := alice.Enroll(t.Context(), device, again, nil)
+		want(t, err, wallet.ErrEnrolled)
 		if got, err := alice.Formerly(t.Context()); err != nil || len(got) != 1 {
 			t.Errorf("formerly %v, %v", got, err)
 		}

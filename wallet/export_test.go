@@ -58,6 +58,33 @@ func (w *Wallet) ForgetHoldings(ctx context.Context) error {
 	})
 }
 
+// NextTag is the tag of the member that the wallet is about to be. It is asked
+// while the wallet waits for an answer, which is when the purse is idle.
+func (w *Wallet) NextTag(ctx context.Context) [33]byte {
+	var raw []byte
+	var state enrolling
+	err := w.purse.db.QueryRowContext(ctx, "SELECT value FROM meta WHERE key LIKE 'enrolling %'").Scan(&raw)
+	if err == nil {
+		err = json.Unmarshal(raw, &state)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return [33]byte(state.Tag)
+}
+
+// Damage alters the membership on disk.
+func (w *Wallet) Damage(ctx context.Context, file string, tag []byte) error {
+	next := *w.enrolled
+	if file != "" {
+		next.File = file
+	}
+	if tag != nil {
+		next.Tag = tag
+	}
+	return w.purse.put(ctx, metaMembership, next)
+}
+
 // Former is a membership that was continued.
 type Former struct {
 	Member     string

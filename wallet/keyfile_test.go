@@ -8,6 +8,7 @@ import (
 
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/registration/registrationtest"
+	"github.com/speciecash/specie/sqlitefile"
 	"github.com/speciecash/specie/tpm"
 	"github.com/speciecash/specie/wallet"
 	"github.com/speciecash/specie/wallet/wallettest"
@@ -149,4 +150,35 @@ func TestAClearedTPMIsToldFromAnotherOne(t *testing.T) {
 		must(t, alice.ForgetTPM(t.Context()))
 		want(t, alice.AttachTPM(t.Context(), device), wallet.ErrWrongTPM)
 	})
+}
+
+func TestADamagedMembershipOpensNoOtherFile(t *testing.T) {
+	town := wallettest.New(t)
+	alice := town.NewHolder(t, 0)
+	must(t, enroll(t, town, alice, registrationtest.TPMA))
+	for _, file := range []string{"../purse.pem", "/etc/passwd.pem", "keys/x.pem", "purse.db", "."} {
+		must(t, alice.Damage(t.Context(), file, nil))
+		_, err := wallet.Open(t.Context(), damaged(t, alice), wallet.Options{})
+		want(t, err, sqlitefile.ErrDamaged)
+	}
+	tag := wallettest.Nobody()
+	must(t, alice.Damage(t.Context(), "", tag[:]))
+	alice.Reopen(t)
+	want(t, alice.AttachTPM(t.Context(), at(t, town, registrationtest.TPMA)), wallet.ErrKeyFile)
+}
+
+// damaged copies the purse as it is on disk, while it is open: the copy is read
+// once.
+func damaged(t *testing.T, h *wallettest.Holder) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "purse.db")
+	for _, suffix := range []string{"", "-wal"} {
+		text, err := os.ReadFile(h.Path + suffix)
+		if err != nil && suffix != "" {
+			continue
+		}
+		must(t, err)
+		must(t, os.WriteFile(path+suffix, text, 0o600))
+	}
+	return path
 }

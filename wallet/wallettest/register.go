@@ -52,16 +52,15 @@ func (w *Town) Forge(t testing.TB, entries []warrant.Entry, change func(*groupdo
 	})
 }
 
-// Succession is the group manager's word, rightly signed, that a member whom
-// nobody knows succeeds another.
-func (w *Town) Succession(t testing.TB) string {
+// Nobody is the tag of a member whom nobody knows.
+func Nobody() [33]byte { return fp256bn.Generator1().Bytes() }
+
+// Succession is the group manager's word, rightly signed, that a member succeeds
+// another.
+func (w *Town) Succession(t testing.TB, old, next [33]byte) string {
 	t.Helper()
-	var tags [2][33]byte
-	for i := range tags {
-		tags[i] = fp256bn.Generator1().Mul(fp256bn.ReduceScalar([]byte{byte(i + 1)})).Bytes()
-	}
 	now := w.Now().Truncate(time.Second)
-	jws, err := enrol.SignSuccession(&enrol.Succession{Group: w.Group.Name(), Old: tags[0], New: tags[1], At: now, GoodUntil: now.Add(time.Hour)},
+	jws, err := enrol.SignSuccession(&enrol.Succession{Group: w.Group.Name(), Old: old, New: next, At: now, GoodUntil: now.Add(time.Hour)},
 		w.Group.Group.Manager.Key, w.Group.Group.Manager.Chain)
 	must(t, err)
 	return string(jws)
