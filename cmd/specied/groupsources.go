@@ -21,25 +21,28 @@ import (
 )
 
 // groupSources are the group managers whose members' bound coins the bank
-// redeems. Documents are fetched when needed and again when an epoch ends.
+// redeems. Documents are fetched beside the deposits, each manager's by itself:
+// one who is down keeps nobody waiting for another.
 type groupSources struct {
 	root    *trust.Root
-	sources []groupSource
+	sources []*source
 	marks   marks
 	// expelled are members struck off.
 	expelled *expelled
 	log      *slog.Logger
-
-	mu    sync.Mutex
-	known map[string]*knownGroup // by URL
 }
 
-// knownGroup is a manager's document and the verifier made from it.
-type knownGroup struct {
-	doc      *groupdoc.Document
-	fetched  time.Time
-	verifier *group.Verifier
+// source is one manager.
+type source struct {
+	groupSource
+
+	mu       sync.Mutex
+	doc      *groupdoc.Document // nil until he answered
+	verifier *group.Verifier    // of doc
 	made     time.Time
+	asked    time.Time     // when he was last asked, and answered or not
+	asking   chan struct{} // closed when the answer under way is there; nil if none is
+	err      error         // why there is no newer document
 }
 
 // marks remembers across restarts which documents were seen: an older one may
@@ -50,84 +53,166 @@ type marks interface {
 }
 
 func newGroupSources(root *trust.Root, sources []groupSource, m marks, e *expelled, log *slog.Logger) *groupSources {
-	return &groupSources{root: root, sources: sources, marks: m, expelled: e, log: log, known: map[string]*knownGroup{}}
+	g := &groupSources{root: root, marks: m, expelled: e, log: log}
+	for _, s := range sources {
+		g.sources = append(g.sources, &source{groupSource: s})
+	}
+	return g
 }
 
-// documentAge is how long a document is used before the manager is asked for
-// a newer one: it may name leaked keys. verifierAge is how long a verifier
-// with its prepared pairings is used; it is far below groupdoc.EpochSkew.
 const (
+	// documentAge is how long a document is used before the manager is asked
+	// for a newer one: it may name leaked keys.
 	documentAge = time.Minute
+	// patience is how long after a failure a manager is not asked again.
+	patience = 5 * time.Second
+	// answerTime bounds how long one may take to answer.
+	answerTime = 5 * time.Second
+	// verifierAge is how long a verifier with its prepared pairings is used; it
+	// is far below groupdoc.EpochSkew.
 	verifierAge = 10 * time.Second
 )
 
 // Verifier implements issuer.Groups.
 func (g *groupSources) Verifier(ctx context.Context, id [32]byte) (coin.PresentationVerifier, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var last error
+	var unknown []*source
 	for _, s := range g.sources {
-		k, err := g.group(ctx, s)
-		if err != nil {
-			last = err
-			continue
+		doc := g.look(ctx, s)
+		if doc == nil {
+			unknown = append(unknown, s)
+		} else if doc.GroupID() == id {
+			return g.verifierOf(ctx, s)
 		}
-		if k.doc.GroupID() != id {
-			continue
-		}
-		if now := time.Now(); k.verifier == nil || now.Sub(k.made) > verifierAge {
-			if k.verifier, err = k.doc.Verifier(now); err != nil {
-				return nil, fmt.Errorf("%w: %w", issuer.ErrUnavailable, err)
-			}
-			k.made = now
-		}
-		v := coin.NewPresentationVerifier(k.verifier)
-		if list := g.expelled.list(id); list != nil {
-			v = coin.Refusing(v, list)
-		}
-		return coin.WithSuccessors(v, &successor.Verifier{Root: g.root, Doc: k.doc, At: time.Now()}), nil
 	}
-	if last != nil {
-		return nil, fmt.Errorf("%w: %w", issuer.ErrUnavailable, last)
+	// All others are being asked already. The first who has that group counts.
+	type answer struct {
+		from *source
+		err  error
+	}
+	answers := make(chan answer, len(unknown))
+	for _, s := range unknown {
+		go func() { answers <- answer{s, s.wait(ctx)} }()
+	}
+	var errs []error
+	for range unknown {
+		if a := <-answers; a.err != nil {
+			errs = append(errs, a.err)
+		} else if a.from.document().GroupID() == id {
+			return g.verifierOf(ctx, a.from)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("%w: %w", issuer.ErrUnavailable, err)
 	}
 	return nil, fmt.Errorf("%w: not a group of this bank", coin.ErrBinding)
 }
 
-// group returns what is known of a manager: his fresh document if he answers,
-// the one seen last if he doesn't.
-func (g *groupSources) group(ctx context.Context, s groupSource) (*knownGroup, error) {
-	k := g.known[s.URL]
-	now := time.Now()
-	if k != nil && now.Sub(k.fetched) < documentAge {
-		return k, nil
-	}
-	jws, err := client.GroupDocument(ctx, client.NewHTTP(5*time.Second), s.URL)
-	if err != nil {
-		if k == nil {
-			return nil, err
+// verifierOf is the verifier of a manager's document, and waits for a newer one
+// only if that is of an epoch that is over.
+func (g *groupSources) verifierOf(ctx context.Context, s *source) (coin.PresentationVerifier, error) {
+	v, doc, err := s.current()
+	if errors.Is(err, groupdoc.ErrEpoch) {
+		if werr := s.wait(ctx); werr != nil {
+			err = werr
+		} else {
+			v, doc, err = s.current()
 		}
-		k.fetched = now // ask again in a minute, not at every deposit
-		return k, nil
 	}
-	d, err := groupdoc.Parse(g.root, jws, now)
-	if err == nil && d.ID != s.ID {
-		return nil, fmt.Errorf("%w: group manager at %s is %s, not %s", errConfig, s.URL, d.ID, s.ID)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", issuer.ErrUnavailable, err)
 	}
-	if err == nil {
-		err = g.remember(ctx, d)
+	verifier := coin.NewPresentationVerifier(v)
+	if list := g.expelled.list(doc.GroupID()); list != nil {
+		verifier = coin.Refusing(verifier, list)
 	}
-	switch {
-	case err == nil:
-		k = &knownGroup{doc: d, fetched: now}
-		g.known[s.URL] = k
-	case k == nil:
-		return nil, err
-	default:
+	return coin.WithSuccessors(verifier, &successor.Verifier{Root: g.root, Doc: doc, At: time.Now()}), nil
+}
+
+// look returns what is known of a manager, nil if nothing is, and asks him for
+// a newer document where it is time.
+func (g *groupSources) look(ctx context.Context, s *source) *groupdoc.Document {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wait := documentAge
+	if s.err != nil {
+		wait = patience
+	}
+	if s.asking == nil && time.Since(s.asked) >= wait {
+		s.asking = make(chan struct{})
+		go g.ask(context.WithoutCancel(ctx), s)
+	}
+	return s.doc
+}
+
+// ask fetches a manager's document. What is refused, or does not come, leaves
+// the last one in force.
+func (g *groupSources) ask(ctx context.Context, s *source) {
+	doc, err := g.fetch(ctx, s.groupSource)
+	if err != nil && errors.Is(err, groupdoc.ErrRollback) {
 		// What somebody else put in the manager's place changes nothing.
 		g.log.Error("group document refused", "group", s.ID, "error", err)
-		k.fetched = now
 	}
-	return k, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.doc, s.verifier = doc, nil
+	}
+	s.asked, s.err = time.Now(), err
+	close(s.asking)
+	s.asking = nil
+}
+
+func (g *groupSources) fetch(ctx context.Context, s groupSource) (*groupdoc.Document, error) {
+	jws, err := client.GroupDocument(ctx, client.NewHTTP(answerTime), s.URL)
+	if err != nil {
+		return nil, err
+	}
+	d, err := groupdoc.Parse(g.root, jws, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if d.ID != s.ID {
+		return nil, fmt.Errorf("%w: group manager at %s is %s, not %s", errConfig, s.URL, d.ID, s.ID)
+	}
+	return d, g.remember(ctx, d)
+}
+
+// wait waits for the answer under way, if one is, and returns why the newest
+// document could not be had.
+func (s *source) wait(ctx context.Context) error {
+	s.mu.Lock()
+	asking := s.asking
+	s.mu.Unlock()
+	if asking != nil {
+		select {
+		case <-asking:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+func (s *source) document() *groupdoc.Document {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.doc
+}
+
+// current is the verifier as of now, and the document it is made of.
+func (s *source) current() (*group.Verifier, *groupdoc.Document, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := time.Now(); s.verifier == nil || now.Sub(s.made) > verifierAge {
+		v, err := s.doc.Verifier(now)
+		if err != nil {
+			return nil, nil, err
+		}
+		s.verifier, s.made = v, now
+	}
+	return s.verifier, s.doc, nil
 }
 
 // remember refuses a document from before the last one seen.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -62,7 +63,15 @@ func TestABankTakesNoGroupDocumentFromBeforeTheOneItSaw(t *testing.T) {
 		return newGroupSources(p.Root, sources, db, &expelled{}, slog.New(slog.NewTextHandler(&log, nil)))
 	}
 	// later makes what is known old enough to be asked for again.
-	later := func(g *groupSources) { g.known[p.url].fetched = time.Time{} }
+	later := func(g *groupSources) {
+		t.Helper()
+		s := g.sources[0]
+		s.mu.Lock()
+		s.asked = time.Time{}
+		s.mu.Unlock()
+		g.look(t.Context(), s)
+		_ = s.wait(t.Context()) // a refusal is what some are here for
+	}
 
 	g := start()
 	id := p.publish(t, 5, nil).GroupID()
@@ -71,7 +80,7 @@ func TestABankTakesNoGroupDocumentFromBeforeTheOneItSaw(t *testing.T) {
 	}
 	p.publish(t, 4, nil)
 	later(g)
-	if _, err := g.Verifier(t.Context(), id); err != nil || g.known[p.url].doc.Seq != 5 {
+	if _, err := g.Verifier(t.Context(), id); err != nil || g.sources[0].document().Seq != 5 {
 		t.Fatalf("the one seen is worked on with: %v", err)
 	}
 	if !strings.Contains(log.String(), groupdoc.ErrRollback.Error()) {
@@ -82,7 +91,45 @@ func TestABankTakesNoGroupDocumentFromBeforeTheOneItSaw(t *testing.T) {
 		t.Fatalf("after a restart: %v", err)
 	}
 	p.publish(t, 6, func(c *groupdoc.Contents) { c.Leaked = [][]byte{make([]byte, 32)} })
-	if _, err := g.Verifier(t.Context(), id); err != nil || g.known[p.url].doc.Seq != 6 {
+	later(g)
+	if _, err := g.Verifier(t.Context(), id); err != nil || g.sources[0].document().Seq != 6 {
 		t.Fatalf("the next one: %v", err)
+	}
+}
+
+func TestAManagerWhoDoesNotAnswerKeepsNobodyWaitingForAnother(t *testing.T) {
+	p := newPublisher(t)
+	id := p.publish(t, 1, nil).GroupID()
+	silent := make(chan struct{})
+	dead := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-silent }))
+	defer dead.Close()
+	defer close(silent)
+	db, err := sqlite.OpenLedger(t.Context(), filepath.Join(t.TempDir(), "ledger.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	sources := []groupSource{{ID: "DEADGROUP", URL: dead.URL}, {ID: groupdoctest.Name, URL: p.url}}
+	g := newGroupSources(p.Root, sources, db, &expelled{}, slog.New(slog.DiscardHandler))
+	answered := make(chan error, 1)
+	for range 3 {
+		go func() {
+			_, err := g.Verifier(t.Context(), id)
+			answered <- err
+		}()
+		select {
+		case err := <-answered:
+			if err != nil {
+				t.Fatal(err)
+			}
+		case <-time.After(answerTime - time.Second):
+			t.Fatal("it waits for the dead one")
+		}
+	}
+	// Of a group that only the dead one may have, nobody can tell.
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := g.Verifier(ctx, [32]byte{1}); !errors.Is(err, issuer.ErrUnavailable) {
+		t.Fatalf("got %v", err)
 	}
 }
