@@ -161,29 +161,33 @@ func (t *Till) findGroup(ctx context.Context, url string) (groupPaper, error) {
 	if err != nil {
 		return groupPaper{}, err
 	}
-	var known *groupdoc.Document
+	// before is what the next one must come after, usable what serves now.
+	var before, usable *groupdoc.Document
 	if found {
-		if known, err = groupdoc.Parse(t.root, seen.JWS, now); err != nil || !current(known, now) {
-			known = nil
+		if before, err = groupdoc.Parse(t.root, seen.JWS, seen.At); err != nil {
+			return groupPaper{}, fmt.Errorf("the one seen last: %w", err)
+		}
+		if known, err := groupdoc.Parse(t.root, seen.JWS, now); err == nil && current(known, now) {
+			usable = known
 		}
 	}
-	if known != nil && fresh(seen.At, now) {
-		return groupPaper{known, seen.At}, nil
+	if usable != nil && fresh(seen.At, now) {
+		return groupPaper{usable, seen.At}, nil
 	}
-	if known != nil {
+	if usable != nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, briefly)
 		defer cancel()
 	}
 	jws, doc, err := t.fetchGroup(ctx, url)
-	if err == nil && known != nil {
-		err = doc.After(known) // an older one may lack a key that leaked since
+	if err == nil && before != nil {
+		err = doc.After(before) // an older one may lack a key that leaked since
 	}
 	if err != nil {
-		if known == nil {
+		if usable == nil {
 			return groupPaper{}, err
 		}
-		return groupPaper{known, now}, nil
+		return groupPaper{usable, now}, nil
 	}
 	return groupPaper{doc, now}, putMeta(ctx, t.db, key, paper{JWS: jws, At: now})
 }

@@ -2,6 +2,7 @@ package merchant_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/merchant"
 	"github.com/speciecash/specie/sqlitefile"
 	"github.com/speciecash/specie/trust"
@@ -204,5 +206,34 @@ func TestTheTillsDocumentIsNeverRolledBack(t *testing.T) {
 	must(t, err)
 	if docs[0].Digest == newest {
 		t.Error("the till stands still")
+	}
+}
+
+// TestATillThatWasShutForLongTakesNoOlderDocument: what it saw is of an epoch
+// that is over, and still what the next one must come after.
+func TestATillThatWasShutForLongTakesNoOlderDocument(t *testing.T) {
+	town := wallettest.New(t)
+	shop := town.NewShop(t)
+	town.Group.Clock.Forward(13 * time.Hour) // the second document, so that there is a lower number
+	shop.Ask(t, 5)
+	seen, err := shop.GroupDocuments(t.Context())
+	must(t, err)
+	town.Group.Clock.Forward(3 * seen[0].Current.Ends.Sub(seen[0].Current.Starts))
+	signed, err := town.Group.Document(t.Context())
+	must(t, err)
+	g := town.Group.Group
+	doc, err := groupdoc.Parse(g.Root, signed.JWS, town.Now())
+	must(t, err)
+	forged := doc.Contents
+	forged.Seq = seen[0].Seq - 1
+	jws, err := groupdoc.Sign(g.Root, &forged, g.Manager.Key, g.Manager.Chain)
+	must(t, err)
+	answerWith(&town.GroupGate, "/v1/group", 200, "application/json", `{"document":"`+string(jws)+`"}`)
+	if docs, err := shop.GroupDocuments(t.Context()); !errors.Is(err, groupdoc.ErrRollback) {
+		t.Fatalf("got %d documents, %v", len(docs), err)
+	}
+	town.GroupGate.Instead("/v1/group", nil)
+	if _, err := shop.GroupDocuments(t.Context()); err != nil {
+		t.Fatalf("the true one: %v", err)
 	}
 }
