@@ -85,6 +85,18 @@ func (w *Wallet) Damage(ctx context.Context, file string, tag []byte) error {
 	return w.purse.put(ctx, metaMembership, next)
 }
 
+// SetSuccession puts something in the place of the manager's word on a former
+// membership, which it returns.
+func (w *Wallet) SetSuccession(ctx context.Context, number int, jws []byte) ([]byte, error) {
+	list, err := w.formerly(ctx)
+	if err != nil {
+		return nil, err
+	}
+	before := list[number].Succession
+	list[number].Succession = jws
+	return before, w.purse.put(ctx, metaFormer, list)
+}
+
 // Former is a membership that was continued.
 type Former struct {
 	Member     string

@@ -23,9 +23,11 @@ type Recoverable struct {
 	Worth coin.Amount `json:"worth"`
 	// Payments is how many open payments would be taken back.
 	Payments int `json:"payments"`
-	// Unproven are coins of TPMs that are gone of which nothing was kept to prove
-	// whose they were: see [ErrNoHolding]. They are in neither Coins nor Worth.
+	// Unproven are coins of TPMs that are gone which can't be proven to be this
+	// person's; Why says what is missing: [ErrNoHolding], or the manager's word
+	// that counts no more. They are in neither Coins nor Worth.
 	Unproven coin.Amount `json:"unproven,omitempty"`
+	Why      error       `json:"-"`
 	// Ready is what the bank repays now.
 	Ready coin.Amount `json:"ready"`
 	// From is when it begins to repay the last of them; zero if it does now.
@@ -41,6 +43,7 @@ type Recoverable struct {
 type estate struct {
 	former   []former
 	holdings map[[32]byte]*kept // by coin
+	doubt    error              // why the manager's word on some of former counts no more
 }
 
 // kept is what is kept of one coin.
@@ -103,6 +106,9 @@ func (r *Recoverable) count(w *Wallet) (err error) {
 		worth, serr := sum(coins)
 		r.Unproven += worth
 		err = errors.Join(err, serr)
+		if r.Why = r.estate.doubt; r.Why == nil {
+			r.Why = ErrNoHolding
+		}
 	}
 	take := func(coins []StoredCoin) {
 		worth, serr := sum(coins)
@@ -155,7 +161,7 @@ func (w *Wallet) findEstate(ctx context.Context, coins []StoredCoin) (*estate, e
 	if e.former, err = w.formerly(ctx); err != nil {
 		return nil, err
 	}
-	over, err := w.memberUntil(ctx, e.former)
+	over, err := w.memberUntil(ctx, e)
 	if err != nil {
 		return nil, err
 	}
@@ -181,27 +187,31 @@ func (w *Wallet) findEstate(ctx context.Context, coins []StoredCoin) (*estate, e
 		if at.holding == nil {
 			continue // nothing is bound, or it is of an earlier version
 		}
+		from, known := over[[33]byte(at.holding.Tag)]
 		for _, it := range at.items {
-			if id, ok := wanted[number{it.KeyID, it.Index}]; ok {
-				e.holdings[[32]byte(id)] = &kept{holding: at.holding, index: it.Index, from: over[[33]byte(at.holding.Tag)]}
+			if id, ok := wanted[number{it.KeyID, it.Index}]; ok && known {
+				e.holdings[[32]byte(id)] = &kept{holding: at.holding, index: it.Index, from: from}
 			}
 		}
 	}
 	return e, nil
 }
 
-// memberUntil is until when somebody may take what former members sign.
-func (w *Wallet) memberUntil(ctx context.Context, list []former) (map[[33]byte]time.Time, error) {
+// memberUntil is until when somebody may take what former members sign. Where
+// the manager's word is refused, by now, those before it are missing.
+func (w *Wallet) memberUntil(ctx context.Context, e *estate) (map[[33]byte]time.Time, error) {
 	doc, err := w.groupDocument(ctx)
 	if err != nil {
 		return nil, err
 	}
 	v := &successor.Verifier{Root: w.root, Doc: doc, At: w.now()}
 	out := map[[33]byte]time.Time{}
-	for i := range list {
-		from, _, over, err := v.Succession(list[i].Succession)
+	for _, f := range e.former {
+		from, _, over, err := v.Succession(f.Succession)
 		if err != nil {
-			return nil, fmt.Errorf("the manager's word on an earlier membership: %w", err)
+			clear(out)
+			e.doubt = fmt.Errorf("the manager's word on an earlier membership counts no more: %w", err)
+			continue
 		}
 		out[from] = over
 	}
@@ -244,7 +254,7 @@ func (w *Wallet) Recover(ctx context.Context, r *Recoverable, toAccount bool, p 
 	out := &Recovered{}
 	if len(r.Coins) == 0 {
 		if r.Unproven > 0 {
-			return out, fmt.Errorf("recover: %w", ErrNoHolding)
+			return out, fmt.Errorf("recover: %w", r.Why)
 		}
 		return out, nil
 	}

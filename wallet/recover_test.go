@@ -10,6 +10,7 @@ import (
 	"github.com/speciecash/specie/merchant"
 	"github.com/speciecash/specie/registration/registrationtest"
 	"github.com/speciecash/specie/tpm/swtpm"
+	"github.com/speciecash/specie/trust"
 	"github.com/speciecash/specie/wallet"
 	"github.com/speciecash/specie/wallet/wallettest"
 )
@@ -376,6 +377,38 @@ func TestCoinsOfEarlierVersionsCantBeRecovered(t *testing.T) {
 	want(t, err, wallet.ErrNoHolding)
 	worth(t, alice.Holder, 4, 0)
 	strands(t, alice.Holder, 16)
+}
+
+// TestTheManagersWordRunsOut: with his certificate; it does not hold up what a
+// later word is good for.
+func TestTheManagersWordRunsOut(t *testing.T) {
+	town := wallettest.New(t)
+	alice := newWidow(t, town, 100)
+	alice.Draw(t, 16, coin.Bound)
+	alice.loseTPM(t)
+	alice.Draw(t, 4, coin.Bound)
+	alice.loseTPM(t)
+	word, err := alice.SetSuccession(t.Context(), 0, []byte("a.b.c"))
+	must(t, err)
+	alice.wait(t)
+	plan, err := alice.Recoverable(t.Context())
+	must(t, err)
+	if plan.Worth != 4 || plan.Ready != 4 || plan.Unproven != 16 || plan.Why == nil {
+		t.Fatalf("%+v", plan)
+	}
+	_, err = alice.Recover(t.Context(), plan, false, nil)
+	must(t, err)
+	worth(t, alice.Holder, 4, 0)
+	_, err = alice.recoverAll(t, false)
+	want(t, err, trust.ErrMalformed)
+	_, err = alice.SetSuccession(t.Context(), 0, word)
+	must(t, err)
+	got, err := alice.recoverAll(t, false)
+	must(t, err)
+	if got.Worth != 16 {
+		t.Errorf("%+v", got)
+	}
+	town.CheckBooks(t)
 }
 
 // TestARefusedRecoverIsRepeatedWithTheSameCoins: the bank has the successor's

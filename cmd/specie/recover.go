@@ -63,8 +63,7 @@ func (c recoverCmd) Run(a *app) error {
 // consent tells what the bank will learn, and asks.
 func (c recoverCmd) consent(a *app, plan *wallet.Recoverable, k *coin.Keyset) error {
 	if plan.Unproven > 0 {
-		a.out.Note("coins worth %s %s were made by an earlier version of this program, which kept no proof of whose they were: they can't be recovered",
-			plan.Unproven.Format(k.Exponent), k.Currency)
+		a.out.Note("coins worth %s %s can't be recovered: %v", plan.Unproven.Format(k.Exponent), k.Currency, plan.Why)
 	}
 	if plan.Worth > 0 {
 		a.out.Note("%d coins worth %s %s are bound to a TPM that is gone", len(plan.Coins), plan.Worth.Format(k.Exponent), k.Currency)
