@@ -14,7 +14,10 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/attest"
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/group/fp256bn"
 	"github.com/speciecash/specie/groupdoc"
+	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/groupdoc/groupdoctest"
 	"github.com/speciecash/specie/issuer"
 	"github.com/speciecash/specie/ledger/sqlite"
@@ -48,6 +51,34 @@ func (p *publisher) publish(t *testing.T, seq uint64, change func(*groupdoc.Cont
 	}
 	p.jws.Store(p.Sign(t))
 	return p.Document(t)
+}
+
+func TestABankKnowsWhoSucceedsAMember(t *testing.T) {
+	p := newPublisher(t)
+	db, err := sqlite.OpenLedger(t.Context(), filepath.Join(t.TempDir(), "ledger.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	g := newGroupSources(p.Root, []groupSource{{ID: groupdoctest.Name, URL: p.url}}, db, &expelled{}, slog.New(slog.DiscardHandler))
+	v, err := g.Verifier(t.Context(), p.publish(t, 5, nil).GroupID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := fp256bn.Generator1(), fp256bn.Generator1().Add(fp256bn.Generator1())
+	s := &enrol.Succession{Group: groupdoctest.Name, Old: one.Bytes(), New: two.Bytes(), At: time.Now(), GoodUntil: p.Contents.Current.Ends}
+	jws, err := enrol.SignSuccession(s, p.Manager.Key, p.Manager.Chain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	successors, ok := v.(coin.Successors)
+	if !ok {
+		t.Fatal("it does not")
+	}
+	from, to, over, err := successors.Succession(jws)
+	if err != nil || from != s.Old || to != s.New || !over.Equal(s.GoodUntil.Add(groupdoc.EpochSkew)) {
+		t.Fatalf("over %v, %v", over, err)
+	}
 }
 
 func TestABankTakesNoGroupDocumentFromBeforeTheOneItSaw(t *testing.T) {
