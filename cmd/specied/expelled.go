@@ -36,8 +36,9 @@ type expelled struct {
 	now   func() time.Time
 	every time.Duration // watchEvery if zero
 
-	mu     sync.Mutex
-	groups map[group.ID]*struckOff
+	mu       sync.Mutex
+	groups   map[group.ID]*struckOff
+	verified map[[32]byte]*opening.Token // by the file's hash
 }
 
 // struckOff are the members of one group.
@@ -49,8 +50,8 @@ type struckOff struct {
 	ends time.Time
 }
 
-// newExpelled reads the directories. A bank does not start with one that it
-// can't read: it would take a thief's coins.
+// newExpelled reads the directories. A bank does not start with files that it
+// can't read or that are no such tokens: it would take a thief's coins.
 func newExpelled(root *trust.Root, dirs map[string]string, log *slog.Logger) (*expelled, error) {
 	e := &expelled{root: root, dirs: dirs, log: log, now: time.Now, groups: map[group.ID]*struckOff{}}
 	files, err := e.read()
@@ -143,19 +144,25 @@ func readToken(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// take verifies the tokens and puts them in force, all or none. One whose
-// warrant is over is left aside: it lies there till somebody removes it.
+// take verifies the tokens and puts them in force, all or none. Two are left
+// aside: one whose warrant is over, which lies there till somebody removes it;
+// and one with a certificate that ran out, about which the log is loud. Who was
+// struck off while his token verified stays it until the warrant ends.
 func (e *expelled) take(files []tokenFile) error {
 	now := e.now()
 	groups := map[group.ID]*struckOff{}
+	verified := map[[32]byte]*opening.Token{}
 	for _, f := range files {
-		t, err := opening.InspectToken(e.root, f.data, now)
+		digest := sha256.Sum256(f.data)
+		t, err := e.verify(digest, f, now)
+		if errors.Is(err, trust.ErrExpired) {
+			e.log.Error("token to expel a member not taken: have it combined anew under the group's present document", "file", f.path, "error", err)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.path, err)
 		}
-		if t.Warrant.Scope != warrant.Expel || t.Group.ID != f.manager {
-			return fmt.Errorf("%s: %w: it is to %s a member of %s", f.path, errExpelled, t.Warrant.Scope, t.Group.ID)
-		}
+		verified[digest] = t
 		id := t.Group.GroupID()
 		if groups[id] == nil {
 			groups[id] = &struckOff{}
@@ -164,11 +171,29 @@ func (e *expelled) take(files []tokenFile) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.groups = groups
-	if len(files) > 0 {
-		e.log.Info("members struck off by warrant", "tokens", len(files))
+	e.groups, e.verified = groups, verified
+	if len(verified) > 0 {
+		e.log.Info("members struck off by warrant", "tokens", len(verified))
 	}
 	return nil
+}
+
+// verify returns a token's file as a token to expel a member of that manager's
+// group. One that was verified before is not judged again.
+func (e *expelled) verify(digest [32]byte, f tokenFile, now time.Time) (*opening.Token, error) {
+	e.mu.Lock()
+	t := e.verified[digest]
+	e.mu.Unlock()
+	if t == nil {
+		var err error
+		if t, err = opening.InspectToken(e.root, f.data, now); err != nil {
+			return nil, err
+		}
+	}
+	if t.Warrant.Scope != warrant.Expel || t.Group.ID != f.manager {
+		return nil, fmt.Errorf("%w: it is to %s a member of %s", errExpelled, t.Warrant.Scope, t.Group.ID)
+	}
+	return t, nil
 }
 
 // watch takes up what changes in the directories, until ctx ends.

@@ -164,6 +164,33 @@ func TestListsOfExpelledMembersThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestACertificateThatRunsOutEndsNobodysExpulsion(t *testing.T) {
+	c := newCourt(t)
+	var log lockedBuffer
+	dirs := map[string]string{groupdoctest.Name: dirWith(t, openingtest.Token(t, c.Court, c.eva, warrant.Expel, c.now))}
+	e, err := newExpelled(c.Root, dirs, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := e.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Past the group's certificates, not past the root's.
+	later := func() time.Time { return c.now.AddDate(1, 1, 0) }
+	e.now = later
+	if err := e.take(files); err != nil || len(e.groups[c.id].tokens) != 1 {
+		t.Fatalf("what was in force is lost: %v", err)
+	}
+	fresh := &expelled{root: c.Root, dirs: dirs, log: e.log, now: later, groups: map[group.ID]*struckOff{}}
+	if err := fresh.take(files); err != nil || fresh.list(c.id) != nil {
+		t.Fatalf("a bank that starts later: %v", err)
+	}
+	if !strings.Contains(log.String(), "not taken: have it combined anew") {
+		t.Fatalf("nobody is told: %s", log.String())
+	}
+}
+
 func dirWith(t *testing.T, token []byte) string {
 	t.Helper()
 	dir := t.TempDir()
