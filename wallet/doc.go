@@ -21,9 +21,9 @@
 // coin, is never chosen for anything; it can be made good ([Wallet.Recoup]). A
 // coin that was never signed is kept without its signature.
 //
-// So is a fresh bound coin whose TPM is gone, since the wallet succeeded itself
-// in the group with another one; the bank repays it ([Wallet.Recover]). What
-// that takes is kept from the moment when the coin was made.
+// Nor is a bound coin whose TPM is gone, since the wallet succeeded itself in the
+// group with another one; the bank repays it ([Wallet.Recover]). What that takes
+// is kept from the moment when the coin was made.
 //
 // Two copies of one purse are one owner, as the bank sees it. Whichever comes
 // second is told, and keeps its books right.
