@@ -3,7 +3,9 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -53,9 +55,27 @@ func copyFiles(pattern, dir string) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), b, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), asOfToday(b), 0o600); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// written is the day on which the example plans were written.
+var written = time.Date(2026, time.November, 21, 0, 0, 0, 0, time.UTC)
+
+var instant = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+
+// asOfToday moves a plan's instants by as many days as have passed since it was
+// written: keys that issue "now" go on doing so.
+func asOfToday(plan []byte) []byte {
+	days := int(time.Since(written) / (24 * time.Hour))
+	return instant.ReplaceAllFunc(plan, func(text []byte) []byte {
+		at, err := time.Parse(time.RFC3339, string(text))
+		if err != nil {
+			return text
+		}
+		return at.AddDate(0, 0, days).AppendFormat(nil, time.RFC3339)
+	})
 }
