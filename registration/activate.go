@@ -24,15 +24,15 @@ type Credential struct {
 // Activation is what a new member is given.
 type Activation struct {
 	Credential
-	// Succession is the manager's word about the membership that this one
-	// continues (JWS, enrol.ParseSuccession), or nil.
-	Succession []byte
+	// Successions are the manager's word about the memberships that this one
+	// continues, one after the other (JWSs, enrol.ParseLine); none for a new one.
+	Successions [][]byte
 }
 
 // Activate checks the answer to a challenge and makes the TPM a member, in
 // one transaction in which session, EK, tag, Uh and code are used up, and the
 // membership that this one continues ends. The member's id is the session's.
-// Repeated, it returns the same bytes.
+// Repeated, it returns the same credential, and the successions signed anew.
 //
 // A wrong answer leaves the session as it was. Errors: [ErrNotFound],
 // [ErrNotJoined], [ErrSessionExpired], [ErrActivation], [ErrEKRegistered],
@@ -77,7 +77,7 @@ func (m *Manager) becomeMember(ctx context.Context, id enrol.ID, mac []byte) (*A
 	if err != nil {
 		return nil, err
 	}
-	out, err := m.activation(id, secret, member)
+	out, err := m.activation(ctx, id, secret, member)
 	if err != nil {
 		return nil, err
 	}
@@ -112,11 +112,11 @@ func (m *Manager) activated(ctx context.Context, id enrol.ID, mac []byte) (*Acti
 	if err := standing(row); err != nil {
 		return nil, err
 	}
-	return m.activation(id, secret, row)
+	return m.activation(ctx, id, secret, row)
 }
 
-// activation is what a member's first answer says, always the same.
-func (m *Manager) activation(id enrol.ID, secret enrol.Secret, row *ledger.Member) (*Activation, error) {
+// activation is what a member's first answer says.
+func (m *Manager) activation(ctx context.Context, id enrol.ID, secret enrol.Secret, row *ledger.Member) (*Activation, error) {
 	t, err := readTranscript(row)
 	if err != nil {
 		return nil, err
@@ -125,7 +125,11 @@ func (m *Manager) activation(id enrol.ID, secret enrol.Secret, row *ledger.Membe
 	if err != nil {
 		return nil, err
 	}
-	return &Activation{Credential: *c, Succession: t.Succession}, nil
+	words, err := m.line(ctx, row)
+	if err != nil {
+		return nil, err
+	}
+	return &Activation{Credential: *c, Successions: words}, nil
 }
 
 // enrolFailed names why the register refused.
@@ -168,9 +172,6 @@ func (m *Manager) newMember(ctx context.Context, row *ledger.Session, s *session
 	}
 	if old != nil {
 		out.Succeeds, code = old.ID, form.Code.Digest()
-		if t.Succession, err = m.succession(old, out, now); err != nil {
-			return nil, code, err
-		}
 	}
 	out.Transcript, err = encodeRecord(t)
 	return out, code, err

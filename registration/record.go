@@ -76,7 +76,6 @@ type transcript struct {
 	FormDigest [32]byte    `json:"form_digest"`
 	Epoch      uint64      `json:"epoch"` // of the credential given at activation
 	Vouched    *vouched    `json:"vouched,omitempty"`
-	Succession []byte      `json:"succession,omitempty"` // JWS, given at activation
 }
 
 func (t *transcript) request(form []byte) *JoinRequest {

@@ -18,6 +18,9 @@ import (
 type Renewal struct {
 	Credential
 	Challenge
+	// Successions are those of an activation (enrol.Secret.OpenLine), nil if the
+	// member continues nobody.
+	Successions []byte `json:"successions,omitempty"`
 }
 
 // Renew issues the credential of the current epoch to a member in good
@@ -25,7 +28,8 @@ type Renewal struct {
 // were registered. The endorsement must still lead to an accepted root (as of
 // the day of registration: certificates may lapse while a TPM is in use), so
 // that a manufacturer who is struck off gets no more credentials. Repeated in
-// one epoch, it returns the same bytes.
+// one epoch, it returns the same bytes; the successions in it are signed once an
+// epoch.
 //
 // Errors: [ErrNotFound], [ErrExpelled], [ErrRevoked], [ErrLeaked], those of
 // Begin for the endorsement, [ErrEpoch], [ErrBusy], [ErrUnavailable].
@@ -49,7 +53,7 @@ func (m *Manager) Renew(ctx context.Context, id enrol.ID) (*Renewal, error) {
 		return nil, err
 	}
 	defer leave()
-	r, err := m.renewal(row, e.Number)
+	r, err := m.renewal(ctx, row, e.Number)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +88,7 @@ func standing(row *ledger.Member) error {
 	return ErrRevoked
 }
 
-func (m *Manager) renewal(row *ledger.Member, epoch uint64) (*Renewal, error) {
+func (m *Manager) renewal(ctx context.Context, row *ledger.Member, epoch uint64) (*Renewal, error) {
 	t, err := readTranscript(row)
 	if err != nil {
 		return nil, err
@@ -108,7 +112,13 @@ func (m *Manager) renewal(row *ledger.Member, epoch uint64) (*Renewal, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Renewal{Credential: *c, Challenge: *ch}, nil
+	out := &Renewal{Credential: *c, Challenge: *ch}
+	words, err := m.line(ctx, row)
+	if err != nil || len(words) == 0 {
+		return out, err
+	}
+	out.Successions, err = secret.SealLine(row.ID, words)
+	return out, err
 }
 
 func readRenewal(b []byte) (*Renewal, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/speciecash/specie/groupdoc/enrol"
@@ -137,10 +138,35 @@ func (m *Manager) readmitted(ctx context.Context, code enrol.Code, now time.Time
 	return old, nil
 }
 
-// succession signs who follows whom, for the member's bank.
-func (m *Manager) succession(old, next *ledger.Member, now time.Time) ([]byte, error) {
+// line signs who followed whom until this member, oldest first, at most
+// enrol.MaxLine of the newest: for the member's bank. A succession counts while
+// the certificate does under which it was signed, so it is signed whenever it is
+// handed out; and each member is given those before his own too, in case their
+// answers were lost.
+func (m *Manager) line(ctx context.Context, row *ledger.Member) ([][]byte, error) {
+	var out [][]byte
+	for len(out) < enrol.MaxLine && row.Succeeds != [16]byte{} {
+		old, err := m.cfg.Register.MemberByID(ctx, row.Succeeds)
+		if errors.Is(err, ledger.ErrNotFound) {
+			return nil, fmt.Errorf("registration: predecessor is missing: %w", ledger.ErrCorrupt)
+		}
+		if err != nil {
+			return nil, stored("predecessor", err)
+		}
+		jws, err := m.succession(old, row)
+		if err != nil {
+			return nil, err
+		}
+		out, row = append(out, jws), old
+	}
+	slices.Reverse(out)
+	return out, nil
+}
+
+// succession signs who follows whom.
+func (m *Manager) succession(old, next *ledger.Member) ([]byte, error) {
 	jws, err := enrol.SignSuccession(&enrol.Succession{
-		Group: m.cfg.ID, Old: old.F, New: next.F, At: now.Truncate(time.Second),
+		Group: m.cfg.ID, Old: old.F, New: next.F, At: next.JoinedAt.Truncate(time.Second),
 		GoodUntil: m.cfg.Schedule.epoch(uint64(old.Epoch)).Ends,
 	}, m.cfg.Signer, m.cfg.Chain)
 	if err != nil {

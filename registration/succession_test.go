@@ -3,6 +3,7 @@ package registration_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"reflect"
 	"sync"
 	"testing"
@@ -70,12 +71,15 @@ func TestAMembershipIsContinuedWithACode(t *testing.T) {
 			got := all[0]
 			for i := range all {
 				must(t, errs[i])
-				if !reflect.DeepEqual(got, all[i]) {
-					t.Fatal("a repeated activation got another succession")
+				if !reflect.DeepEqual(got.Credential, all[i].Credential) {
+					t.Fatal("a repeated activation got another credential")
+				}
+				if len(all[i].Successions) != 1 {
+					t.Fatalf("%d successions", len(all[i].Successions))
 				}
 			}
 
-			word, err := enrol.ParseSuccession(w.Group.Root, w.Name(), got.Succession, w.Clock.Now())
+			word, err := enrol.ParseSuccession(w.Group.Root, w.Name(), got.Successions[0], w.Clock.Now())
 			must(t, err)
 			fresh, err := w.Member(ctx, s.ID)
 			must(t, err)
@@ -264,5 +268,65 @@ func TestMembersAreListedByNameOnlyIfAskedFor(t *testing.T) {
 	must(t, err)
 	if counts.Members[ledger.MemberActive] != 2 || counts.Members[ledger.MemberExpelled] != 0 || counts.Sessions != 0 {
 		t.Fatalf("got %+v", counts)
+	}
+}
+
+// TestEachMemberGetsTheWholeLine: the answer that had the first word may be lost,
+// and a word counts no longer than the certificate under which it was signed.
+func TestEachMemberGetsTheWholeLine(t *testing.T) {
+	w := registrationtest.NewWorld(t, bench)
+	ctx := t.Context()
+	var id enrol.ID
+	var tags [][33]byte
+	for n := range enrol.MaxLine + 2 {
+		t.Run(fmt.Sprint("member ", n+1), func(t *testing.T) { // a TPM has room for few keys
+			form := enrol.Form{Name: "Ada Lovelace"}
+			if n > 0 {
+				a, err := w.Readmit(ctx, id)
+				must(t, err)
+				form.Code = a.Code
+			}
+			c := registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
+			var words [][]byte
+			id, _, words = c.EnrolAs(t, w, form)
+			tags = append(tags, tagOf(t, w, id))
+			wantLine(t, w, words, tags[max(0, n-enrol.MaxLine):])
+			if n == 0 {
+				return
+			}
+			w.Clock.Forward(registrationtest.EpochLength)
+			r, err := w.Renew(ctx, id)
+			must(t, err)
+			secret := c.Answer(t, &r.Challenge)
+			fresh, err := secret.OpenLine(id, r.Successions)
+			must(t, err)
+			wantLine(t, w, fresh, tags[max(0, n-enrol.MaxLine):])
+			for i := range fresh {
+				if bytes.Equal(fresh[i], words[i]) {
+					t.Fatalf("word %d was not signed anew", i)
+				}
+			}
+		})
+	}
+}
+
+func tagOf(t *testing.T, w *registrationtest.World, id enrol.ID) [33]byte {
+	t.Helper()
+	m, err := w.Member(t.Context(), id)
+	must(t, err)
+	return m.Tag
+}
+
+func wantLine(t *testing.T, w *registrationtest.World, words [][]byte, tags [][33]byte) {
+	t.Helper()
+	line, err := enrol.ParseLine(w.Group.Root, w.Name(), words, tags[len(tags)-1], w.Clock.Now())
+	must(t, err)
+	if len(line) != len(tags)-1 {
+		t.Fatalf("%d words on %d members", len(line), len(tags))
+	}
+	for i, s := range line {
+		if s.Old != tags[i] || s.New != tags[i+1] {
+			t.Fatalf("word %d is out of its place", i)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/speciecash/specie/api"
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/opening"
 	"github.com/speciecash/specie/registration"
@@ -167,8 +168,12 @@ func (h *groupHandlers) ActivateRegistration(ctx context.Context, r groupapi.Act
 		return nil, err
 	}
 	out := groupapi.ActivateRegistration200JSONResponse{Epoch: int64(c.Epoch), Credential: c.Sealed}
-	if c.Succession != nil {
-		out.Succession = new(string(c.Succession))
+	if len(c.Successions) > 0 {
+		words := make([]string, len(c.Successions))
+		for i, jws := range c.Successions {
+			words[i] = string(jws)
+		}
+		out.Successions = &words
 	}
 	return out, nil
 }
@@ -183,8 +188,12 @@ func (h *groupHandlers) Renew(ctx context.Context, r groupapi.RenewRequestObject
 	if err != nil {
 		return nil, err
 	}
-	return groupapi.Renew200JSONResponse{
+	out := groupapi.Renew200JSONResponse{
 		Epoch: int64(n.Epoch), Credential: n.Sealed,
 		CredentialBlob: n.CredentialBlob, EncryptedSecret: n.EncryptedSecret,
-	}, nil
+	}
+	if len(n.Successions) > 0 {
+		out.Successions = new(api.Bytes(n.Successions))
+	}
+	return out, nil
 }

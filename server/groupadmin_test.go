@@ -140,10 +140,10 @@ func TestAMembershipIsContinuedOverHTTP(t *testing.T) {
 	secret := ada.Answer(t, challengeOf(ch.JSON200))
 	act, err := o.public.ActivateRegistrationWithResponse(ctx, s.ID.String(), groupclient.ActivationRequest{Mac: registrationtest.MAC(t, secret, s.ID)})
 	noError(t, err)
-	if act.JSON200 == nil || act.JSON200.Succession == nil {
+	if act.JSON200 == nil || act.JSON200.Successions == nil || len(*act.JSON200.Successions) != 1 {
 		t.Fatalf("got %s", act.Body)
 	}
-	word, err := enrol.ParseSuccession(o.Group.Root, o.Name(), []byte(*act.JSON200.Succession), o.Clock.Now())
+	word, err := enrol.ParseSuccession(o.Group.Root, o.Name(), []byte((*act.JSON200.Successions)[0]), o.Clock.Now())
 	noError(t, err)
 	old, err := o.admin.GetMemberWithResponse(ctx, oldID.String())
 	noError(t, err)

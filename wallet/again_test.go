@@ -62,9 +62,9 @@ func TestAMembershipIsContinued(t *testing.T) {
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				town.GroupGate.SpoilAll(activation, func(answer map[string]any) {
-					delete(answer, "succession")
+					delete(answer, "successions")
 					if s := c.succession(); s != "" {
-						answer["succession"] = s
+						answer["successions"] = []string{s}
 					}
 				})
 				defer town.GroupGate.SpoilAll(nil, nil)

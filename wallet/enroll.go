@@ -90,11 +90,11 @@ type candidate struct {
 	tpm     TPM
 	step    func(int)
 
-	meta       string // where state lies
-	state      enrolling
-	key        *tpm.GroupKey
-	secret     group.WalletSecret
-	succession []byte // the manager's word, if the code was good
+	meta   string // where state lies
+	state  enrolling
+	key    *tpm.GroupKey
+	secret group.WalletSecret
+	line   line // the manager's words, if the code was good
 }
 
 // enrolSteps is how many steps Enroll reports.
@@ -183,7 +183,7 @@ func (c *candidate) run(ctx context.Context) (*membership, group.Credential, err
 	c.step(4)
 	if c.w.checkEpoch(c.doc, cred) != nil {
 		// Taken up in a later epoch than it was begun in.
-		cred, err = c.w.renew(ctx, c.manager, c.doc, id, c.state.EKKind, c.key, c.state.Tag, c.secret)
+		cred, _, err = c.w.renew(ctx, c.manager, c.doc, id, c.state.EKKind, c.key, c.state.Tag, c.secret)
 	} else {
 		err = firstPresentation(ctx, c.doc, c.key, c.state.Tag, c.secret, cred)
 	}
@@ -209,7 +209,7 @@ func (c *candidate) settle(ctx context.Context, got *membership) (succeeds strin
 			return fmt.Errorf("purse: %w", err)
 		}
 		if old != nil {
-			if err := c.w.leave(ctx, tx, old, c.succession); err != nil {
+			if err := c.w.leave(ctx, tx, old, c.line, got.Tag); err != nil {
 				return err
 			}
 		}

@@ -81,6 +81,11 @@ func (w *Wallet) memberUntil(ctx context.Context, e *estate) (map[[33]byte]time.
 	out := map[[33]byte]time.Time{}
 	for _, f := range e.former {
 		from, _, over, err := v.Succession(f.Succession)
+		for _, word := range f.Then {
+			if err == nil {
+				_, _, _, err = v.Succession(word)
+			}
+		}
 		if err != nil {
 			clear(out)
 			e.doubt = fmt.Errorf("the manager's word on an earlier membership counts no more: %w", err)
@@ -154,7 +159,7 @@ func (w *Wallet) newStead(r *Recoverable, coins []StoredCoin) (*stead, error) {
 		first = min(first, owner)
 	}
 	for _, f := range r.estate.former[first:] {
-		t.Successions = append(t.Successions, f.Succession)
+		t.Successions = append(t.Successions, f.words()...)
 	}
 	return t, nil
 }

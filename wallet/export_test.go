@@ -102,6 +102,7 @@ type Former struct {
 	Member     string
 	Tag        [33]byte
 	Succession []byte
+	Then       [][]byte
 }
 
 // Formerly lists them.
@@ -109,7 +110,7 @@ func (w *Wallet) Formerly(ctx context.Context) ([]Former, error) {
 	list, err := w.formerly(ctx)
 	var out []Former
 	for _, f := range list {
-		out = append(out, Former{f.Member, [33]byte(f.Tag), f.Succession})
+		out = append(out, Former{f.Member, [33]byte(f.Tag), f.Succession, f.Then})
 	}
 	return out, err
 }

@@ -1,13 +1,16 @@
 package wallet
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/sqlitefile"
 )
 
@@ -18,6 +21,9 @@ type former struct {
 	// Succession is the manager's word that the member who follows is the same
 	// person (compact JWS, see enrol.ParseSuccession).
 	Succession []byte `json:"succession"`
+	// Then are his words about those in between who follow him, and whom this wallet
+	// never was: their activations' answers were lost.
+	Then [][]byte `json:"then,omitempty"`
 	// Left is when the wallet took it up.
 	Left time.Time `json:"left"`
 }
@@ -38,7 +44,7 @@ func (w *Wallet) formerly(ctx context.Context) ([]former, error) {
 
 // leave puts a membership among the former ones. Coins that are bound to its key
 // are stranded from then on: nothing chooses them any more.
-func (w *Wallet) leave(ctx context.Context, tx *sql.Tx, old *membership, succession []byte) error {
+func (w *Wallet) leave(ctx context.Context, tx *sql.Tx, old *membership, words line, next []byte) error {
 	var raw []byte
 	err := tx.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = ?", metaFormer).Scan(&raw)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -54,8 +60,72 @@ func (w *Wallet) leave(ctx context.Context, tx *sql.Tx, old *membership, success
 	if _, err := tx.ExecContext(ctx, "UPDATE coins SET key = ? WHERE kind = 'bound' AND key IS NULL", old.Name); err != nil {
 		return fmt.Errorf("purse: coins: %w", err)
 	}
-	list = append(list, former{membership: *old, Succession: succession, Left: w.now()})
+	list = append(list, former{membership: *old, Left: w.now()})
+	words.link(list, next)
 	return putMeta(ctx, tx, metaFormer, list)
+}
+
+// line are the manager's words about who continued whom, oldest first.
+type line struct {
+	jws  [][]byte
+	read []*enrol.Succession
+}
+
+// readLine verifies the words that lead to the member with this tag.
+func (w *Wallet) readLine(group string, jws [][]byte, tag []byte) (line, error) {
+	if len(tag) != 33 {
+		return line{}, fmt.Errorf("%w: a tag of %d bytes", sqlitefile.ErrDamaged, len(tag))
+	}
+	read, err := enrol.ParseLine(w.root, group, jws, [33]byte(tag), w.now())
+	if errors.Is(err, enrol.ErrSuccession) {
+		err = fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	return line{jws, read}, err
+}
+
+// from is the place of the word by which a member is followed, -1 if there is
+// none.
+func (l line) from(tag []byte) int {
+	return slices.IndexFunc(l.read, func(s *enrol.Succession) bool { return bytes.Equal(s.Old[:], tag) })
+}
+
+// link puts the words where they belong among former memberships, in the place of
+// older ones, which count only while the certificate does under which they were
+// signed.
+func (l line) link(list []former, present []byte) {
+	for i := range list {
+		next := present
+		if i+1 < len(list) {
+			next = list[i+1].Tag
+		}
+		begin := l.from(list[i].Tag)
+		if begin < 0 {
+			continue
+		}
+		for end := begin; end < len(l.read); end++ {
+			if bytes.Equal(l.read[end].New[:], next) {
+				list[i].Succession, list[i].Then = l.jws[begin], l.jws[begin+1:end+1]
+				break
+			}
+		}
+	}
+}
+
+// words are the manager's on this membership and on those until the next one that
+// the wallet was.
+func (f *former) words() [][]byte { return append([][]byte{f.Succession}, f.Then...) }
+
+// keepWords puts newer words in the place of those that are kept.
+func (w *Wallet) keepWords(ctx context.Context, words line) error {
+	if len(words.jws) == 0 {
+		return nil
+	}
+	list, err := w.formerly(ctx)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	words.link(list, w.enrolled.Tag)
+	return w.purse.put(ctx, metaFormer, list)
 }
 
 // complete checks what was read, and fills in what is not written.

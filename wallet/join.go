@@ -66,7 +66,7 @@ func (c *candidate) answer(ctx context.Context) (id enrol.ID, cred group.Credent
 	if err != nil {
 		return id, cred, err
 	}
-	if err := c.succeeds(sealed.succession); err != nil {
+	if err := c.succeeds(sealed.successions); err != nil {
 		return id, cred, err
 	}
 	cred, err = released.OpenCredential(id, sealed.epoch, sealed.sealed)
@@ -84,25 +84,24 @@ func (c *candidate) refused(ctx context.Context, err error) error {
 	return errors.Join(err, c.save(ctx))
 }
 
-// succeeds checks the manager's word for whose successor this one is.
-func (c *candidate) succeeds(jws []byte) error {
+// succeeds checks the manager's words for whose successor this one is. They may
+// begin before this wallet's membership, and have others in between: of those the
+// answers were lost.
+func (c *candidate) succeeds(jws [][]byte) error {
 	if len(jws) == 0 {
 		if len(c.state.Code) == 0 {
 			return nil
 		}
 		return fmt.Errorf("%w: the manager took the code and gave no succession for it", ErrAnswer)
 	}
-	s, err := enrol.ParseSuccession(c.w.root, c.doc.ID, jws, c.w.now())
+	l, err := c.w.readLine(c.doc.ID, jws, c.state.Tag)
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(s.New[:], c.state.Tag) {
-		return fmt.Errorf("%w: a succession of somebody else", ErrAnswer)
-	}
-	if old := c.w.enrolled; old != nil && !bytes.Equal(s.Old[:], old.Tag) {
+	if old := c.w.enrolled; old != nil && l.from(old.Tag) < 0 {
 		return fmt.Errorf("%w: it continues another membership than the one in this purse", ErrAnswer)
 	}
-	c.succession = jws
+	c.line = l
 	return nil
 }
 

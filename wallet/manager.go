@@ -59,9 +59,11 @@ type sealedCredential struct {
 	epoch     uint64
 	sealed    []byte
 	challenge challenge // of a renewal
-	// succession is the manager's word, at activation, for whose successor the
-	// member is (compact JWS); empty for a new one.
-	succession []byte
+	// successions are the manager's words, at activation, for whose successor the
+	// member is (compact JWSs, oldest first); none for a new one. A renewal has them
+	// sealed.
+	successions [][]byte
+	sealedLine  []byte
 }
 
 func (m *manager) begin(ctx context.Context, chain [][]byte, public []byte) (id enrol.ID, nonce [32]byte, err error) {
@@ -103,8 +105,10 @@ func (m *manager) activate(ctx context.Context, id enrol.ID, mac []byte) (*seale
 		return nil, refusal(r.HTTPResponse, r.Body)
 	}
 	out := &sealedCredential{epoch: uint64(r.JSON200.Epoch), sealed: r.JSON200.Credential}
-	if r.JSON200.Succession != nil {
-		out.succession = []byte(*r.JSON200.Succession)
+	if r.JSON200.Successions != nil {
+		for _, jws := range *r.JSON200.Successions {
+			out.successions = append(out.successions, []byte(jws))
+		}
 	}
 	return out, nil
 }
@@ -117,10 +121,14 @@ func (m *manager) renew(ctx context.Context, id enrol.ID) (*sealedCredential, er
 	if r.JSON200 == nil {
 		return nil, refusal(r.HTTPResponse, r.Body)
 	}
-	return &sealedCredential{
+	out := &sealedCredential{
 		epoch: uint64(r.JSON200.Epoch), sealed: r.JSON200.Credential,
 		challenge: challenge{Blob: r.JSON200.CredentialBlob, Secret: r.JSON200.EncryptedSecret},
-	}, nil
+	}
+	if r.JSON200.Successions != nil {
+		out.sealedLine = *r.JSON200.Successions
+	}
+	return out, nil
 }
 
 // warrants fetches a part of the register of warrants, from after an entry on.

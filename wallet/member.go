@@ -147,9 +147,13 @@ func (w *Wallet) enter(ctx context.Context, doc *groupdoc.Document, key *tpm.Gro
 		if err != nil {
 			return err
 		}
-		cred, err = w.renew(ctx, m, doc, id, w.enrolled.EKKind, key, w.enrolled.Tag, secret)
+		var words line
+		cred, words, err = w.renew(ctx, m, doc, id, w.enrolled.EKKind, key, w.enrolled.Tag, secret)
 		if err != nil {
 			return fmt.Errorf("renew: %w", err)
+		}
+		if err := w.keepWords(ctx, words); err != nil {
+			return err
 		}
 		if err := w.changeMembership(ctx, func(m *membership) { m.Credential = cred.Bytes() }); err != nil {
 			return err
@@ -184,25 +188,33 @@ func (w *Wallet) checkEpoch(doc *groupdoc.Document, cred group.Credential) error
 	return fmt.Errorf("%w: credential for %d, the group is at %d", ErrEpoch, cred.Epoch, e.Number)
 }
 
-// renew gets the credential of the current epoch: only this TPM can read it.
-func (w *Wallet) renew(ctx context.Context, m *manager, doc *groupdoc.Document, id enrol.ID, ekKind string, key *tpm.GroupKey, tag []byte, secret group.WalletSecret) (group.Credential, error) {
-	var none group.Credential
+// renew gets the credential of the current epoch, and with it the manager's words
+// on former memberships, signed anew: only this TPM can read them.
+func (w *Wallet) renew(ctx context.Context, m *manager, doc *groupdoc.Document, id enrol.ID, ekKind string, key *tpm.GroupKey, tag []byte, secret group.WalletSecret) (cred group.Credential, words line, err error) {
 	sealed, err := m.renew(ctx, id)
 	if err != nil {
-		return none, err
+		return cred, words, err
 	}
 	answer, err := release(ctx, key, ekKind, sealed.challenge)
 	if err != nil {
-		return none, err
+		return cred, words, err
 	}
-	cred, err := answer.OpenCredential(id, sealed.epoch, sealed.sealed)
-	if err != nil {
-		return none, err
+	if cred, err = answer.OpenCredential(id, sealed.epoch, sealed.sealed); err != nil {
+		return cred, words, err
 	}
 	if err := w.checkEpoch(doc, cred); err != nil {
-		return none, err
+		return cred, words, err
 	}
-	return cred, firstPresentation(ctx, doc, key, tag, secret, cred)
+	if len(sealed.sealedLine) > 0 {
+		jws, err := answer.OpenLine(id, sealed.sealedLine)
+		if err != nil {
+			return cred, words, err
+		}
+		if words, err = w.readLine(doc.ID, jws, tag); err != nil {
+			return cred, words, err
+		}
+	}
+	return cred, words, firstPresentation(ctx, doc, key, tag, secret, cred)
 }
 
 // release opens a challenge in the TPM.

@@ -215,9 +215,9 @@ func (c *Computer) Enrol(t testing.TB, w *World, name string) (enrol.ID, *group.
 	return id, m
 }
 
-// EnrolAs is Enrol with any form; it returns the succession too, if there is
-// one.
-func (c *Computer) EnrolAs(t testing.TB, w *World, form enrol.Form) (enrol.ID, *group.Member, []byte) {
+// EnrolAs is Enrol with any form; it returns the successions too, if there
+// are any.
+func (c *Computer) EnrolAs(t testing.TB, w *World, form enrol.Form) (enrol.ID, *group.Member, [][]byte) {
 	t.Helper()
 	s := c.Begin(t, w)
 	ch, err := w.Join(t.Context(), s.ID, c.JoinAs(t, w, s, c.EKID(t, w), form))
@@ -225,7 +225,7 @@ func (c *Computer) EnrolAs(t testing.TB, w *World, form enrol.Form) (enrol.ID, *
 	secret := c.Answer(t, ch)
 	got, err := w.Activate(t.Context(), s.ID, MAC(t, secret, s.ID))
 	must(t, err)
-	return s.ID, c.Member(t, w, s.ID, secret, &got.Credential), got.Succession
+	return s.ID, c.Member(t, w, s.ID, secret, &got.Credential), got.Successions
 }
 
 // Member opens a credential and checks it as a wallet does.

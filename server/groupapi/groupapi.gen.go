@@ -173,9 +173,10 @@ type Activated struct {
 	// Epoch The number of an epoch.
 	Epoch Epoch `json:"epoch"`
 
-	// Succession A compact JWS of type specie-succession+jws, where the form had a
-	// code. For the member's bank and nobody else.
-	Succession *string `json:"succession,omitempty"`
+	// Successions Compact JWSs of type specie-succession+jws, where the form had a
+	// code: who continued whom, oldest first, up to this member. They are
+	// signed anew each time. For the member's bank and nobody else.
+	Successions *[]string `json:"successions,omitempty"`
 }
 
 // ActivationRequest defines model for ActivationRequest.
@@ -401,6 +402,12 @@ type Renewed struct {
 
 	// Epoch The number of an epoch.
 	Epoch Epoch `json:"epoch"`
+
+	// Successions Those of an activation as a JSON array of strings, encrypted under
+	// the challenge's secret, see docs/protocol.md. A wallet keeps them in
+	// the place of those it has: the certificate under which those were
+	// signed ends.
+	Successions *Bytes `json:"successions,omitempty"`
 }
 
 // Scopes defines model for Scopes.
