@@ -21,6 +21,12 @@ type PresentationVerifier interface {
 	// and proves every claim, in that order. Any error is a refusal; the
 	// caller gets it wrapped in ErrBinding.
 	VerifyPresentation(presentation, message []byte, bound []BoundClaim) error
+	// CheckTag returns an error if the member with this tag must not act because
+	// his TPM's key is public. A presentation without claims does not show it.
+	CheckTag(tag [TagSize]byte) error
+	// CheckExpelled returns ErrExpelled if a member who was struck off made the
+	// presentation, of whatever epoch, which the caller has verified.
+	CheckExpelled(presentation []byte) error
 }
 
 // Authorisation is the owners' consent to a spend.

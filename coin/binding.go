@@ -26,6 +26,12 @@ func (g groupVerifier) VerifyPresentation(presentation, message []byte, bound []
 	return g.v.Verify(presentation, message, claims)
 }
 
+// CheckTag implements PresentationVerifier.
+func (g groupVerifier) CheckTag(tag [TagSize]byte) error { return g.v.CheckTag(tag) }
+
+// CheckExpelled implements PresentationVerifier: nobody is.
+func (groupVerifier) CheckExpelled([]byte) error { return nil }
+
 // Expelled are members who were struck off before their credentials ran out,
 // recognised by the tracing tokens that supervisors released on a warrant. A
 // *group.RevocationList is one.
@@ -48,6 +54,14 @@ func Refusing(v PresentationVerifier, list Expelled) PresentationVerifier {
 
 func (r refusing) VerifyPresentation(presentation, message []byte, bound []BoundClaim) error {
 	if err := r.PresentationVerifier.VerifyPresentation(presentation, message, bound); err != nil {
+		return err
+	}
+	return r.CheckExpelled(presentation)
+}
+
+// CheckExpelled implements PresentationVerifier.
+func (r refusing) CheckExpelled(presentation []byte) error {
+	if err := r.PresentationVerifier.CheckExpelled(presentation); err != nil {
 		return err
 	}
 	p, err := group.ParsePresentation(presentation)

@@ -22,6 +22,7 @@ func wireCodes() []codeOf {
 		{ErrNotRevoked, "key-not-revoked"},
 		{ErrClaim, "claim"},
 		{ErrTooEarly, "too-early"},
+		{ErrDate, "wrong-date"},
 		{ErrSuccession, "succession"},
 		{ErrHolding, "holding"},
 		{ErrCurrency, "wrong-currency"},

@@ -39,6 +39,8 @@ var (
 	// ErrTooEarly: merchants may still take what the coins' old TPM signs; the
 	// error is a *TooEarlyError.
 	ErrTooEarly = errors.New("coin: the old TPM's coins can't be recovered yet")
+	// ErrDate: a recover is dated long before the bank got it, or after.
+	ErrDate = errors.New("coin: the recover is not dated now")
 	// ErrSuccession: the group manager does not say that who signed a recover
 	// succeeds the coins' owner.
 	ErrSuccession = errors.New("coin: succession refused")

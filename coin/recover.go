@@ -11,9 +11,9 @@ import (
 // recovered coins gives a PresentationVerifier that is one, see WithSuccessors.
 type Successors interface {
 	// Succession verifies the manager's word that a member is the person who
-	// another one was. Nothing that the old member signs is taken by anybody from
-	// over on.
-	Succession(jws []byte) (old, new [TagSize]byte, over time.Time, err error)
+	// another one was, as it counted at the given time. Nothing that the old member
+	// signs is taken by anybody from over on.
+	Succession(jws []byte, at time.Time) (old, new [TagSize]byte, over time.Time, err error)
 	// Signer verifies a presentation of any epoch that the manager has
 	// announced, and opens it with the key that its signer kept. Presentations of
 	// its epoch are taken by nobody from over on.
@@ -31,18 +31,29 @@ func WithSuccessors(v PresentationVerifier, s Successors) PresentationVerifier {
 	return withSuccessors{v, s}
 }
 
+// A recover is judged at its IssuedAt by everybody who is shown it later, so that
+// must be when the bank got it: at most RecoverAhead after, for clocks differ, and
+// RecoverAge before, for a wallet that was offline sends again what it made.
+const (
+	RecoverAhead = 5 * time.Minute
+	RecoverAge   = 24 * time.Hour
+)
+
 // VerifyRecover says whether bound coins whose TPM is gone may be recovered at
 // the given time, but for what only the bank knows: whether a coin was spent
-// before, and whose account Amount goes to. It makes the checks of Verify, with
-// these in the place of the bound coins' presentation:
+// before, and whose account Amount goes to. It makes the checks of Verify, what
+// costs least first, with these in the place of the bound coins' presentation:
 //
+//   - the recover is dated now (ErrDate), see RecoverAge;
 //   - the presentation, over the frame and without claims, is that of a member
-//     in good standing (ErrBinding), whom the stead's key names (ErrBinding);
-//   - the successions lead to him, each signed by the manager, without a gap
-//     (ErrSuccession);
-//   - each holding is that of one of his predecessors (ErrHolding);
+//     in good standing (ErrBinding, ErrExpelled), whom the stead's key names, and
+//     whose TPM's key is not public (ErrBinding);
+//   - the successions lead to him, each signed by the manager at the recover's
+//     date, without a gap (ErrSuccession);
 //   - each bound coin is in a holding, as the place that it is given says
 //     (ErrHolding);
+//   - each holding is that of one of his predecessors (ErrHolding), and of none
+//     who was struck off (ErrExpelled);
 //   - no presentation of that predecessor is taken by anybody any more: until
 //     then a merchant could have taken the coin offline (ErrTooEarly, a
 //     *TooEarlyError).
@@ -56,10 +67,26 @@ func VerifyRecover(s *Spend, a *Authorisation, claims []Claim, k *Keyset, verifi
 	if s.Purpose != Recover {
 		return ErrPurpose
 	}
-	if err := verify(s, a, k, verifier, at); err != nil {
+	issued := time.Unix(s.IssuedAt, 0)
+	if issued.After(at.Add(RecoverAhead)) || issued.Before(at.Add(-RecoverAge)) {
+		return fmt.Errorf("%w: %s", ErrDate, issued.UTC().Format(instantLayout))
+	}
+	keys, err := checkTerms(s, a, k, at)
+	if err != nil {
 		return err
 	}
-	return VerifyClaims(s, claims, k, outputs)
+	// First what only somebody with coins passes: a stead costs the most.
+	if err := VerifyClaims(s, claims, k, outputs); err != nil {
+		return err
+	}
+	if err := verifyCoins(s, a, keys); err != nil {
+		return err
+	}
+	from, err := a.verifyStead(s, verifier)
+	if err == nil && at.Before(from) {
+		err = &TooEarlyError{From: from}
+	}
+	return err
 }
 
 // verifyStead checks the stead of a recover, and returns the instant from which
@@ -83,20 +110,40 @@ func (a *Authorisation) verifyStead(s *Spend, verifier PresentationVerifier) (fr
 	if err != nil {
 		return from, fmt.Errorf("%w: %w", ErrBinding, err)
 	}
-	over, err := a.Stead.predecessors(signer, successors)
+	if err := verifier.CheckTag(signer); err != nil {
+		return from, fmt.Errorf("%w: %w", ErrBinding, err)
+	}
+	over, err := a.Stead.predecessors(signer, successors, time.Unix(s.IssuedAt, 0))
 	if err != nil {
 		return from, err
 	}
-	return a.Stead.verifyHoldings(s, over, successors)
+	claims, err := a.Stead.verifyHeld(s)
+	if err != nil {
+		return from, err
+	}
+	for i := range a.Stead.Holdings {
+		h := &a.Stead.Holdings[i]
+		end, err := h.verify(claims[i], over, successors)
+		if err != nil {
+			return from, fmt.Errorf("%w: %d: %w", ErrHolding, i, err)
+		}
+		if err := verifier.CheckExpelled(h.Presentation); err != nil {
+			return from, fmt.Errorf("%w: %w", ErrBinding, err)
+		}
+		if from.Before(end) {
+			from = end
+		}
+	}
+	return from, nil
 }
 
 // predecessors follows the successions to the signer. It returns the members
 // whom he has succeeded, and from when on nobody takes what they sign.
-func (t *Stead) predecessors(signer [TagSize]byte, successors Successors) (map[[TagSize]byte]time.Time, error) {
+func (t *Stead) predecessors(signer [TagSize]byte, successors Successors, at time.Time) (map[[TagSize]byte]time.Time, error) {
 	over := make(map[[TagSize]byte]time.Time, len(t.Successions))
 	var last [TagSize]byte
 	for i, jws := range t.Successions {
-		from, to, end, err := successors.Succession(jws)
+		from, to, end, err := successors.Succession(jws, at)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %d: %w", ErrSuccession, i, err)
 		}
@@ -111,40 +158,44 @@ func (t *Stead) predecessors(signer [TagSize]byte, successors Successors) (map[[
 	return over, nil
 }
 
-// verifyHoldings checks that each bound coin was held by one of the members in
-// over.
-func (t *Stead) verifyHoldings(s *Spend, over map[[TagSize]byte]time.Time, successors Successors) (from time.Time, err error) {
+// verify checks whose the holding is, and returns from when on nobody takes what
+// he signed with that presentation's credential, or any.
+func (h *Holding) verify(claims []group.Claim, over map[[TagSize]byte]time.Time, successors Successors) (from time.Time, err error) {
+	holder, from, err := successors.Signer(group.Item{Presentation: h.Presentation, Message: HoldingMessage(), Claims: claims}, h.Key)
+	if err != nil {
+		return from, err
+	}
+	until, ok := over[holder]
+	if !ok {
+		return from, fmt.Errorf("it is of %s, whom nobody here has succeeded", short(holder))
+	}
+	if from.Before(until) {
+		from = until
+	}
+	return from, nil
+}
+
+// verifyHeld checks that each bound coin is where Held says, and returns the
+// holdings' claims.
+func (t *Stead) verifyHeld(s *Spend) ([][]group.Claim, error) {
 	claims := make([][]group.Claim, len(t.Holdings))
 	for i := range t.Holdings {
-		h := &t.Holdings[i]
-		if claims[i], err = h.parse(); err != nil {
-			return from, fmt.Errorf("%w: %d: %w", ErrHolding, i, err)
-		}
-		holder, end, err := successors.Signer(group.Item{Presentation: h.Presentation, Message: HoldingMessage(), Claims: claims[i]}, h.Key)
-		if err != nil {
-			return from, fmt.Errorf("%w: %d: %w", ErrHolding, i, err)
-		}
-		until, ok := over[holder]
-		if !ok {
-			return from, fmt.Errorf("%w: %d is of %s, whom nobody here has succeeded", ErrHolding, i, short(holder))
-		}
-		for _, at := range []time.Time{until, end} {
-			if from.Before(at) {
-				from = at
-			}
+		var err error
+		if claims[i], err = t.Holdings[i].parse(); err != nil {
+			return nil, fmt.Errorf("%w: %d: %w", ErrHolding, i, err)
 		}
 	}
 	for i, c := range s.BoundClaims() {
 		at := t.Held[i]
 		claim, err := group.CoinClaim(c.Nonce, c.Tag)
 		if err != nil {
-			return from, fmt.Errorf("%w: bound coin %d: %w", ErrHolding, i, err)
+			return nil, fmt.Errorf("%w: bound coin %d: %w", ErrHolding, i, err)
 		}
 		if !claims[at.Holding][at.Claim].Blinds(claim, at.Blind) {
-			return from, fmt.Errorf("%w: bound coin %d is another one", ErrHolding, i)
+			return nil, fmt.Errorf("%w: bound coin %d is another one", ErrHolding, i)
 		}
 	}
-	return from, nil
+	return claims, nil
 }
 
 func (h *Holding) parse() ([]group.Claim, error) {

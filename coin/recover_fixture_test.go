@@ -63,9 +63,9 @@ func (p *parish) succession(old, new *openingtest.Member, until time.Time) []byt
 	}, p.g.Manager.Key, p.g.Manager.Chain))
 }
 
-func (p *parish) verifier(at time.Time) coin.PresentationVerifier {
+func (p *parish) verifier() coin.PresentationVerifier {
 	v := must(p.doc.Verifier(p.at))
-	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: p.g.Root, Doc: p.doc, At: at})
+	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: p.g.Root, Doc: p.doc})
 }
 
 // strike makes bound 8s, of numbers from first on, with their holding.
@@ -188,7 +188,7 @@ func (r *recovery) verify(t *testing.T, change func(s *coin.Spend, a *coin.Autho
 	if change != nil {
 		change(s, a)
 	}
-	return coin.VerifyRecover(s, a, r.ordered(s), r.keyset, r.verifier(r.time), r.time, r.outputs)
+	return coin.VerifyRecover(s, a, r.ordered(s), r.keyset, r.verifier(), r.time, r.outputs)
 }
 
 // atKey changes the bound coins' key.

@@ -173,15 +173,13 @@ func TestTheBanksVerifierDecidesWhoMayRecover(t *testing.T) {
 	verify := func(v coin.PresentationVerifier) error {
 		return coin.VerifyRecover(s, a, nil, m.keyset, v, p.at, r.outputs)
 	}
-	expect(t, verify(p.verifier(p.at)), nil)
+	expect(t, verify(p.verifier()), nil)
 	expect(t, verify(nil), coin.ErrBinding)
 	plain := coin.NewPresentationVerifier(must(p.doc.Verifier(p.at)))
 	expect(t, verify(plain), coin.ErrBinding) // it knows no successors
-	expect(t, verify(coin.WithSuccessors(coin.Refusing(plain, everybody{}), p.verifier(p.at).(coin.Successors))), coin.ErrExpelled)
-	// The manager's certificate has run out.
-	expect(t, verify(p.verifier(p.at.AddDate(2, 0, 0))), coin.ErrSuccession)
-	expect(t, coin.Verify(s, a, m.keyset, p.verifier(p.at), p.at), coin.ErrPurpose)
-	expect(t, coin.VerifyRecoup(s, a, nil, m.keyset, p.verifier(p.at), p.at, r.outputs), coin.ErrPurpose)
+	expect(t, verify(coin.WithSuccessors(coin.Refusing(plain, everybody{}), p.verifier().(coin.Successors))), coin.ErrExpelled)
+	expect(t, coin.Verify(s, a, m.keyset, p.verifier(), p.at), coin.ErrPurpose)
+	expect(t, coin.VerifyRecoup(s, a, nil, m.keyset, p.verifier(), p.at, r.outputs), coin.ErrPurpose)
 
 	t.Run("and a stead is for a recover only", func(t *testing.T) {
 		s, good := m.spend()
@@ -266,13 +264,13 @@ func TestARecoverProvesThatACoinIsGone(t *testing.T) {
 		data := must(proof.MarshalJSON())
 		var again coin.ConflictProof
 		expect(t, again.UnmarshalJSON(data), nil)
-		expect(t, again.Verify(later, m.keyset, p.verifier(p.at)), nil)
+		expect(t, again.Verify(later, m.keyset, p.verifier()), nil)
 		// The same long after, and however early the manager's word came.
 		again.Authorisation.Stead.Successions[0] = p.succession(p.ada, p.adaSecond, p.at.AddDate(1, 0, 0))
-		expect(t, again.Verify(later, m.keyset, p.verifier(p.at)), nil)
+		expect(t, again.Verify(later, m.keyset, p.verifier()), nil)
 		expect(t, again.Verify(later, m.keyset, coin.NewPresentationVerifier(must(p.doc.Verifier(p.at)))), coin.ErrBinding)
 		again.Authorisation.Stead.Successions[0] = p.succession(p.bob, p.adaSecond, now)
-		expect(t, again.Verify(later, m.keyset, p.verifier(p.at)), coin.ErrHolding)
+		expect(t, again.Verify(later, m.keyset, p.verifier()), coin.ErrHolding)
 	}
 }
 
@@ -283,7 +281,7 @@ func TestARecoverComesBackFromTheWire(t *testing.T) {
 	data := must(coin.EncodeSpend(s, a))
 	s2, a2, err := coin.DecodeSpend(data)
 	expect(t, err, nil)
-	expect(t, coin.VerifyRecover(s2, a2, nil, m.keyset, p.verifier(p.at), p.at, r.outputs), nil)
+	expect(t, coin.VerifyRecover(s2, a2, nil, m.keyset, p.verifier(), p.at, r.outputs), nil)
 	if !bytes.Equal(must(coin.EncodeSpend(s2, a2)), data) {
 		t.Error("written again it is another")
 	}

@@ -33,24 +33,39 @@ func Verify(s *Spend, a *Authorisation, k *Keyset, verifier PresentationVerifier
 }
 
 // verify makes the checks of Verify, and for coins without a signature, which
-// only a Recoup or Recover has, those of their keys.
+// a Recoup has, those of their keys.
 func verify(s *Spend, a *Authorisation, k *Keyset, verifier PresentationVerifier, at time.Time) error {
-	if err := s.Check(); err != nil {
-		return err
-	}
-	if err := a.check(s); err != nil {
-		return err
-	}
-	if s.Bank != k.Bank {
-		return ErrBank
-	}
-	if s.Currency != k.Currency {
-		return ErrCurrency
-	}
-	keys, err := checkSums(s, k, at)
+	keys, err := checkTerms(s, a, k, at)
 	if err != nil {
 		return err
 	}
+	if err := verifyCoins(s, a, keys); err != nil {
+		return err
+	}
+	return a.verifyBound(s, verifier)
+}
+
+// checkTerms makes the checks that take no computing, and returns the coins' keys
+// in the order of the coins.
+func checkTerms(s *Spend, a *Authorisation, k *Keyset, at time.Time) ([]*Denomination, error) {
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	if err := a.check(s); err != nil {
+		return nil, err
+	}
+	if s.Bank != k.Bank {
+		return nil, ErrBank
+	}
+	if s.Currency != k.Currency {
+		return nil, ErrCurrency
+	}
+	return checkSums(s, k, at)
+}
+
+// verifyCoins verifies the bank's signatures where they stand, and those of the
+// bearer coins' owners.
+func verifyCoins(s *Spend, a *Authorisation, keys []*Denomination) error {
 	for i, d := range keys {
 		if !s.Coins[i].Signed() {
 			continue
@@ -59,17 +74,7 @@ func verify(s *Spend, a *Authorisation, k *Keyset, verifier PresentationVerifier
 			return fmt.Errorf("coin %d: %w", i, err)
 		}
 	}
-	if err := a.verifyBearer(s, func(*Coin) bool { return true }); err != nil {
-		return err
-	}
-	if s.Purpose != Recover {
-		return a.verifyBound(s, verifier)
-	}
-	from, err := a.verifyStead(s, verifier)
-	if err == nil && at.Before(from) {
-		err = &TooEarlyError{From: from}
-	}
-	return err
+	return a.verifyBearer(s, func(*Coin) bool { return true })
 }
 
 // checkSums looks up every key, checks its dates and adds up. It returns the

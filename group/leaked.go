@@ -50,6 +50,18 @@ func (v *Verifier) checkLeaked(claims []Claim) error {
 	return nil
 }
 
+// CheckTag refuses a member whose TPM scalar is public: his tag is F = [f]H_f.
+// The error is [ErrLeaked]; a tag that is no point is [ErrMalformed]. It is for
+// a signer who has opened a presentation without claims, in which f does not
+// show.
+func (v *Verifier) CheckTag(tag [33]byte) error {
+	f, err := fp256bn.ParseG1(tag[:])
+	if err != nil {
+		return fmt.Errorf("tag: %w: %w", ErrMalformed, err)
+	}
+	return v.checkLeaked([]Claim{{x: fixedBases().hf.Point, y: f}})
+}
+
 // longList is from how many keys on a table for the claim's X pays.
 const longList = 8
 

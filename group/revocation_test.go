@@ -141,8 +141,12 @@ func TestALeakedKeyIsFoundWhereverItStands(t *testing.T) {
 			must(t, err)
 			wantErr(t, lv.checkLeaked(claims), ErrLeaked)
 			must(t, lv.checkLeaked(strangers))
+			hf := fixedBases().hf.Point
+			wantErr(t, lv.CheckTag(hf.Mul(key.f).Bytes()), ErrLeaked)
+			must(t, lv.CheckTag(hf.Mul(scalar(t)).Bytes()))
 		}
 	}
+	wantErr(t, v.CheckTag([33]byte{9}), ErrMalformed)
 	for name, bad := range map[string][]byte{
 		"short": make([]byte, 31), "long": make([]byte, 33), "empty": nil,
 	} {

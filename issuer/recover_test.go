@@ -57,7 +57,16 @@ func (w *wreck) bind(t *testing.T, m *issuertest.Member, values ...coin.Amount) 
 // recovery authorises the recover of coins as the heir.
 func (w *wreck) recovery(t *testing.T, s coin.Spend) *request {
 	t.Helper()
-	return w.with(w.purse.AuthoriseRecover(t, w.heir, [][]byte{w.word}, s))
+	return w.recoveryBy(t, w.heir, s)
+}
+
+// recoveryBy authorises it as somebody, now.
+func (w *wreck) recoveryBy(t *testing.T, heir *issuertest.Member, s coin.Spend) *request {
+	t.Helper()
+	if s.IssuedAt == 0 {
+		s.IssuedAt = w.Clock.Now().Unix()
+	}
+	return w.with(w.purse.AuthoriseRecover(t, heir, [][]byte{w.word}, s))
 }
 
 func (w *wreck) recover(r *request) (*issuer.Signed, error) {
@@ -83,7 +92,7 @@ func TestCoinsWhoseTPMIsGoneAreRecoveredOnce(t *testing.T) {
 	w := newWreck(t, nil)
 	coins := w.bind(t, w.old, 8, 4)
 	fresh := w.purse.PrepareHeld(t, w.heir, 8, 4)
-	good := w.recovery(t, coin.Spend{Coins: coins, ToIssuer: fresh.Outputs})
+	good := w.recovery(t, coin.Spend{Coins: coins, ToIssuer: fresh.Outputs, IssuedAt: w.House.EpochEnds().Unix()})
 
 	w.Clock.Set(w.House.EpochEnds().Add(groupdoc.EpochSkew - time.Second))
 	var early *coin.TooEarlyError
@@ -175,13 +184,11 @@ func TestWhatARecoverDoesNotGive(t *testing.T) {
 			return w.recovery(t, coin.Spend{Coins: foreign, ToIssuer: w.purse.Prepare(t, 4).Outputs})
 		}, coin.ErrHolding},
 		{"coins, to a member whom the manager does not call the successor", func() *request {
-			spend, a := w.purse.AuthoriseRecover(t, w.House.AdmitFor(t, w.House.Contents.Next.Number), [][]byte{w.word},
-				coin.Spend{Coins: coins[:1], ToIssuer: fresh})
-			return w.with(spend, a)
+			stranger := w.House.AdmitFor(t, w.House.Contents.Next.Number)
+			return w.recoveryBy(t, stranger, coin.Spend{Coins: coins[:1], ToIssuer: fresh})
 		}, coin.ErrSuccession},
 		{"coins, to who holds the old TPM still", func() *request {
-			spend, a := w.purse.AuthoriseRecover(t, w.old, [][]byte{w.word}, coin.Spend{Coins: coins[:1], ToIssuer: fresh})
-			return w.with(spend, a)
+			return w.recoveryBy(t, w.old, coin.Spend{Coins: coins[:1], ToIssuer: fresh})
 		}, coin.ErrBinding},
 		{"more than they are worth", func() *request {
 			return w.recovery(t, coin.Spend{Coins: coins[1:], ToIssuer: fresh})
@@ -297,8 +304,8 @@ func (h hasty) Verifier(ctx context.Context, id [32]byte) (coin.PresentationVeri
 
 type timeless struct{ coin.Successors }
 
-func (s timeless) Succession(jws []byte) (from, to [33]byte, over time.Time, err error) {
-	from, to, _, err = s.Successors.Succession(jws)
+func (s timeless) Succession(jws []byte, at time.Time) (from, to [33]byte, over time.Time, err error) {
+	from, to, _, err = s.Successors.Succession(jws, at)
 	return from, to, over, err
 }
 

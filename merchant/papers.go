@@ -251,7 +251,5 @@ func (t *Till) proofVerifier(ctx context.Context, p *coin.ConflictProof) (coin.P
 	if err != nil {
 		return nil, err
 	}
-	// A recover is judged by the manager's certificate of its own time.
-	at := time.Unix(p.Spend.IssuedAt, 0)
-	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: t.root, Doc: doc, At: at}), nil
+	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: t.root, Doc: doc}), nil
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/frame"
@@ -134,7 +133,7 @@ func (c *Case) Verify(p *Papers) error {
 		proof := coin.ConflictProof{CoinID: c.CoinID, Spend: s.Spend, Authorisation: s.Authorisation}
 		// The first may have been a recover: see issuer.Bank.Recover.
 		v := coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{
-			Root: p.root, Doc: p.Group, At: time.Unix(s.IssuedAt, 0),
+			Root: p.root, Doc: p.Group,
 		})
 		if err := proof.Verify(other.Spend, p.Keyset, v); err != nil {
 			return fmt.Errorf("spend %d: %w", i+1, err)

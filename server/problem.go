@@ -35,6 +35,7 @@ const (
 	CodeKeyNotRevoked     Code = "key-not-revoked"
 	CodeClaim             Code = "claim"
 	CodeTooEarly          Code = "too-early"
+	CodeWrongDate         Code = "wrong-date"
 	CodeSuccession        Code = "succession"
 	CodeHolding           Code = "holding"
 	CodeWrongCurrency     Code = "wrong-currency"

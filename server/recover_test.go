@@ -90,6 +90,7 @@ func TestARecoverOverHTTP(t *testing.T) {
 		}(), 422, CodeClaim},
 		{"with half a claim", edited(func(r *req) { r.Claims = &[]coin.ClaimJSON{{Op: "AAAA"}} }), 400, CodeMalformed},
 		{"without a stead", edited(func(r *req) { r.Spend.Stead = nil }), 422, CodeBinding},
+		{"of another year", edited(func(r *req) { r.Spend.IssuedAt = "1970-01-01T00:00:01Z" }), 422, CodeWrongDate},
 		{"without a succession", edited(func(r *req) { r.Spend.Stead.Successions = []string{} }), 422, CodeSuccession},
 		{"with a succession that is none", edited(func(r *req) { r.Spend.Stead.Successions = []string{"a.b.c"} }), 422, CodeSuccession},
 		{"with another key to a holding", edited(func(r *req) { r.Spend.Stead.Holdings[0].Key = r.Spend.Stead.Key }), 422, CodeHolding},
@@ -149,7 +150,7 @@ func TestARecoverOverHTTP(t *testing.T) {
 	v, err := doc.Verifier(issuertest.Now)
 	fatal(t, err)
 	fatal(t, proof.Verify(spend, b.Keyset(), coin.WithSuccessors(coin.NewPresentationVerifier(v),
-		&successor.Verifier{Root: b.House.Root, Doc: doc, At: issuertest.Now})))
+		&successor.Verifier{Root: b.House.Root, Doc: doc})))
 	// The other, as money: nobody's token is needed, it goes where it came from.
 	decode[issuerclient.Signed](t, b.post(t, recoveries, "", w.recover(t, coin.Spend{Coins: []coin.Coin{unsigned}, Amount: 4})), 200)
 	b.CheckBooks(t, 104, 0, 8)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
@@ -73,9 +72,7 @@ func (w *Wallet) proofVerifier(ctx context.Context, proof *coin.ConflictProof) (
 	if err != nil {
 		return nil, err
 	}
-	// A recover is judged by the manager's certificate of its own time.
-	at := time.Unix(proof.Spend.IssuedAt, 0)
-	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: w.root, Doc: doc, At: at}), nil
+	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: w.root, Doc: doc}), nil
 }
 
 // closeDead closes an operation that can never be carried out because an

@@ -77,13 +77,13 @@ func (w *Wallet) memberUntil(ctx context.Context, e *estate) (map[[33]byte]time.
 	if err != nil {
 		return nil, err
 	}
-	v := &successor.Verifier{Root: w.root, Doc: doc, At: w.now()}
+	v := &successor.Verifier{Root: w.root, Doc: doc}
 	out := map[[33]byte]time.Time{}
 	for _, f := range e.former {
-		from, _, over, err := v.Succession(f.Succession)
+		from, _, over, err := v.Succession(f.Succession, w.now())
 		for _, word := range f.Then {
 			if err == nil {
-				_, _, _, err = v.Succession(word)
+				_, _, _, err = v.Succession(word, w.now())
 			}
 		}
 		if err != nil {

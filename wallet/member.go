@@ -253,5 +253,5 @@ func (w *Wallet) ownVerifier(ctx context.Context) coin.PresentationVerifier {
 	if err != nil {
 		return nil
 	}
-	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: w.root, Doc: doc, At: w.now()})
+	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: w.root, Doc: doc})
 }

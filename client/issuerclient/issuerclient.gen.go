@@ -91,6 +91,7 @@ const (
 	CodeWrongAmount       Code = "wrong-amount"
 	CodeWrongBank         Code = "wrong-bank"
 	CodeWrongCurrency     Code = "wrong-currency"
+	CodeWrongDate         Code = "wrong-date"
 )
 
 // Valid indicates whether the value is a known member of the Code enum.
@@ -157,6 +158,8 @@ func (e Code) Valid() bool {
 	case CodeWrongBank:
 		return true
 	case CodeWrongCurrency:
+		return true
+	case CodeWrongDate:
 		return true
 	default:
 		return false
@@ -1028,7 +1031,8 @@ type ClientInterface interface {
 	// coins have one op; another one that came first gives `conflict`.
 	//
 	// Until nobody takes what the old TPM signs any more, the answer is
-	// `too-early`, with the instant in `not_before`.
+	// `too-early`, with the instant in `not_before`. One that is dated more
+	// than a day ago, or ahead, is refused with `wrong-date`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1051,7 +1055,8 @@ type ClientInterface interface {
 	// coins have one op; another one that came first gives `conflict`.
 	//
 	// Until nobody takes what the old TPM signs any more, the answer is
-	// `too-early`, with the instant in `not_before`.
+	// `too-early`, with the instant in `not_before`. One that is dated more
+	// than a day ago, or ahead, is refused with `wrong-date`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1536,7 +1541,8 @@ func (c *Client) Recoup(ctx context.Context, body RecoupJSONRequestBody, reqEdit
 // coins have one op; another one that came first gives `conflict`.
 //
 // Until nobody takes what the old TPM signs any more, the answer is
-// `too-early`, with the instant in `not_before`.
+// `too-early`, with the instant in `not_before`. One that is dated more
+// than a day ago, or ahead, is refused with `wrong-date`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1569,7 +1575,8 @@ func (c *Client) RecoverWithBody(ctx context.Context, contentType string, body i
 // coins have one op; another one that came first gives `conflict`.
 //
 // Until nobody takes what the old TPM signs any more, the answer is
-// `too-early`, with the instant in `not_before`.
+// `too-early`, with the instant in `not_before`. One that is dated more
+// than a day ago, or ahead, is refused with `wrong-date`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2643,7 +2650,8 @@ type ClientWithResponsesInterface interface {
 	// coins have one op; another one that came first gives `conflict`.
 	//
 	// Until nobody takes what the old TPM signs any more, the answer is
-	// `too-early`, with the instant in `not_before`.
+	// `too-early`, with the instant in `not_before`. One that is dated more
+	// than a day ago, or ahead, is refused with `wrong-date`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2666,7 +2674,8 @@ type ClientWithResponsesInterface interface {
 	// coins have one op; another one that came first gives `conflict`.
 	//
 	// Until nobody takes what the old TPM signs any more, the answer is
-	// `too-early`, with the instant in `not_before`.
+	// `too-early`, with the instant in `not_before`. One that is dated more
+	// than a day ago, or ahead, is refused with `wrong-date`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4133,7 +4142,8 @@ func (c *ClientWithResponses) RecoupWithResponse(ctx context.Context, body Recou
 // coins have one op; another one that came first gives `conflict`.
 //
 // Until nobody takes what the old TPM signs any more, the answer is
-// `too-early`, with the instant in `not_before`.
+// `too-early`, with the instant in `not_before`. One that is dated more
+// than a day ago, or ahead, is refused with `wrong-date`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4162,7 +4172,8 @@ func (c *ClientWithResponses) RecoverWithBodyWithResponse(ctx context.Context, c
 // coins have one op; another one that came first gives `conflict`.
 //
 // Until nobody takes what the old TPM signs any more, the answer is
-// `too-early`, with the instant in `not_before`.
+// `too-early`, with the instant in `not_before`. One that is dated more
+// than a day ago, or ahead, is refused with `wrong-date`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

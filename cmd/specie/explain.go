@@ -118,6 +118,9 @@ func explain(err error) (hint string, code int) {
 		}
 		return `store the account's token with "specie login" or "specie merchant login"`, code
 	}
+	if p != nil && p.Code == "wrong-date" {
+		return "see whether this machine's clock is right, and run the command again", cli.ExitFailed
+	}
 	if hint, ok := lockedOut(err); ok {
 		return hint, cli.ExitFailed
 	}

@@ -125,7 +125,7 @@ func (g *groupSources) verifierOf(ctx context.Context, s *source) (coin.Presenta
 	if list := g.expelled.list(doc.GroupID()); list != nil {
 		verifier = coin.Refusing(verifier, list)
 	}
-	return coin.WithSuccessors(verifier, &successor.Verifier{Root: g.root, Doc: doc, At: time.Now()}), nil
+	return coin.WithSuccessors(verifier, &successor.Verifier{Root: g.root, Doc: doc}), nil
 }
 
 // look returns what is known of a manager, nil if nothing is, and asks him for

@@ -75,7 +75,7 @@ func TestABankKnowsWhoSucceedsAMember(t *testing.T) {
 	if !ok {
 		t.Fatal("it does not")
 	}
-	from, to, over, err := successors.Succession(jws)
+	from, to, over, err := successors.Succession(jws, time.Now())
 	if err != nil || from != s.Old || to != s.New || !over.Equal(s.GoodUntil.Add(groupdoc.EpochSkew)) {
 		t.Fatalf("over %v, %v", over, err)
 	}

@@ -18,7 +18,8 @@ const MaxSuccession = 1 << 10
 // Succession is the manager's word that one member is the person who another
 // was. With it, what the TPM of the old one can't spend any more goes to the
 // new one. It names nobody, but links two tags: its holder shows it to his
-// bank and to nobody else.
+// bank alone. Whoever is refused a coin because it was recovered gets it from the
+// bank, as part of the proof: see docs/protocol.md.
 type Succession struct {
 	// Group is the manager's id.
 	Group string

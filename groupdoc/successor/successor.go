@@ -35,16 +35,14 @@ import (
 type Verifier struct {
 	Root *trust.Root
 	Doc  *groupdoc.Document
-	// At is when the manager's certificate must be valid: now, or the time of a
-	// spend that is looked at later.
-	At time.Time
 }
 
-// Succession verifies what the manager signed. over is the end of the last epoch
+// Succession verifies what the manager signed; at is when his certificate must
+// be valid. over is the end of the last epoch
 // for which the old member holds a credential, and groupdoc.EpochSkew more:
 // within it, presentations of the epoch before are still taken.
-func (v *Verifier) Succession(jws []byte) (old, new [33]byte, over time.Time, err error) {
-	s, err := enrol.ParseSuccession(v.Root, v.Doc.ID, jws, v.At)
+func (v *Verifier) Succession(jws []byte, at time.Time) (old, new [33]byte, over time.Time, err error) {
+	s, err := enrol.ParseSuccession(v.Root, v.Doc.ID, jws, at)
 	if err != nil {
 		return old, new, over, err
 	}

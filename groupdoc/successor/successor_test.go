@@ -30,7 +30,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 func newVerifier(t *testing.T) (*groupdoctest.Group, *successor.Verifier) {
 	t.Helper()
 	g := groupdoctest.New(t, now, []byte("template"), [32]byte{1})
-	return g, &successor.Verifier{Root: g.Root, Doc: g.Document(t), At: now}
+	return g, &successor.Verifier{Root: g.Root, Doc: g.Document(t)}
 }
 
 func TestTheManagersWordCountsFromTheSkewOn(t *testing.T) {
@@ -38,20 +38,18 @@ func TestTheManagersWordCountsFromTheSkewOn(t *testing.T) {
 	a, b := must(openingtest.NewKey())(t), must(openingtest.NewKey())(t)
 	s := &enrol.Succession{Group: groupdoctest.Name, Old: a.Point().Bytes(), New: b.Point().Bytes(), At: now, GoodUntil: now.Add(time.Hour)}
 	jws := must(enrol.SignSuccession(s, g.Manager.Key, g.Manager.Chain))(t)
-	from, to, over, err := v.Succession(jws)
+	from, to, over, err := v.Succession(jws, now)
 	if err != nil || from != s.Old || to != s.New || !over.Equal(now.Add(time.Hour+groupdoc.EpochSkew)) {
 		t.Fatalf("got %v, %v", over, err)
 	}
-	later := *v
-	later.At = now.AddDate(2, 0, 0)
-	if _, _, _, err := later.Succession(jws); !errors.Is(err, trust.ErrExpired) {
+	if _, _, _, err := v.Succession(jws, now.AddDate(2, 0, 0)); !errors.Is(err, trust.ErrExpired) {
 		t.Errorf("the certificate has run out: %v", err)
 	}
 	elsewhere := *v
 	doc := *v.Doc
 	doc.ID = "OTHERGROUP"
 	elsewhere.Doc = &doc
-	if _, _, _, err := elsewhere.Succession(jws); !errors.Is(err, enrol.ErrSuccession) {
+	if _, _, _, err := elsewhere.Succession(jws, now); !errors.Is(err, enrol.ErrSuccession) {
 		t.Errorf("another group: %v", err)
 	}
 }

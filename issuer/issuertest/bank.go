@@ -109,7 +109,7 @@ func (h *House) NewBank(t testing.TB, change func(*issuer.Config)) *Bank {
 	b.Ledger = store
 	b.Signer = &Signer{inner: issuer.NewKeyring(h.Token.RSAKeys)}
 	doc := h.Document(t)
-	verifier := coin.WithSuccessors(coin.NewPresentationVerifier(must(doc.Verifier(Now))(t)), &successor.Verifier{Root: h.Root, Doc: doc, At: Now})
+	verifier := coin.WithSuccessors(coin.NewPresentationVerifier(must(doc.Verifier(Now))(t)), &successor.Verifier{Root: h.Root, Doc: doc})
 	b.Config = issuer.Config{
 		Root: h.Root, Keyset: h.KeysetJWS, Signer: b.Signer, Receipts: h.Receipts,
 		Groups: Groups{Verify: verifier},

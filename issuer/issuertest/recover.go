@@ -49,7 +49,7 @@ func (g timedGroups) Verifier(_ context.Context, id [32]byte) (coin.Presentation
 	if err != nil {
 		return nil, err
 	}
-	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: g.house.Root, Doc: g.doc, At: g.now()}), nil
+	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: g.house.Root, Doc: g.doc}), nil
 }
 
 // held is what a purse keeps of a bound coin in case its TPM breaks.

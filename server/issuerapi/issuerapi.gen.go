@@ -89,6 +89,7 @@ const (
 	CodeWrongAmount       Code = "wrong-amount"
 	CodeWrongBank         Code = "wrong-bank"
 	CodeWrongCurrency     Code = "wrong-currency"
+	CodeWrongDate         Code = "wrong-date"
 )
 
 // Valid indicates whether the value is a known member of the Code enum.
@@ -155,6 +156,8 @@ func (e Code) Valid() bool {
 	case CodeWrongBank:
 		return true
 	case CodeWrongCurrency:
+		return true
+	case CodeWrongDate:
 		return true
 	default:
 		return false

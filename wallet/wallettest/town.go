@@ -256,7 +256,7 @@ func (g groups) Verifier(ctx context.Context, id [32]byte) (coin.PresentationVer
 	if err != nil {
 		return nil, err
 	}
-	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: g.w.Group.Group.Root, Doc: doc, At: g.w.Now()}), nil
+	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: g.w.Group.Group.Root, Doc: doc}), nil
 }
 
 // Account opens an account and funds a holder's.
