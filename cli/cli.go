@@ -8,7 +8,8 @@
 // colour.
 //
 // Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 the outcome is
-// open and the command should be repeated or resumed.
+// open and the command should be repeated or resumed, 130 interrupted where a
+// person was asked something.
 //
 // The package imports nothing of Specie.
 package cli
@@ -32,6 +33,8 @@ const (
 	ExitFailed = 1
 	ExitUsage  = 2
 	ExitOpen   = 3
+	// ExitInterrupted is what shells give for SIGINT.
+	ExitInterrupted = 130
 )
 
 // Out is where a command's words go.
@@ -42,6 +45,11 @@ type Out struct {
 	JSON bool
 	// Stdout takes results, Stderr the rest.
 	Stdout, Stderr io.Writer
+
+	// interrupted is closed when nobody is to be asked any more; nil is never.
+	interrupted <-chan struct{}
+	// line is where a progress bar stands whose line has no end yet.
+	line io.Writer
 }
 
 // Std is standard output and standard error.
@@ -96,14 +104,25 @@ func Table(w io.Writer, headers []string, rows [][]string) {
 
 // Fail prints the error line, and the hint if there is one.
 func (o *Out) Fail(err error, hint string) {
+	o.endLine()
 	fmt.Fprintf(o.Stderr, "%s: error: %s\n", o.Program, OneLine(err.Error()))
 	if hint != "" {
 		fmt.Fprintf(o.Stderr, "%s: hint: %s\n", o.Program, hint)
 	}
 }
 
+// endLine ends the line of a progress bar that did not come to its end, so that
+// what is said next stands on a line of its own.
+func (o *Out) endLine() {
+	if o.line != nil {
+		fmt.Fprintln(o.line)
+		o.line = nil
+	}
+}
+
 // Note prints a line for a person.
 func (o *Out) Note(format string, args ...any) {
+	o.endLine()
 	fmt.Fprintf(o.Stderr, "%s: %s\n", o.Program, OneLine(fmt.Sprintf(format, args...)))
 }
 
@@ -119,6 +138,15 @@ func OneLine(s string) string {
 	}, s)
 }
 
+// Count is a number of things, in the singular where there is one: its plural
+// has an s.
+func Count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // Bar draws a progress bar on a terminal; elsewhere it draws nothing. The
 // returned function takes how many of how many steps are done.
 func (o *Out) Bar(label string) func(done, total int) {
@@ -126,6 +154,10 @@ func (o *Out) Bar(label string) func(done, total int) {
 	if !ok || o.JSON || !term.IsTerminal(int(f.Fd())) {
 		return func(int, int) {}
 	}
+	return o.bar(label, f)
+}
+
+func (o *Out) bar(label string, f io.Writer) func(done, total int) {
 	start := time.Now()
 	drawn := false
 	return func(done, total int) {
@@ -136,12 +168,13 @@ func (o *Out) Bar(label string) func(done, total int) {
 		if done >= total && !drawn {
 			return
 		}
-		drawn = true
+		drawn, o.line = true, f
 		const cells = 30
 		full := cells * done / total
 		fmt.Fprintf(f, "\r%-24s [%s%s] %d/%d", label, strings.Repeat("=", full), strings.Repeat(" ", cells-full), done, total)
 		if done >= total {
 			fmt.Fprintf(f, "  %s\n", time.Since(start).Round(time.Millisecond))
+			o.line = nil
 		}
 	}
 }

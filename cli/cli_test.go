@@ -106,3 +106,11 @@ func TestCompletion(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestThingsAreCounted(t *testing.T) {
+	for n, want := range map[int]string{0: "0 coins", 1: "1 coin", 2: "2 coins"} {
+		if got := cli.Count(n, "coin"); got != want {
+			t.Errorf("got %q", got)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -27,16 +28,19 @@ type Program struct {
 }
 
 // Main runs the program on the process's command line until it ends or is
-// interrupted, and exits.
+// interrupted, and exits. A second interruption ends it where it stands.
 func (p *Program) Main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
 	code := p.Run(ctx, os.Args[1:], Std(p.Name))
 	stop()
 	os.Exit(code)
 }
 
-// Run runs one command line and returns its exit status.
+// Run runs one command line and returns its exit status. When ctx ends, so does
+// every question to a person.
 func (p *Program) Run(ctx context.Context, args []string, out *Out) int {
+	out.interrupted = ctx.Done()
 	asked := -1 // set when kong has answered by itself, as it does for --help
 	parser, err := kong.New(p.Flags, kong.Name(p.Name), kong.Description(p.Description),
 		kong.Writers(out.Stdout, out.Stderr), kong.Exit(func(code int) { asked = code }),
@@ -59,6 +63,10 @@ func (p *Program) Run(ctx context.Context, args []string, out *Out) int {
 		return ExitUsage
 	}
 	if err := command.Run(bound, parser.Model, out); err != nil {
+		if errors.Is(err, ErrInterrupted) {
+			out.Fail(ErrInterrupted, "")
+			return ExitInterrupted
+		}
 		hint, code := p.Explain(err)
 		out.Fail(err, hint)
 		return code

@@ -12,6 +12,9 @@ import (
 // no terminal to ask on.
 var ErrNoTerminal = errors.New("no terminal to ask on")
 
+// ErrInterrupted: the person ended the program instead of answering.
+var ErrInterrupted = errors.New("interrupted")
+
 // MaxSecret bounds what AskSecret returns, in bytes.
 const MaxSecret = 1 << 10
 
@@ -22,24 +25,59 @@ func (o *Out) Interactive() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
 // AskSecret asks for a secret on the terminal of the process, whatever its
 // standard streams are, and does not echo it. The prompt goes to the terminal
 // too, never to a log. The caller overwrites the result after use. Errors:
-// ErrNoTerminal, or that of reading.
+// ErrNoTerminal, ErrInterrupted, or that of reading.
 func (o *Out) AskSecret(prompt string) ([]byte, error) {
-	tty, err := openTerminal(prompt)
+	var secret []byte
+	err := o.ask(prompt, ": ", func(tty console) (err error) {
+		secret, err = term.ReadPassword(int(tty.in.Fd()))
+		fmt.Fprintln(tty)
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	defer tty.close()
-	fmt.Fprintf(tty, "%s: %s: ", o.Program, OneLine(prompt))
-	secret, err := term.ReadPassword(int(tty.in.Fd()))
-	fmt.Fprintln(tty)
-	if err != nil {
-		return nil, fmt.Errorf("read from the terminal: %w", err)
 	}
 	if len(secret) > MaxSecret {
 		clear(secret)
 		return nil, fmt.Errorf("more than %d bytes", MaxSecret)
 	}
 	return secret, nil
+}
+
+// ask shows a question and waits until the answer is read or the program is
+// interrupted. A read from a terminal can't be taken back: in the latter case it
+// is left behind with the terminal, which has its echo again, and the program
+// is about to end.
+func (o *Out) ask(question, end string, read func(console) error) error {
+	select {
+	case <-o.interrupted:
+		return ErrInterrupted
+	default:
+	}
+	tty, err := openTerminal(question)
+	if err != nil {
+		return err
+	}
+	o.endLine()
+	before, err := term.GetState(int(tty.in.Fd()))
+	if err != nil {
+		tty.close()
+		return fmt.Errorf("terminal: %w", err)
+	}
+	fmt.Fprintf(tty, "%s: %s%s", o.Program, OneLine(question), end)
+	done := make(chan error, 1)
+	go func() { done <- read(tty) }()
+	select {
+	case err := <-done:
+		tty.close()
+		if err != nil {
+			return fmt.Errorf("read from the terminal: %w", err)
+		}
+		return nil
+	case <-o.interrupted:
+		err := term.Restore(int(tty.in.Fd()), before)
+		fmt.Fprintln(tty)
+		return errors.Join(ErrInterrupted, err)
+	}
 }
 
 // CanAsk says whether there is a terminal to ask on.
@@ -53,19 +91,16 @@ func (o *Out) CanAsk() bool {
 }
 
 // Confirm asks a question on the terminal; only "yes" is a yes. Errors:
-// ErrNoTerminal, or that of reading.
+// ErrNoTerminal, ErrInterrupted, or that of reading.
 func (o *Out) Confirm(question string) (bool, error) {
-	tty, err := openTerminal(question)
-	if err != nil {
-		return false, err
-	}
-	defer tty.close()
-	fmt.Fprintf(tty, "%s: %s (yes/no): ", o.Program, OneLine(question))
 	var answer string
-	if _, err := fmt.Fscanln(tty.in, &answer); err != nil && answer == "" {
-		return false, nil
-	}
-	return answer == "yes", nil
+	err := o.ask(question, " (yes/no): ", func(tty console) error {
+		if _, err := fmt.Fscanln(tty.in, &answer); err != nil {
+			answer = "" // nothing, or more than a word
+		}
+		return nil
+	})
+	return err == nil && answer == "yes", err
 }
 
 // console is the terminal of this process: what is typed, and what is shown.
