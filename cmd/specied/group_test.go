@@ -157,17 +157,17 @@ func TestTheOperatorsCommandsOfAGroupManager(t *testing.T) {
 		t.Error("the papers are others")
 	}
 
-	code, _, _ := strings.Cut(a.done("readmit", "--", a.ada.String()), "\n")
+	code, _, _ := strings.Cut(a.done("readmit", "--yes", "--", a.ada.String()), "\n")
 	if _, err := enrol.ParseCode(code); err != nil {
 		t.Fatalf("%q: %v", code, err)
 	}
 	if out := a.done("members", "--count"); !strings.Contains(out, "revoked, may be continued       1") {
 		t.Errorf("counted:\n%s", out)
 	}
-	if out := a.done("expel", "--", a.ada.String()); !strings.Contains(out, "expelled") {
+	if out := a.done("expel", "--yes", "--", a.ada.String()); !strings.Contains(out, "expelled") {
 		t.Errorf("expelled:\n%s", out)
 	}
-	if _, said, status := a.run("readmit", "--socket", a.socket, "--", a.ada.String()); status != 1 || !strings.Contains(said, "expelled") {
+	if _, said, status := a.run("readmit", "--yes", "--socket", a.socket, "--", a.ada.String()); status != 1 || !strings.Contains(said, "expelled") {
 		t.Errorf("a readmission of one who was expelled: status %d, %s", status, said)
 	}
 	if _, said, status := a.run("member", "--socket", a.socket, "--", enrol.ID{1}.String()); status != 1 || !strings.Contains(said, "no such member") {

@@ -145,11 +145,15 @@ func printMember(a *app, m *groupclient.Member) error {
 type expelCmd struct {
 	Socket string `help:"The group manager's admin socket." required:"" type:"path"`
 	ID     string `arg:"" help:"The member's id."`
+	Yes    bool   `help:"Don't ask: it was confirmed before."`
 }
+
+const expelMeans = "This can't be undone: no credential for a later epoch, and no code to begin again."
 
 func (expelCmd) Help() string {
 	return `The member gets no credential for later epochs, and no code to begin again. This
-can't be undone. A person whose TPM was cleared or is gone: see readmit.
+can't be undone, so it shows who it is and asks. A person whose TPM was cleared or
+is gone: see readmit.
 
 Example:
   specied expel --socket group.sock -- MEMBER`
@@ -158,6 +162,9 @@ Example:
 func (c expelCmd) Run(a *app) error {
 	api, err := groupAdmin(c.Socket)
 	if err != nil {
+		return err
+	}
+	if err := a.consent(api, c.ID, expelMeans, "expel", c.Yes); err != nil {
 		return err
 	}
 	r, err := api.ExpelMemberWithResponse(a.ctx, c.ID)
@@ -173,13 +180,16 @@ func (c expelCmd) Run(a *app) error {
 type readmitCmd struct {
 	Socket string `help:"The group manager's admin socket." required:"" type:"path"`
 	ID     string `arg:"" help:"The member's id."`
+	Yes    bool   `help:"Don't ask: it was confirmed before."`
 }
+
+const readmitMeans = "This ends the membership at once: it is never renewed. Only the code that is printed begins another; one printed before is void."
 
 func (readmitCmd) Help() string {
 	return `For a person whose TPM was cleared or is gone, after you have seen that he is the
-same person. His membership ends, and the code that is printed lets him begin
-another one under the same name, once. It is shown nowhere else; a second
-readmit makes another code and the first one void.
+same person. His membership ends at once, so it shows who it is and asks. The code
+that is printed lets him begin another one under the same name, once. It is shown
+nowhere else; a second readmit makes another code and the first one void.
 
 Example:
   specied readmit --socket group.sock -- MEMBER`
@@ -188,6 +198,9 @@ Example:
 func (c readmitCmd) Run(a *app) error {
 	api, err := groupAdmin(c.Socket)
 	if err != nil {
+		return err
+	}
+	if err := a.consent(api, c.ID, readmitMeans, "readmit", c.Yes); err != nil {
 		return err
 	}
 	r, err := api.ReadmitMemberWithResponse(a.ctx, c.ID)
