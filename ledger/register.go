@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Session is one join under way: the challenge given to one TPM. There is at
-// most one for an EK.
+// Session is one join under way: the challenge given to one TPM. An EK may have
+// several: anybody can show its certificate.
 type Session struct {
 	// ID is 16 random bytes.
 	ID [16]byte
@@ -151,11 +151,13 @@ func (w *Warrant) Validate() error {
 // Register is a group manager's durable state. It is another store than any
 // bank's Ledger. The package comment says what holds for all methods.
 type Register interface {
-	// PutSession opens a session, replacing one that is open for the same
-	// EK. ErrMalformed, a *DuplicateError for FieldSession when ID or Nonce
-	// was used by another EK's session, or ErrFull when limit sessions of
-	// other EKs are open, expired ones counted.
-	PutSession(ctx context.Context, s Session, limit int) error
+	// PutSession opens a session, or replaces the one with its ID. Of one EK at
+	// most each are open: the oldest of the same State gives way, or if none is,
+	// the oldest of all. Altogether at most limit are open: then the oldest of
+	// the same EK and State gives way, and it is ErrFull if there is none.
+	// Expired ones count. ErrMalformed, or a *DuplicateError for FieldSession
+	// when ID is another EK's session's or Nonce another session's.
+	PutSession(ctx context.Context, s Session, limit, each int) error
 	// Session returns an open session, expired or not, or ErrNotFound.
 	Session(ctx context.Context, id [16]byte) (*Session, error)
 	// TakeSession ends a session and returns it: of any number of callers
@@ -224,6 +226,9 @@ type Register interface {
 	// Warrants returns at most limit entries, no more than MaxPage, in order,
 	// from the first one behind after, without Papers.
 	Warrants(ctx context.Context, after uint64, limit int) ([]Warrant, error)
+	// PutPapers gives an entry that has none its Papers. It leaves those of others
+	// as they are. ErrNotFound, ErrMalformed.
+	PutPapers(ctx context.Context, digest [32]byte, papers []byte) error
 	// WarrantCounts counts entries by scope.
 	WarrantCounts(ctx context.Context) (map[string]int64, error)
 
@@ -231,6 +236,11 @@ type Register interface {
 	// in the alphabet of a meta key. A number that was returned, or lost on the
 	// way, never comes again. ErrMalformed.
 	Next(ctx context.Context, counter string) (uint64, error)
+
+	// Counter is the last number that Next returned, 0 if none. Skip makes it n
+	// if it is less. ErrMalformed.
+	Counter(ctx context.Context, counter string) (uint64, error)
+	Skip(ctx context.Context, counter string, n uint64) error
 
 	// Meta and SetMeta are as in Ledger.
 	Meta(ctx context.Context, key string) ([]byte, error)

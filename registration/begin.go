@@ -18,6 +18,12 @@ const MaxEKPublic = 1 << 10
 
 const purgeEvery = time.Minute
 
+// sessionsEach is how many registrations of one TPM may be under way: whoever
+// knows its certificate can begin one, and with a key of his own join, and must
+// neither end its owner's nor take all the room. One that has joined gives way only
+// where all have.
+const sessionsEach = 16
+
 // BeginRequest shows a TPM's endorsement key.
 type BeginRequest struct {
 	// EKChain is the certificate in DER and its intermediates, leaf first.
@@ -45,8 +51,8 @@ type Session struct {
 	Expires time.Time
 }
 
-// Begin verifies an endorsement key and opens a session for it, in place of
-// any other one of the same key. Errors: [ErrMalformed], [ErrEKChain],
+// Begin verifies an endorsement key and opens a session for it, beside others of
+// the same key: anybody may show its certificate. Errors: [ErrMalformed], [ErrEKChain],
 // [ErrEKProfile], [ErrFirmware], [ErrSoftwareTPM], [ErrEKRegistered],
 // [ErrBusy], [ErrUnavailable].
 func (m *Manager) Begin(ctx context.Context, r *BeginRequest) (*Session, error) {
@@ -85,12 +91,12 @@ func (m *Manager) Begin(ctx context.Context, r *BeginRequest) (*Session, error) 
 
 // putSession makes room among expired sessions before it gives up.
 func (m *Manager) putSession(ctx context.Context, s ledger.Session, now time.Time) error {
-	err := m.cfg.Register.PutSession(ctx, s, m.cfg.MaxSessions)
+	err := m.cfg.Register.PutSession(ctx, s, m.cfg.MaxSessions, sessionsEach)
 	if errors.Is(err, ledger.ErrFull) {
 		if err := m.cfg.Register.PurgeSessions(ctx, now); err != nil {
 			return stored("purge", err)
 		}
-		err = m.cfg.Register.PutSession(ctx, s, m.cfg.MaxSessions)
+		err = m.cfg.Register.PutSession(ctx, s, m.cfg.MaxSessions, sessionsEach)
 	}
 	if errors.Is(err, ledger.ErrFull) {
 		return fmt.Errorf("%w: too many registrations are open", ErrBusy)

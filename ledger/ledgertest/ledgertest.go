@@ -91,6 +91,8 @@ func Register(t *testing.T, fresh FreshRegister) {
 		{"warrants are chained", testWarrants},
 		{"of 100 next entries one is taken", testConcurrentWarrants},
 		{"a counter never repeats a number", testCounters},
+		{"an EK has few sessions, and keeps those that have joined", testSessionsOfOneEK},
+		{"papers of a warrant that were lost come back", testLostPapers},
 		{"meta", testRegisterMeta},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, fresh) })

@@ -3,6 +3,7 @@ package ledgertest
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +13,9 @@ import (
 
 // room is more sessions than any test opens.
 const room = 1000
+
+// few is how many sessions of one EK tests open.
+const few = 3
 
 // noCode enrols somebody who succeeds nobody.
 var noCode [32]byte
@@ -47,7 +51,7 @@ func enrol(f fataler, r ledger.Register, sessionNo int, m ledger.Member) error {
 	f.Helper()
 	s := session(sessionNo, 0)
 	s.EK = m.EK
-	check(f, r.PutSession(context.Background(), s, room))
+	check(f, r.PutSession(context.Background(), s, room, few))
 	return r.Enrol(context.Background(), s.ID, moment(0), m, noCode)
 }
 
@@ -74,14 +78,16 @@ func testSessions(t *testing.T, fresh FreshRegister) {
 	ctx := context.Background()
 	first, second, other := session(1, 1), session(2, 1), session(3, 2)
 	for _, s := range []ledger.Session{first, other, second} {
-		check(t, r.PutSession(ctx, s, room))
+		check(t, r.PutSession(ctx, s, room, few))
 	}
-	_, err := r.Session(ctx, first.ID)
-	wantErr(t, err, ledger.ErrNotFound)
+	second.State, second.Payload = "joined", []byte("more")
+	check(t, r.PutSession(ctx, second, room, few)) // in the place of what it was
 	check(t, r.Close())
 	r = open()
 	defer r.Close()
-	for _, want := range []ledger.Session{second, other} {
+	_, err := r.Session(ctx, session(9, 9).ID)
+	wantErr(t, err, ledger.ErrNotFound)
+	for _, want := range []ledger.Session{first, second, other} {
 		got, err := r.Session(ctx, want.ID)
 		check(t, err)
 		if diff := differ(&want, got); diff != "" {
@@ -90,10 +96,10 @@ func testSessions(t *testing.T, fresh FreshRegister) {
 	}
 	reused := session(4, 4)
 	reused.ID = other.ID
-	wantDuplicate(t, r.PutSession(ctx, reused, room), ledger.FieldSession)
+	wantDuplicate(t, r.PutSession(ctx, reused, room, few), ledger.FieldSession)
 	reused = session(4, 4)
 	reused.Nonce = other.Nonce
-	wantDuplicate(t, r.PutSession(ctx, reused, room), ledger.FieldSession)
+	wantDuplicate(t, r.PutSession(ctx, reused, room, few), ledger.FieldSession)
 	for name, change := range map[string]func(*ledger.Session){
 		"no id":          func(s *ledger.Session) { s.ID = [16]byte{} },
 		"no ek":          func(s *ledger.Session) { s.EK = [32]byte{} },
@@ -105,7 +111,7 @@ func testSessions(t *testing.T, fresh FreshRegister) {
 		t.Run("refused: "+name, func(t *testing.T) {
 			s := session(5, 5)
 			change(&s)
-			wantErr(t, r.PutSession(ctx, s, room), ledger.ErrMalformed)
+			wantErr(t, r.PutSession(ctx, s, room, few), ledger.ErrMalformed)
 		})
 	}
 	check(t, r.PurgeSessions(ctx, moment(99)))
@@ -116,9 +122,50 @@ func testSessions(t *testing.T, fresh FreshRegister) {
 	wantErr(t, err, ledger.ErrNotFound)
 }
 
+// testSessionsOfOneEK: whoever knows its certificate can open some, and must not
+// end one that has come further.
+func testSessionsOfOneEK(t *testing.T, fresh FreshRegister) {
+	r := startRegister(t, fresh)
+	ctx := context.Background()
+	joined := session(1, 1)
+	joined.State = "joined"
+	check(t, r.PutSession(ctx, joined, room, few))
+	for n := 2; n < 10; n++ {
+		check(t, r.PutSession(ctx, session(n, 1), room, few))
+	}
+	check(t, r.PutSession(ctx, session(20, 2), room, few))
+	open := func(want ...int) {
+		t.Helper()
+		var got []int
+		for n := 1; n <= 20; n++ {
+			if _, err := r.Session(ctx, session(n, 1).ID); err == nil {
+				got = append(got, n)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("open are %d, not %d", got, want)
+		}
+	}
+	open(1, 8, 9, 20)
+	for _, n := range []int{8, 9} {
+		s := session(n, 1)
+		s.State = "joined"
+		check(t, r.PutSession(ctx, s, room, few))
+	}
+	open(1, 8, 9, 20)
+	check(t, r.PutSession(ctx, session(10, 1), room, few)) // none is left but joined ones
+	open(8, 9, 10, 20)
+	check(t, r.PutSession(ctx, session(11, 1), 4, few+1)) // in the place of its own
+	open(8, 9, 11, 20)
+	s := session(12, 2)
+	s.State = "joined"
+	wantErr(t, r.PutSession(ctx, s, 4, few), ledger.ErrFull)
+	open(8, 9, 11, 20)
+}
+
 func testTakeOnce(t *testing.T, fresh FreshRegister) {
 	r := startRegister(t, fresh)
-	check(t, r.PutSession(context.Background(), session(1, 1), room))
+	check(t, r.PutSession(context.Background(), session(1, 1), room, few))
 	var taken atomic.Int64
 	together(100, func(int) {
 		s, err := r.TakeSession(context.Background(), session(1, 1).ID, moment(0))
@@ -138,12 +185,12 @@ func testExpiredSession(t *testing.T, fresh FreshRegister) {
 	r := startRegister(t, fresh)
 	ctx := context.Background()
 	s := session(1, 1)
-	check(t, r.PutSession(ctx, s, room))
+	check(t, r.PutSession(ctx, s, room, few))
 	_, err := r.TakeSession(ctx, s.ID, moment(100))
 	wantErr(t, err, ledger.ErrExpired)
 	_, err = r.TakeSession(ctx, s.ID, moment(0))
 	wantErr(t, err, ledger.ErrNotFound)
-	check(t, r.PutSession(ctx, s, room))
+	check(t, r.PutSession(ctx, s, room, few))
 	wantErr(t, r.Enrol(ctx, s.ID, moment(100), member(1), noCode), ledger.ErrExpired)
 	wantErr(t, r.Enrol(ctx, s.ID, moment(0), member(1), noCode), ledger.ErrNotFound)
 	_, err = r.MemberByEK(ctx, s.EK)
@@ -167,7 +214,7 @@ func testMemberReadBack(t *testing.T, fresh FreshRegister) {
 	_, err := r.Session(ctx, session(1, 1).ID)
 	wantErr(t, err, ledger.ErrNotFound)
 
-	check(t, r.PutSession(ctx, session(3, 4), room))
+	check(t, r.PutSession(ctx, session(3, 4), room, few))
 	wantErr(t, r.Enrol(ctx, session(3, 4).ID, moment(0), member(3), noCode), ledger.ErrMalformed) // another EK's session
 	wantErr(t, r.Enrol(ctx, session(3, 4).ID, moment(0), member(4), noCode), ledger.ErrNotFound)  // and now it is used up
 	for name, change := range map[string]func(*ledger.Member){
@@ -283,7 +330,7 @@ func testConcurrentEnrol(t *testing.T, fresh FreshRegister) {
 			r := startRegister(t, fresh)
 			const n = 100
 			for i := range n {
-				check(t, r.PutSession(ctx, session(i, i), room))
+				check(t, r.PutSession(ctx, session(i, i), room, few))
 			}
 			var won atomic.Int64
 			together(n, func(i int) {
@@ -307,7 +354,7 @@ func testConcurrentEnrol(t *testing.T, fresh FreshRegister) {
 		var won atomic.Int64
 		together(100, func(i int) {
 			s := session(i, 1)
-			if err := r.PutSession(ctx, s, room); err != nil {
+			if err := r.PutSession(ctx, s, room, few); err != nil {
 				t.Error(err)
 			}
 			m := member(i)
@@ -328,7 +375,7 @@ func testConcurrentEnrol(t *testing.T, fresh FreshRegister) {
 func testConcurrentSession(t *testing.T, fresh FreshRegister) {
 	r := startRegister(t, fresh)
 	ctx := context.Background()
-	check(t, r.PutSession(ctx, session(1, 1), room))
+	check(t, r.PutSession(ctx, session(1, 1), room, few))
 	var won atomic.Int64
 	together(100, func(i int) {
 		m := member(100 + i)

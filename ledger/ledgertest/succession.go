@@ -36,24 +36,24 @@ func succeed(f fataler, r ledger.Register, n int, m ledger.Member, code [32]byte
 	f.Helper()
 	s := session(n, 0)
 	s.EK = m.EK
-	check(f, r.PutSession(context.Background(), s, room))
+	check(f, r.PutSession(context.Background(), s, room, few))
 	return r.Enrol(context.Background(), s.ID, moment(0), m, code)
 }
 
 func testFullOfSessions(t *testing.T, fresh FreshRegister) {
 	r := startRegister(t, fresh)
 	ctx := context.Background()
-	check(t, r.PutSession(ctx, session(1, 1), 2))
-	check(t, r.PutSession(ctx, session(2, 2), 2))
-	wantErr(t, r.PutSession(ctx, session(3, 3), 2), ledger.ErrFull)
-	check(t, r.PutSession(ctx, session(4, 2), 2)) // in the place of its own
+	check(t, r.PutSession(ctx, session(1, 1), 2, few))
+	check(t, r.PutSession(ctx, session(2, 2), 2, few))
+	wantErr(t, r.PutSession(ctx, session(3, 3), 2, few), ledger.ErrFull)
+	check(t, r.PutSession(ctx, session(4, 2), 2, few)) // in the place of its own
 	n, err := r.Sessions(ctx)
 	check(t, err)
 	if n != 2 {
 		t.Fatalf("%d sessions", n)
 	}
 	check(t, r.PurgeSessions(ctx, moment(100)))
-	check(t, r.PutSession(ctx, session(3, 3), 2))
+	check(t, r.PutSession(ctx, session(3, 3), 2, few))
 }
 
 func testSuccession(t *testing.T, fresh FreshRegister) {
@@ -228,7 +228,7 @@ func testConcurrentSuccession(t *testing.T, fresh FreshRegister) {
 	a := readmission(1, old)
 	check(t, r.Readmit(ctx, a))
 	for i := range 100 {
-		check(t, r.PutSession(ctx, session(i, i), room))
+		check(t, r.PutSession(ctx, session(i, i), room, few))
 	}
 	var won atomic.Int64
 	together(100, func(i int) {

@@ -86,6 +86,14 @@ func testWarrants(t *testing.T, fresh FreshRegister) {
 			t.Fatalf("after %d: %v, %v", after, page, err)
 		}
 	}
+	check(t, r.PutPapers(ctx, id("warrant", 2), []byte("others"))) // it has some
+	kept, err := r.WarrantByDigest(ctx, id("warrant", 2))
+	check(t, err)
+	if diff := differ(second, kept); diff != "" {
+		t.Fatalf("its papers were changed (-want +got):\n%s", diff)
+	}
+	wantErr(t, r.PutPapers(ctx, id("warrant", 9), nil), ledger.ErrNotFound)
+	wantErr(t, r.PutPapers(ctx, id("warrant", 2), make([]byte, ledger.MaxSession+1)), ledger.ErrMalformed)
 	counts, err := r.WarrantCounts(ctx)
 	check(t, err)
 	if diff := differ(map[string]int64{"open": 2, "trace": 1}, counts); diff != "" {
@@ -128,8 +136,36 @@ func testCounters(t *testing.T, fresh FreshRegister) {
 	r = open()
 	defer r.Close()
 	for name, want := range map[string]uint64{"document": 101, "other": 1} {
+		if n, err := r.Counter(ctx, name); err != nil || n != want-1 {
+			t.Fatalf("%s: %d, %v", name, n, err)
+		}
 		if n, err := r.Next(ctx, name); err != nil || n != want {
 			t.Fatalf("%s: %d, %v", name, n, err)
 		}
+	}
+	check(t, r.Skip(ctx, "document", 50)) // it never goes back
+	check(t, r.Skip(ctx, "other", 50))
+	check(t, r.Skip(ctx, "third", 7))
+	for name, want := range map[string]uint64{"document": 102, "other": 51, "third": 8} {
+		if n, err := r.Next(ctx, name); err != nil || n != want {
+			t.Fatalf("%s: %d, %v", name, n, err)
+		}
+	}
+	wantErr(t, r.Skip(ctx, "No Name", 1), ledger.ErrMalformed)
+	wantErr(t, r.Skip(ctx, "document", 1<<63), ledger.ErrMalformed)
+}
+
+func testLostPapers(t *testing.T, fresh FreshRegister) {
+	r := startRegister(t, fresh)
+	ctx := context.Background()
+	w := warrant(1)
+	w.Papers = nil
+	check(t, r.AddWarrant(ctx, w))
+	check(t, r.PutPapers(ctx, w.Digest, []byte("papers")))
+	w.Papers = []byte("papers")
+	got, err := r.LastWarrant(ctx)
+	check(t, err)
+	if diff := differ(&w, got); diff != "" {
+		t.Fatalf("it differs (-want +got):\n%s", diff)
 	}
 }

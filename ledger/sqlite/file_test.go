@@ -56,7 +56,7 @@ func TestForeignFilesAreRefusedUntouched(t *testing.T) {
 			r, err := openR(path)
 			must(t, err)
 			must(t, r.Close())
-			raw(t, path, "PRAGMA user_version=3")
+			raw(t, path, "PRAGMA user_version=4")
 		}, openR},
 		{"a ledger, as a register", func(t *testing.T, path string) { must(t, openLedger(t, path).Close()) }, openR},
 		{"a register, as a ledger", func(t *testing.T, path string) {

@@ -67,6 +67,9 @@ var registerSQL string
 //go:embed schema/register-2.sql
 var register2SQL string
 
+//go:embed schema/register-3.sql
+var register3SQL string
+
 // schema is one kind of store. application is SQLite's application_id, four
 // letters: it keeps a register from being opened as a ledger.
 type schema struct {
@@ -79,7 +82,7 @@ type schema struct {
 
 func ledgerSchema() schema { return schema{"ledger", 0x53504c47, 1, ledgerSQL, nil} }
 func registerSchema() schema {
-	return schema{"register", 0x53505247, 2, registerSQL, []string{register2SQL}}
+	return schema{"register", 0x53505247, 3, registerSQL, []string{register2SQL, register3SQL}}
 }
 
 // store is an open file: what ledger and register have in common.

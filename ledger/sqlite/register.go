@@ -47,23 +47,19 @@ func scanSession(scan func(...any) error, s *ledger.Session) error {
 }
 
 // PutSession implements ledger.Register.
-func (r *Register) PutSession(ctx context.Context, s ledger.Session, limit int) error {
+func (r *Register) PutSession(ctx context.Context, s ledger.Session, limit, each int) error {
 	if err := s.Validate(); err != nil {
 		return fmt.Errorf("sqlite: put session: %w", err)
 	}
 	s.Payload = bytes.Clone(s.Payload)
 	err := r.writer.do(ctx, func(t *tx) error {
-		if err := t.exec("DELETE FROM sessions WHERE ek=?", s.EK[:]); err != nil {
+		if err := t.exec("DELETE FROM sessions WHERE id=? AND ek=?", s.ID[:], s.EK[:]); err != nil {
 			return err
-		}
-		var others int
-		if _, err := t.get([]any{&others}, "SELECT COUNT(*) FROM sessions"); err != nil {
-			return err
-		}
-		if others >= limit {
-			return fmt.Errorf("%w: %d", ledger.ErrFull, others)
 		}
 		if err := free(t, ledger.FieldSession, "SELECT id FROM sessions WHERE id=? OR nonce=?", s.ID[:], s.Nonce[:]); err != nil {
+			return err
+		}
+		if err := makeRoom(t, &s, limit, each); err != nil {
 			return err
 		}
 		return t.exec("INSERT INTO sessions ("+sessionColumns+") VALUES (?,?,?,?,?,?)",
@@ -73,6 +69,27 @@ func (r *Register) PutSession(ctx context.Context, s ledger.Session, limit int) 
 		return fmt.Errorf("sqlite: put session: %w", err)
 	}
 	return nil
+}
+
+// makeRoom ends older sessions of an EK, as PutSession has it.
+func makeRoom(t *tx, s *ledger.Session, limit, each int) error {
+	for {
+		var own, same, all int
+		_, err := t.get([]any{&own, &same, &all},
+			"SELECT COUNT(*) FILTER (WHERE ek=?), COUNT(*) FILTER (WHERE ek=? AND state=?), COUNT(*) FROM sessions", s.EK[:], s.EK[:], s.State)
+		switch {
+		case err != nil:
+			return err
+		case own < each && all < limit:
+			return nil
+		case own < each && same == 0, own == 0:
+			return fmt.Errorf("%w: %d", ledger.ErrFull, all)
+		}
+		err = t.exec("DELETE FROM sessions WHERE id=(SELECT id FROM sessions WHERE ek=? ORDER BY state=? DESC, expires, rowid LIMIT 1)", s.EK[:], s.State)
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // Session implements ledger.Register.
@@ -169,4 +186,27 @@ func (r *Register) Next(ctx context.Context, counter string) (uint64, error) {
 		return 0, fmt.Errorf("sqlite: next %q: %w", counter, err)
 	}
 	return n, nil
+}
+
+// Counter implements ledger.Register.
+func (r *Register) Counter(ctx context.Context, counter string) (n uint64, err error) {
+	if _, err := r.get(ctx)([]any{&n}, "SELECT value FROM counters WHERE name=?", counter); err != nil {
+		return 0, fmt.Errorf("sqlite: counter %q: %w", counter, err)
+	}
+	return n, nil
+}
+
+// Skip implements ledger.Register.
+func (r *Register) Skip(ctx context.Context, counter string, n uint64) error {
+	if !ledger.ValidMetaKey(counter) || n > 1<<62 {
+		return fmt.Errorf("sqlite: %w: counter %q to %d", ledger.ErrMalformed, counter, n)
+	}
+	err := r.writer.do(ctx, func(t *tx) error {
+		return t.exec(`INSERT INTO counters (name, value) VALUES (?, ?)
+			ON CONFLICT (name) DO UPDATE SET value = max(counters.value, excluded.value)`, counter, int64(n))
+	})
+	if err != nil {
+		return fmt.Errorf("sqlite: skip %q: %w", counter, err)
+	}
+	return nil
 }

@@ -47,6 +47,29 @@ func (r *Register) AddWarrant(ctx context.Context, w ledger.Warrant) error {
 	return nil
 }
 
+// PutPapers implements ledger.Register.
+func (r *Register) PutPapers(ctx context.Context, digest [32]byte, papers []byte) error {
+	if len(papers) > ledger.MaxSession {
+		return fmt.Errorf("sqlite: put papers: %w: %d bytes", ledger.ErrMalformed, len(papers))
+	}
+	papers = bytes.Clone(papers)
+	err := r.writer.do(ctx, func(t *tx) error {
+		var seq int64
+		found, err := t.get([]any{&seq}, "SELECT seq FROM warrants WHERE digest=?", digest[:])
+		if err == nil && !found {
+			err = ledger.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return t.exec("UPDATE warrants SET papers=? WHERE seq=? AND length(papers)=0", blob(papers), seq)
+	})
+	if err != nil {
+		return fmt.Errorf("sqlite: put papers: %w", err)
+	}
+	return nil
+}
+
 // LastWarrant implements ledger.Register.
 func (r *Register) LastWarrant(ctx context.Context) (*ledger.Warrant, error) {
 	return r.warrant(ctx, "ORDER BY seq DESC LIMIT 1")

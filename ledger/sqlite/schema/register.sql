@@ -1,4 +1,4 @@
--- The group manager's register, version 2. Times are microseconds since 1970,
+-- The group manager's register, version 3. Times are microseconds since 1970,
 -- UTC.
 
 CREATE TABLE meta (
@@ -9,7 +9,7 @@ CREATE TABLE meta (
 
 CREATE TABLE sessions (
     id      BLOB    NOT NULL PRIMARY KEY,
-    ek      BLOB    NOT NULL UNIQUE,
+    ek      BLOB    NOT NULL,
     nonce   BLOB    NOT NULL UNIQUE,
     state   TEXT    NOT NULL,
     expires INTEGER NOT NULL,
@@ -17,6 +17,7 @@ CREATE TABLE sessions (
 ) STRICT;
 
 CREATE INDEX sessions_by_expiry ON sessions (expires);
+CREATE INDEX sessions_by_ek ON sessions (ek);
 
 -- Rows are never deleted, except pending ones that a repeated join replaces.
 CREATE TABLE members (
