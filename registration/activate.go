@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/speciecash/specie/attest"
+	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/group/fp256bn"
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/ledger"
@@ -34,10 +36,12 @@ type Activation struct {
 // membership that this one continues ends. The member's id is the session's.
 // Repeated, it returns the same credential, and the successions signed anew.
 //
-// A wrong answer leaves the session as it was. Errors: [ErrNotFound],
-// [ErrNotJoined], [ErrSessionExpired], [ErrActivation], [ErrEKRegistered],
-// [ErrTagRegistered], [ErrCode], [ErrCodeUsed], [ErrExpelled], [ErrRevoked],
-// [ErrEpoch], [ErrUnavailable].
+// A wrong answer leaves the session as it was. The policy may have changed since
+// the join: endorsement, template and leaked keys are checked again. Errors:
+// [ErrNotFound], [ErrNotJoined], [ErrSessionExpired], [ErrActivation],
+// [ErrTemplate], [ErrLeaked], those of Begin for the endorsement,
+// [ErrEKRegistered], [ErrTagRegistered], [ErrCode], [ErrCodeUsed], [ErrExpelled],
+// [ErrRevoked], [ErrEpoch], [ErrUnavailable].
 func (m *Manager) Activate(ctx context.Context, id enrol.ID, mac []byte) (*Activation, error) {
 	if a, err := m.activated(ctx, id, mac); a != nil || err != nil {
 		return a, err
@@ -73,6 +77,9 @@ func (m *Manager) becomeMember(ctx context.Context, id enrol.ID, mac []byte) (*A
 	if err != nil {
 		return nil, err
 	}
+	if s.Vouched, err = m.stillTaken(ctx, s, now); err != nil {
+		return nil, err
+	}
 	member, code, err := m.newMember(ctx, row, s, e.Number, now)
 	if err != nil {
 		return nil, err
@@ -86,6 +93,29 @@ func (m *Manager) becomeMember(ctx context.Context, id enrol.ID, mac []byte) (*A
 	}
 	m.log.Info("member active", "member", id, "epoch", e.Number, "continues", member.Succeeds != [16]byte{})
 	return out, nil
+}
+
+// stillTaken checks a join by the policy in force now, and says on what ground the
+// TPM is taken. It puts the kind of its endorsement key down: from now on no other
+// is taken from that manufacturer.
+func (m *Manager) stillTaken(ctx context.Context, s *session, now time.Time) (*vouched, error) {
+	m.kinds.Lock()
+	defer m.kinds.Unlock()
+	ek, p, err := m.verifyEK(&s.EK, now)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := attest.CheckGroupKey(s.Request.KeyPublic, p.template); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTemplate, err)
+	}
+	j, err := group.ParseJoin(s.Request.Join)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrJoinProof, err)
+	}
+	if err := p.checkLeaked(j); err != nil {
+		return nil, err
+	}
+	return vouchFor(ek, p), m.useKind(ctx, ek.Manufacturer, ek.Kind)
 }
 
 // activated answers a repeated activation; nil without an error means that

@@ -27,9 +27,10 @@
 // Join and Activate are idempotent by content. A session answers one join; the
 // same bytes get the same challenge. A repeated activation gets the same
 // credential, byte for byte, because everything in it is derived: the
-// exponent e from γ, the challenge's secret from γ and the join. A begin has
-// no effect that lasts and opens a session each time, in place of an earlier
-// one of the same EK.
+// exponent e from γ, the challenge's secret from γ and the join; the words on
+// whom he continues are signed anew. A begin has no effect that lasts and opens a
+// session each time. Of one EK there may be some at once: its certificate is no
+// secret, and who knows it must not end its owner's.
 //
 // # The end of a membership
 //

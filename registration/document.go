@@ -13,6 +13,8 @@ import (
 const (
 	// documentAge is how old a document may get before it is signed anew.
 	documentAge = 12 * time.Hour
+	// documentCounter is the register's counter of documents.
+	documentCounter = "document"
 	// signPause is the least time between two attempts to sign while there is
 	// an older document to show.
 	signPause = time.Second
@@ -79,7 +81,7 @@ func (m *Manager) sign(ctx context.Context, p *policy, e groupdoc.Epoch, now tim
 	}
 	// The number is taken before the document is signed: a crash in between
 	// loses a number, and never signs two documents with one.
-	seq, err := m.cfg.Register.Next(ctx, "document")
+	seq, err := m.cfg.Register.Next(ctx, documentCounter)
 	if err != nil {
 		return nil, stored("document", err)
 	}
@@ -108,6 +110,9 @@ func (m *Manager) sign(ctx context.Context, p *policy, e groupdoc.Epoch, now tim
 	doc, err := groupdoc.Parse(m.cfg.Root, jws, issued)
 	if err != nil {
 		return nil, fmt.Errorf("registration: document: %w", err)
+	}
+	if err := m.keep(ctx, jws); err != nil {
+		return nil, err
 	}
 	return &SignedDocument{JWS: jws, Seq: seq, Epoch: e.Number, Digest: doc.Digest, Warrants: head, issued: issued}, nil
 }

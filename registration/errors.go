@@ -57,6 +57,8 @@ var (
 	ErrActivation = errors.New("registration: activation refused")
 	// ErrExpelled: the member was expelled.
 	ErrExpelled = errors.New("registration: expelled")
+	// ErrExpulsion: a warrant to expel the member is in force.
+	ErrExpulsion = errors.New("registration: a warrant to expel him is in force")
 	// ErrRevoked: the membership has ended, and may be continued, or was, with
 	// another.
 	ErrRevoked = errors.New("registration: membership revoked")
@@ -75,6 +77,12 @@ var (
 	ErrOtherGroup = errors.New("registration: the register is another group's")
 	// ErrRegister: the register of warrants is not whole.
 	ErrRegister = errors.New("registration: register of warrants damaged")
+	// ErrRestored: the register has lost what was published, as one that was
+	// restored from a backup.
+	ErrRestored = errors.New("registration: the register is older than what was published")
+	// ErrNoPapers: a warrant's entry was put back after the register had been
+	// restored, and its papers are not there.
+	ErrNoPapers = errors.New("registration: the warrant's papers are not there; enter it again")
 	// ErrPolicy: the policy can't be put in force.
 	ErrPolicy = errors.New("registration: policy refused")
 	// ErrBusy: more is asked at once than this manager takes; ask again later.
@@ -84,8 +92,11 @@ var (
 	ErrUnavailable = errors.New("registration: unavailable")
 )
 
-// stored names an error of the register that is nobody's refusal.
+// stored names an error of the register that is nobody's refusal; nil stays nil.
 func stored(what string, err error) error {
+	if err == nil {
+		return nil
+	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%s: %w", what, err)
 	}

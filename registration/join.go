@@ -158,9 +158,13 @@ func (m *Manager) challenge(e *endorsement, name []byte, secret enrol.Secret, at
 	if err != nil {
 		return nil, nil, fmt.Errorf("registration: challenge: %w", err)
 	}
-	v := &vouched{
+	return &Challenge{CredentialBlob: blob, EncryptedSecret: enc}, vouchFor(ek, p), nil
+}
+
+// vouchFor records on what ground a TPM is taken for a genuine one.
+func vouchFor(ek *attest.EK, p *policy) *vouched {
+	return &vouched{
 		Roots: p.EKRoots.Digest(), Root: ek.Root,
 		Manufacturer: ek.Manufacturer, Model: ek.Model, Version: ek.Version, Software: ek.Software,
 	}
-	return &Challenge{CredentialBlob: blob, EncryptedSecret: enc}, v, nil
 }

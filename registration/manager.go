@@ -58,6 +58,10 @@ type Config struct {
 	Schedule Schedule
 	// Register is the durable state.
 	Register ledger.Register
+	// Keeper keeps the newest document; without one a restored register is not
+	// noticed. Restored is for the one start after the register was restored.
+	Keeper   Keeper
+	Restored *Restored
 	// Opening verifies openings; without it Identify refuses all.
 	Opening OpeningVerifier
 	// Session is how long a registration may take, DefaultSession if zero.
@@ -86,6 +90,7 @@ type Manager struct {
 	policy       atomic.Pointer[policy]
 
 	entering sync.Mutex // one warrant after the other
+	kinds    sync.Mutex // no policy comes into force while a TPM's kind is put down
 
 	mu     sync.Mutex
 	doc    *SignedDocument // the newest, of epoch doc.Epoch
@@ -95,8 +100,10 @@ type Manager struct {
 }
 
 // New checks that the parts belong together: supervisors, certificate and
-// register are those of this group ([ErrOtherGroup]), the register of warrants
-// is whole ([ErrRegister]), and a document made of all of them is one that a
+// register are those of this group ([ErrOtherGroup]), the policy takes no other
+// kinds of endorsement keys than members have ([ErrPolicy]), the register of
+// warrants is whole ([ErrRegister]), the register has all that the document kept
+// last says ([ErrRestored]), and a document made of all of them is one that a
 // stranger accepts.
 func New(ctx context.Context, cfg Config) (*Manager, error) {
 	cfg.fill()
@@ -130,7 +137,13 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	if err := m.pinTemplate(ctx, first); err != nil {
 		return nil, err
 	}
+	if err := m.checkKinds(ctx, first); err != nil {
+		return nil, err
+	}
 	if err := m.checkWarrants(ctx); err != nil {
+		return nil, err
+	}
+	if err := m.checkRestored(ctx); err != nil {
 		return nil, err
 	}
 	if _, err := m.Document(ctx); err != nil {

@@ -293,7 +293,7 @@ func TestAManagerRefusesPartsThatDoNotBelongTogether(t *testing.T) {
 		{"epochs that are too short", func(c *registration.Config) { c.Schedule.Length = time.Minute }, registration.ErrMalformed},
 		{"a first epoch to come", func(c *registration.Config) {
 			c.Schedule.Start = time.Now().Add(time.Hour).Truncate(time.Second)
-			c.Register = registrationtest.EmptyRegister(t)
+			c.Register, c.Keeper = registrationtest.EmptyRegister(t), nil
 		}, registration.ErrEpoch},
 		{"a certificate that is not the signer's", func(c *registration.Config) { c.Signer = other.Config.Signer }, nil},
 		{"a closed register", func(c *registration.Config) { c.Register = closedRegister(t) }, registration.ErrUnavailable},

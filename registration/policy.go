@@ -19,7 +19,8 @@ import (
 // says all of it.
 type Policy struct {
 	// EKRoots are the accepted manufacturers, with the one kind of endorsement
-	// key that is taken from each.
+	// key that is taken from each. Once a TPM of a manufacturer is a member, his
+	// kind can't change.
 	EKRoots *attest.Roots
 	// SoftwareTPMs takes emulated TPMs too. Their keys lie in files: never for
 	// real money.
@@ -89,6 +90,11 @@ func (m *Manager) Reload(ctx context.Context, next Policy) error {
 	if err := m.pinTemplate(ctx, p); err != nil {
 		return err
 	}
+	m.kinds.Lock()
+	defer m.kinds.Unlock()
+	if err := m.checkKinds(ctx, p); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.Now()
@@ -121,14 +127,12 @@ func (m *Manager) pinTemplate(ctx context.Context, p *policy) error {
 	if bytes.Equal(had, p.template) {
 		return nil
 	}
-	counts, err := m.cfg.Register.MemberCounts(ctx)
+	members, err := m.hasMembers(ctx)
 	if err != nil {
-		return stored("template", err)
+		return err
 	}
-	for _, n := range counts {
-		if n > 0 {
-			return fmt.Errorf("%w: its members' keys were made after another template", ErrOtherGroup)
-		}
+	if members {
+		return fmt.Errorf("%w: its members' keys were made after another template", ErrOtherGroup)
 	}
 	if err := m.cfg.Register.SetMeta(ctx, "template", p.template); err != nil {
 		return stored("template", err)

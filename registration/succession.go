@@ -25,8 +25,16 @@ type Readmission struct {
 // the code: on the same TPM after it was cleared, or on any that is nobody's.
 // What the old member holds is good until the epoch ends; he gets no renewal.
 // A code given before is void. Errors: [ErrNotFound], [ErrState] if he was
-// expelled or has been succeeded, [ErrUnavailable].
+// expelled or has been succeeded, [ErrExpulsion] if a warrant says that he is to
+// be, [ErrUnavailable].
 func (m *Manager) Readmit(ctx context.Context, id enrol.ID) (*Readmission, error) {
+	row, err := m.member(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.checkExpulsion(ctx, row); err != nil {
+		return nil, err
+	}
 	code, err := enrol.NewCode()
 	if err != nil {
 		return nil, fmt.Errorf("registration: readmit: %w", err)
@@ -134,6 +142,13 @@ func (m *Manager) readmitted(ctx context.Context, code enrol.Code, now time.Time
 	}
 	if old.State != ledger.MemberRevoked {
 		return nil, fmt.Errorf("%w: the membership can't be continued", ErrCode)
+	}
+	err = m.checkExpulsion(ctx, old) // one may have been entered since
+	if errors.Is(err, ErrExpulsion) {
+		err = ErrExpelled // whose file number it is, the operator is told
+	}
+	if err != nil {
+		return nil, err
 	}
 	return old, nil
 }

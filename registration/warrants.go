@@ -32,6 +32,8 @@ func (m *Manager) EnterWarrant(ctx context.Context, jws [][]byte) (*warrant.Entr
 	e, err := m.entry(ctx, w.Digest)
 	if errors.Is(err, ErrUnregistered) {
 		e, err = m.enter(ctx, jws)
+	} else if err == nil {
+		err = m.givePapers(ctx, e, jws)
 	}
 	if err != nil {
 		return nil, err
@@ -206,7 +208,7 @@ func (m *Manager) sealPapers(digest [32]byte, jws [][]byte) ([]byte, error) {
 }
 
 // WarrantPapers returns the signatures under a warrant in the register, as
-// they were entered. Errors: [ErrUnregistered], [ErrUnavailable].
+// they were entered. Errors: [ErrUnregistered], [ErrNoPapers], [ErrUnavailable].
 func (m *Manager) WarrantPapers(ctx context.Context, digest [32]byte) ([][]byte, error) {
 	row, err := m.cfg.Register.WarrantByDigest(ctx, digest)
 	if errors.Is(err, ledger.ErrNotFound) {
@@ -214,6 +216,9 @@ func (m *Manager) WarrantPapers(ctx context.Context, digest [32]byte) ([][]byte,
 	}
 	if err != nil {
 		return nil, stored("warrant", err)
+	}
+	if len(row.Papers) == 0 {
+		return nil, ErrNoPapers
 	}
 	b, err := m.papers.Open(nil, nil, row.Papers, digest[:])
 	if err != nil {

@@ -42,6 +42,8 @@ func groupRefusals() []groupRefusal {
 		{registration.ErrSessionExpired, http.StatusGone, CodeSessionExpired},
 		{registration.ErrActivation, http.StatusUnprocessableEntity, CodeActivation},
 		{registration.ErrExpelled, http.StatusForbidden, CodeForbidden},
+		{registration.ErrExpulsion, http.StatusConflict, CodeExpelled},
+		{registration.ErrNoPapers, http.StatusNotFound, CodeNotFound},
 		{registration.ErrRevoked, http.StatusForbidden, CodeRevoked},
 		{registration.ErrState, http.StatusConflict, CodeConflict},
 		{registration.ErrUnregistered, http.StatusForbidden, CodeUnregistered},

@@ -27,6 +27,7 @@ const (
 	CodeEkProfile           Code = "ek-profile"
 	CodeEkRegistered        Code = "ek-registered"
 	CodeEpoch               Code = "epoch"
+	CodeExpelled            Code = "expelled"
 	CodeFirmware            Code = "firmware"
 	CodeForbidden           Code = "forbidden"
 	CodeIdentity            Code = "identity"
@@ -64,6 +65,8 @@ func (e Code) Valid() bool {
 	case CodeEkRegistered:
 		return true
 	case CodeEpoch:
+		return true
+	case CodeExpelled:
 		return true
 	case CodeFirmware:
 		return true
@@ -237,6 +240,7 @@ type Challenge struct {
 //   - `leaked-key` (403): the key is known to others
 //   - `readmission` (422), `readmission-used`, `identity` (409): the code in
 //     the form is not known or has run out, has served, is for another name
+//   - `expelled` (409): a warrant to expel the member is in force
 //   - `revoked` (403): the membership has ended; the manager can give a code
 //   - `session-expired` (410): begin again
 //   - `activation` (422): the challenge was not answered by that TPM and key
@@ -368,6 +372,7 @@ type Problem struct {
 	// - `leaked-key` (403): the key is known to others
 	// - `readmission` (422), `readmission-used`, `identity` (409): the code in
 	//   the form is not known or has run out, has served, is for another name
+	// - `expelled` (409): a warrant to expel the member is in force
 	// - `revoked` (403): the membership has ended; the manager can give a code
 	// - `session-expired` (410): begin again
 	// - `activation` (422): the challenge was not answered by that TPM and key
@@ -616,7 +621,8 @@ type ClientInterface interface {
 	//
 	// For a person whose TPM was cleared or is gone. The code is shown here
 	// and nowhere else; one given before is void. A member who was expelled
-	// or has been succeeded gives `conflict`.
+	// or has been succeeded gives `conflict`; one whom a warrant in the
+	// register says to expel, and that is in force, `expelled`.
 	//
 	// Corresponds with POST /admin/v1/members/{id}/readmission (the `ReadmitMember` operationId).
 	ReadmitMember(ctx context.Context, id RegistrationID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -737,7 +743,9 @@ type ClientInterface interface {
 	// `mac` is HMAC-SHA256 under a key derived from the challenge's secret,
 	// see docs/protocol.md; a wrong one gives `activation`. The member's id
 	// is the registration's. Where the form had a code, the membership that
-	// it is for ends in the same instant.
+	// it is for ends in the same instant. What the manager takes may have
+	// changed since the join, so the refusals of a begin and a join can come
+	// here too. Repeated, it gets the same credential.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -749,7 +757,9 @@ type ClientInterface interface {
 	// `mac` is HMAC-SHA256 under a key derived from the challenge's secret,
 	// see docs/protocol.md; a wrong one gives `activation`. The member's id
 	// is the registration's. Where the form had a code, the membership that
-	// it is for ends in the same instant.
+	// it is for ends in the same instant. What the manager takes may have
+	// changed since the join, so the refusals of a begin and a join can come
+	// here too. Repeated, it gets the same credential.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -885,7 +895,8 @@ func (c *Client) ExpelMember(ctx context.Context, id RegistrationID, reqEditors 
 //
 // For a person whose TPM was cleared or is gone. The code is shown here
 // and nowhere else; one given before is void. A member who was expelled
-// or has been succeeded gives `conflict`.
+// or has been succeeded gives `conflict`; one whom a warrant in the
+// register says to expel, and that is in force, `expelled`.
 //
 // Corresponds with POST /admin/v1/members/{id}/readmission (the `ReadmitMember` operationId).
 func (c *Client) ReadmitMember(ctx context.Context, id RegistrationID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1126,7 +1137,9 @@ func (c *Client) BeginRegistration(ctx context.Context, body BeginRegistrationJS
 // `mac` is HMAC-SHA256 under a key derived from the challenge's secret,
 // see docs/protocol.md; a wrong one gives `activation`. The member's id
 // is the registration's. Where the form had a code, the membership that
-// it is for ends in the same instant.
+// it is for ends in the same instant. What the manager takes may have
+// changed since the join, so the refusals of a begin and a join can come
+// here too. Repeated, it gets the same credential.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1148,7 +1161,9 @@ func (c *Client) ActivateRegistrationWithBody(ctx context.Context, id Registrati
 // `mac` is HMAC-SHA256 under a key derived from the challenge's secret,
 // see docs/protocol.md; a wrong one gives `activation`. The member's id
 // is the registration's. Where the form had a code, the membership that
-// it is for ends in the same instant.
+// it is for ends in the same instant. What the manager takes may have
+// changed since the join, so the refusals of a begin and a join can come
+// here too. Repeated, it gets the same credential.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2038,7 +2053,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// For a person whose TPM was cleared or is gone. The code is shown here
 	// and nowhere else; one given before is void. A member who was expelled
-	// or has been succeeded gives `conflict`.
+	// or has been succeeded gives `conflict`; one whom a warrant in the
+	// register says to expel, and that is in force, `expelled`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2167,7 +2183,9 @@ type ClientWithResponsesInterface interface {
 	// `mac` is HMAC-SHA256 under a key derived from the challenge's secret,
 	// see docs/protocol.md; a wrong one gives `activation`. The member's id
 	// is the registration's. Where the form had a code, the membership that
-	// it is for ends in the same instant.
+	// it is for ends in the same instant. What the manager takes may have
+	// changed since the join, so the refusals of a begin and a join can come
+	// here too. Repeated, it gets the same credential.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2179,7 +2197,9 @@ type ClientWithResponsesInterface interface {
 	// `mac` is HMAC-SHA256 under a key derived from the challenge's secret,
 	// see docs/protocol.md; a wrong one gives `activation`. The member's id
 	// is the registration's. Where the form had a code, the membership that
-	// it is for ends in the same instant.
+	// it is for ends in the same instant. What the manager takes may have
+	// changed since the join, so the refusals of a begin and a join can come
+	// here too. Repeated, it gets the same credential.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3200,7 +3220,8 @@ func (c *ClientWithResponses) ExpelMemberWithResponse(ctx context.Context, id Re
 //
 // For a person whose TPM was cleared or is gone. The code is shown here
 // and nowhere else; one given before is void. A member who was expelled
-// or has been succeeded gives `conflict`.
+// or has been succeeded gives `conflict`; one whom a warrant in the
+// register says to expel, and that is in force, `expelled`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -3401,7 +3422,9 @@ func (c *ClientWithResponses) BeginRegistrationWithResponse(ctx context.Context,
 // `mac` is HMAC-SHA256 under a key derived from the challenge's secret,
 // see docs/protocol.md; a wrong one gives `activation`. The member's id
 // is the registration's. Where the form had a code, the membership that
-// it is for ends in the same instant.
+// it is for ends in the same instant. What the manager takes may have
+// changed since the join, so the refusals of a begin and a join can come
+// here too. Repeated, it gets the same credential.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3419,7 +3442,9 @@ func (c *ClientWithResponses) ActivateRegistrationWithBodyWithResponse(ctx conte
 // `mac` is HMAC-SHA256 under a key derived from the challenge's secret,
 // see docs/protocol.md; a wrong one gives `activation`. The member's id
 // is the registration's. Where the form had a code, the membership that
-// it is for ends in the same instant.
+// it is for ends in the same instant. What the manager takes may have
+// changed since the join, so the refusals of a begin and a join can come
+// here too. Repeated, it gets the same credential.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

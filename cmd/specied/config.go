@@ -87,6 +87,9 @@ type groupConfig struct {
 	// Metrics is an address for the operator's monitoring alone: it shows how
 	// many members there are. The admin socket serves the same.
 	Metrics string `yaml:"metrics"`
+	// LastDocument is where the document that was published last is kept, apart
+	// from the database; beside it if empty, with the ending .last-document.jws.
+	LastDocument string `yaml:"last_document"`
 	// Leaked is a file of scalars of broken TPMs, 64 hex digits a line; none if
 	// empty.
 	Leaked string `yaml:"leaked"`

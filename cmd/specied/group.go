@@ -23,10 +23,14 @@ import (
 )
 
 type groupCmd struct {
-	Config string `help:"Configuration file (YAML)." required:"" type:"existingfile"`
+	Config         string `help:"Configuration file (YAML)." required:"" type:"existingfile"`
+	AcceptRestored bool   `help:"Start on a database that was restored from a backup; for one start, see docs/group-manager.md."`
+	Warrants       string `help:"With --accept-restored: the register of warrants as \"specied warrant save\" wrote it, to put lost ones back." type:"existingfile"`
 }
 
-func (groupCmd) Help() string { return "Example:\n  specied group --config group.yaml" }
+func (groupCmd) Help() string {
+	return "Examples:\n  specied group --config group.yaml\n  specied group --config group.yaml --accept-restored --warrants register.json"
+}
 
 // Run wires the group manager: his issuing secret unsealed by a signer or a
 // token into this process's memory, his papers from files, his register from its own
@@ -59,10 +63,14 @@ func (c groupCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	mc.Register, mc.Logger = db, a.log
+	last := dir.lastDocument(&cfg)
+	mc.Register, mc.Logger, mc.Keeper = db, a.log, last
+	if mc.Restored, err = c.restored(); err != nil {
+		return err
+	}
 	manager, err := registration.New(a.ctx, *mc)
 	if err != nil {
-		return err
+		return last.explain(err)
 	}
 	watch.manager = manager
 	ctx, stop := context.WithCancel(a.ctx)

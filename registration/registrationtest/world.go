@@ -63,7 +63,7 @@ func NewWorld(t testing.TB, lab *Lab, change ...func(*registration.Config)) *Wor
 		Signer: w.Group.Manager.Key, Chain: w.Group.Manager.Chain, Supervision: w.Group.SupervisionJWS,
 		Policy:   registration.Policy{EKRoots: roots, SoftwareTPMs: true},
 		Schedule: registration.Schedule{Start: w.Clock.Now().Truncate(time.Second).Add(-6*EpochLength - time.Hour), Length: EpochLength},
-		Register: w.Register, Clock: w.Clock.Now, Opening: w.VerifyOpening,
+		Register: w.Register, Clock: w.Clock.Now, Opening: w.VerifyOpening, Keeper: &Keeper{},
 	}
 	for _, f := range change {
 		f(&w.Config)
@@ -71,6 +71,21 @@ func NewWorld(t testing.TB, lab *Lab, change ...func(*registration.Config)) *Wor
 	w.Manager, err = registration.New(t.Context(), w.Config)
 	must(t, err)
 	return w
+}
+
+// Keeper is a registration.Keeper in memory.
+type Keeper struct{ jws atomic.Value }
+
+// Last implements registration.Keeper.
+func (k *Keeper) Last(context.Context) ([]byte, error) {
+	jws, _ := k.jws.Load().([]byte)
+	return jws, nil
+}
+
+// Keep implements registration.Keeper.
+func (k *Keeper) Keep(_ context.Context, jws []byte) error {
+	k.jws.Store(jws)
+	return nil
 }
 
 // Roots are the roots of an emulated manufacturer from whom one kind of

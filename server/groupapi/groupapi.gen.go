@@ -25,6 +25,7 @@ const (
 	CodeEkProfile           Code = "ek-profile"
 	CodeEkRegistered        Code = "ek-registered"
 	CodeEpoch               Code = "epoch"
+	CodeExpelled            Code = "expelled"
 	CodeFirmware            Code = "firmware"
 	CodeForbidden           Code = "forbidden"
 	CodeIdentity            Code = "identity"
@@ -62,6 +63,8 @@ func (e Code) Valid() bool {
 	case CodeEkRegistered:
 		return true
 	case CodeEpoch:
+		return true
+	case CodeExpelled:
 		return true
 	case CodeFirmware:
 		return true
@@ -235,6 +238,7 @@ type Challenge struct {
 //   - `leaked-key` (403): the key is known to others
 //   - `readmission` (422), `readmission-used`, `identity` (409): the code in
 //     the form is not known or has run out, has served, is for another name
+//   - `expelled` (409): a warrant to expel the member is in force
 //   - `revoked` (403): the membership has ended; the manager can give a code
 //   - `session-expired` (410): begin again
 //   - `activation` (422): the challenge was not answered by that TPM and key
@@ -366,6 +370,7 @@ type Problem struct {
 	// - `leaked-key` (403): the key is known to others
 	// - `readmission` (422), `readmission-used`, `identity` (409): the code in
 	//   the form is not known or has run out, has served, is for another name
+	// - `expelled` (409): a warrant to expel the member is in force
 	// - `revoked` (403): the membership has ended; the manager can give a code
 	// - `session-expired` (410): begin again
 	// - `activation` (422): the challenge was not answered by that TPM and key
