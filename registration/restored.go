@@ -27,6 +27,9 @@ type Restored struct {
 	Entries []warrant.Entry
 }
 
+// lostNumbers is more documents than any manager signs between two backups.
+const lostNumbers = 1 << 16
+
 // checkRestored refuses a register that has lost what a document said: numbers
 // would come again, and a warrant that was lost looks like one that is hidden.
 func (m *Manager) checkRestored(ctx context.Context) error {
@@ -72,6 +75,13 @@ func (m *Manager) checkRestored(ctx context.Context) error {
 func (m *Manager) checkNew(ctx context.Context) error {
 	if m.cfg.Restored != nil {
 		m.log.Warn("no document is kept beside the register; whether it is an older one can't be told")
+		n, err := m.cfg.Register.Counter(ctx, documentCounter)
+		if err != nil {
+			return stored("document", err)
+		}
+		if err := m.cfg.Register.Skip(ctx, documentCounter, n+lostNumbers); err != nil {
+			return stored("document", err)
+		}
 		return nil
 	}
 	members, err := m.hasMembers(ctx)

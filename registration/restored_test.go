@@ -145,8 +145,12 @@ func TestTheDocumentKeptBesideARegister(t *testing.T) {
 		_, err = registration.New(t.Context(), cfg)
 		wantErr(t, err, registration.ErrRestored)
 		cfg.Restored = &registration.Restored{}
-		_, err = registration.New(t.Context(), cfg)
+		before := w.ReadDocument(t)
+		w.Manager, err = registration.New(t.Context(), cfg)
 		must(t, err)
+		if doc := w.ReadDocument(t); doc.Seq < before.Seq+1000 {
+			t.Fatalf("number %d, which may have been used", doc.Seq)
+		}
 	})
 	t.Run("can't be written", func(t *testing.T) {
 		k := &fullDisk{}
