@@ -291,6 +291,18 @@ func TestTheCertificateOfAnotherKeyIsRefused(t *testing.T) {
 		if _, err := attest.VerifyEK(chain, public, rootsOf(t, root.pem()), hardware()); !errors.Is(err, attest.ErrEKMismatch) {
 			t.Errorf("%s: got %v, want ErrEKMismatch", name, err)
 		}
+		if ours, err := attest.Certifies(chain[0], public); err != nil || ours {
+			t.Errorf("%s: Certifies says %v, %v", name, ours, err)
+		}
+	}
+	if ours, err := attest.Certifies(chain[0], ecPublic(t, key)); err != nil || !ours {
+		t.Errorf("Certifies says %v, %v of its own", ours, err)
+	}
+	if _, err := attest.Certifies([]byte("none"), ecPublic(t, key)); !errors.Is(err, attest.ErrChain) {
+		t.Errorf("of no certificate: %v", err)
+	}
+	if _, err := attest.Certifies(chain[0], nil); !errors.Is(err, attest.ErrEKProfile) {
+		t.Errorf("of no key: %v", err)
 	}
 }
 

@@ -19,6 +19,21 @@ func EKID(ekPublic []byte) ([32]byte, error) {
 	return keyID(key)
 }
 
+// Certifies says whether a certificate is of that endorsement key, as far as its
+// holder can tell: who vouches for it is not looked at. ek is a TPMT_PUBLIC. An
+// error is a certificate, or a key, that can't be read here.
+func Certifies(certificate, ek []byte) (bool, error) {
+	_, key, err := matchProfile(ek)
+	if err != nil {
+		return false, err
+	}
+	leaf, err := readStored(certificate, parseX509)
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", ErrChain, err)
+	}
+	return checkCertified(leaf, key) == nil, nil
+}
+
 func keyID(key crypto.PublicKey) ([32]byte, error) {
 	spki, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -72,7 +73,14 @@ func TestALockoutIsFoundWithItsTime(t *testing.T) {
 	if f := finding(t, tpm.Examine(t.Context(), emu.TCTI()), "lock-out"); f.State != tpm.Warn || !strings.Contains(f.Found, "1 of 2 failures") {
 		t.Errorf("one try left: %+v", f)
 	}
+	if err := d.CheckLockout(t.Context()); err != nil {
+		t.Errorf("with one try left: %v", err)
+	}
 	_ = guess(t, d, blob, "1357")
+	var locked *tpm.LockoutError
+	if err := d.CheckLockout(t.Context()); !errors.As(err, &locked) || !errors.Is(err, tpm.ErrLockout) || locked.Wait != time.Hour {
+		t.Errorf("CheckLockout: %v", err)
+	}
 	e := tpm.Examine(t.Context(), emu.TCTI())
 	if f := finding(t, e, "lock-out"); f.State != tpm.Fail || !strings.Contains(f.Cure, "1h0m0s") || !e.Lockout.Locked || e.Lockout.WaitSeconds != 3600 {
 		t.Errorf("locked: %+v, %+v", f, e.Lockout)

@@ -1,6 +1,7 @@
 package tpm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -85,6 +86,18 @@ func (s *sequence) guard() (g guard, err error) {
 	g.locked = permanent&inLockout != 0
 	g.interval, g.recovery = time.Duration(interval)*time.Second, time.Duration(recovery)*time.Second
 	return g, nil
+}
+
+// CheckLockout returns a LockoutError while the TPM refuses every authorisation
+// value, so that nobody is asked for one in vain.
+func (d *Device) CheckLockout(ctx context.Context) error {
+	return d.use(ctx, "lock-out", func(s *sequence) error {
+		g, err := s.guard()
+		if err == nil && g.locked {
+			return &LockoutError{Wait: g.wait(), cause: tpm2.TPMRCLockout}
+		}
+		return err
+	})
 }
 
 // left is how many more failures there may be.

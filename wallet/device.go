@@ -99,6 +99,9 @@ func (w *Wallet) openKey(ctx context.Context, dev *tpm.Device, t TPM, platform *
 	if t.PIN == nil {
 		return nil, ErrPINNeeded
 	}
+	if err := dev.CheckLockout(ctx); err != nil {
+		return nil, err
+	}
 	k.pin, err = t.PIN(ctx)
 	return k, err
 }

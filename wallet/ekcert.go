@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/tpm"
 )
 
@@ -127,6 +128,10 @@ func fetchEKCertificate(ctx context.Context, hc *http.Client, address string) ([
 func (c *candidate) chainOf(ctx context.Context, ek *tpm.EK) ([][]byte, error) {
 	switch {
 	case len(c.EKCertificates) > 0:
+		// What can't be read here, the manager judges.
+		if ours, err := attest.Certifies(c.EKCertificates[0], ek.Public); err == nil && !ours {
+			return nil, ErrOtherCertificate
+		}
 		return c.EKCertificates, nil
 	case ek.CertificateDER != nil:
 		chain := append([][]byte{ek.CertificateDER}, ek.Chain...)
@@ -143,5 +148,5 @@ func (c *candidate) chainOf(ctx context.Context, ek *tpm.EK) ([][]byte, error) {
 // noCertificate says whether a key lacks a certificate only, so that another of
 // the TPM's keys may do.
 func noCertificate(err error) bool {
-	return errors.Is(err, ErrNoCertificate) || errors.Is(err, ErrFetch)
+	return errors.Is(err, ErrNoCertificate) || errors.Is(err, ErrFetch) || errors.Is(err, ErrOtherCertificate)
 }

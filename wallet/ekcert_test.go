@@ -199,6 +199,18 @@ func TestATPMThatStoresNoCertificate(t *testing.T) {
 			want(t, err, wallet.ErrNoCertificate)
 		})
 	}
+	t.Run("is not with another TPM's, which nobody is shown", func(t *testing.T) {
+		e := asAlice(town)
+		e.EKCertificates = [][]byte{withoutCertificates(t, town.NewTPM(t).TCTI())}
+		alice.Wire.Sent()
+		_, err := alice.Enroll(t.Context(), device, e, nil)
+		want(t, err, wallet.ErrOtherCertificate)
+		for _, s := range alice.Wire.Sent() {
+			if strings.HasSuffix(s.URL, "/v1/registrations") {
+				t.Error("it was sent")
+			}
+		}
+	})
 	t.Run("is enrolled with one from elsewhere, and works as any other", func(t *testing.T) {
 		e := asAlice(town)
 		e.EKCertificates = [][]byte{cert}

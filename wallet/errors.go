@@ -44,6 +44,12 @@ var (
 	ErrNoCertificate = errors.New("the TPM stores no endorsement certificate")
 	// ErrCertificateForm: what was given for an endorsement certificate is none.
 	ErrCertificateForm = errors.New("not an endorsement certificate")
+	// ErrOtherCertificate: what was given is a certificate, but not one of this TPM's
+	// endorsement keys.
+	ErrOtherCertificate = errors.New("that endorsement certificate is not this TPM's")
+	// ErrUnfinished: the key of an enrolment that was not finished can't be given up
+	// for a new one: the manager may have made a member of it.
+	ErrUnfinished = errors.New("an enrolment was begun before, and the group manager may know its key as a member's already")
 	// ErrFetch: the TPM's maker did not hand out its certificate.
 	ErrFetch = errors.New("no certificate from the TPM's maker")
 	// ErrEnrolled: the wallet is a member already.
@@ -51,6 +57,11 @@ var (
 	// ErrStranded: the coins are bound to a key that is gone with its TPM.
 	// [Wallet.Recover] has the bank repay them.
 	ErrStranded = errors.New("these coins are bound to a key that is gone with its TPM")
+	// ErrEnded: the bank or the group manager has said that the member was struck
+	// off, or gets no credential any more. His bound coins are held: if he is
+	// readmitted, [Wallet.Recover] has the bank repay them. Bearer coins are not
+	// affected.
+	ErrEnded = errors.New("bound coins are held, since the membership has ended")
 	// ErrFunds: the purse's coins don't reach the amount.
 	ErrFunds = errors.New("not enough coins in the purse")
 	// ErrCoinState: a coin isn't in the state that the operation needs.

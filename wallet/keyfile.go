@@ -113,6 +113,9 @@ func (w *Wallet) writeKey(group string, file *tpm.KeyFile) (keyRef, error) {
 func (w *Wallet) makeKey(ctx context.Context, dev *tpm.Device, doc *groupdoc.Document, ask AskPIN) (ref keyRef, key *tpm.GroupKey, err error) {
 	var pin tpm.Auth
 	if ask != nil {
+		if err := dev.CheckLockout(ctx); err != nil {
+			return ref, nil, err
+		}
 		if pin, err = ask(ctx); err != nil {
 			return ref, nil, err
 		}

@@ -14,8 +14,11 @@ import (
 type PINError struct {
 	// Left is how many wrong PINs the TPM takes before it locks out; 0 if it has
 	// done so, negative if it does not say.
-	Left  int
-	cause error
+	Left int
+	// Unfinished: it is the PIN of a key with which an enrolment was begun before,
+	// and that may be nobody's yet; see Enrolment.Anew.
+	Unfinished bool
+	cause      error
 }
 
 // Error says so in words.

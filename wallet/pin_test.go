@@ -115,7 +115,11 @@ func TestWrongPINsLeadToALockOutThatEnds(t *testing.T) {
 			t.Errorf("with %d tries left, it says %q", left, err)
 		}
 	}
-	err := alice.AttachTPM(t.Context(), device)
+	unasked := wallet.TPM{Address: device.Address, PIN: func(context.Context) (tpm.Auth, error) {
+		t.Error("asked for a PIN that the TPM does not take")
+		return nil, nil
+	}}
+	err := alice.AttachTPM(t.Context(), unasked)
 	want(t, err, wallet.ErrLockout)
 	var locked *wallet.LockoutError
 	if !errors.As(err, &locked) || locked.Wait <= 0 || locked.Wait > 4*time.Second {

@@ -40,11 +40,14 @@ func (f Form) marshal() ([]byte, error) {
 	return json.Marshal(formJSON{Name: f.Name, Code: f.Code.text})
 }
 
-func (f Form) check() error {
-	if len(f.Name) == 0 || len(f.Name) > MaxName || !utf8.ValidString(f.Name) {
+func (f Form) check() error { return CheckName(f.Name) }
+
+// CheckName returns ErrMalformed for what can't be the name in a form.
+func CheckName(name string) error {
+	if len(name) == 0 || len(name) > MaxName || !utf8.ValidString(name) {
 		return fmt.Errorf("%w: a name has 1 to %d bytes of UTF-8", ErrMalformed, MaxName)
 	}
-	for _, r := range f.Name {
+	for _, r := range name {
 		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return fmt.Errorf("%w: a name has no control characters", ErrMalformed)
 		}
