@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -157,6 +158,9 @@ func newPolicyResults() *prometheus.CounterVec {
 	return c
 }
 
+// errChanging: the files are not what they were when they were looked at.
+var errChanging = errors.New("the files change while they are read")
+
 func (w *policyWatch) run(ctx context.Context, hup <-chan os.Signal) {
 	first := true
 	var state [32]byte
@@ -170,6 +174,9 @@ func (w *policyWatch) run(ctx context.Context, hup <-chan os.Signal) {
 			}
 			first = false
 			p, err := w.files.load()
+			if err == nil && w.files.state() != state {
+				err = errChanging // and what was read may be half of each
+			}
 			if err == nil {
 				err = w.manager.Reload(ctx, p)
 			}
