@@ -153,11 +153,12 @@ func (r *Roots) HasSoftware() bool {
 
 // Manufacturer is what is taken from one manufacturer.
 type Manufacturer struct {
-	ID                   string // TCG vendor id, "INTC"
-	EK                   string // the kind of endorsement key, as EK.Kind
-	Roots, Intermediates int    // number of certificates
-	Software             bool   // at least one root is of emulated TPMs
-	FirmwareRules        int
+	ID            string `json:"id"`            // TCG vendor id, "INTC"
+	EK            string `json:"ek"`            // the kind of endorsement key, as EK.Kind
+	Roots         int    `json:"roots"`         // number of certificates
+	Intermediates int    `json:"intermediates"` // number of certificates
+	Software      bool   `json:"software"`      // at least one root is of emulated TPMs
+	FirmwareRules int    `json:"firmware_rules"`
 }
 
 // Manufacturers lists them by id.

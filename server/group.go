@@ -89,6 +89,7 @@ func groupRoutes() routes {
 // groupAdminRoutes is what the operator can reach besides.
 func groupAdminRoutes() routes {
 	return routes{
+		"GET /v1/warrants":                       {},
 		"GET /admin/v1/members":                  {},
 		"GET /admin/v1/members/:id":              {},
 		"POST /admin/v1/members/:id/expulsion":   {},

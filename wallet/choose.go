@@ -18,7 +18,8 @@ type choice struct {
 }
 
 // choose picks coins for an offer: of one kind where that reaches, bound ones
-// first (a thief can't use what is left of them), else of both. Coins and
+// first (a thief can't use what is left of them), else of both: what is wrong with
+// one kind then concerns no coins of the other. Coins and
 // change coins together are as few as can be (coin.SelectCoins).
 func (w *Wallet) choose(ctx context.Context, k *coin.Keyset, o *coin.Offer, want []coin.Kind) (*choice, error) {
 	usable, more, err := w.usable(ctx, k, o, want)
@@ -42,6 +43,8 @@ func (w *Wallet) choose(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 	case more.locked:
 		// There are more, and they would be looked at.
 		return nil, fmt.Errorf("%w: bound coins need their TPM: %w", ErrFunds, w.noTPM())
+	case more.held && (last == nil || errors.Is(last, coin.ErrInsufficient)):
+		return nil, fmt.Errorf("%w: %w", ErrFunds, ErrEnded)
 	case more.stranded && (last == nil || errors.Is(last, coin.ErrInsufficient)):
 		return nil, fmt.Errorf("%w: some can't be spent: %w", ErrFunds, ErrStranded)
 	case more.claimable && (last == nil || errors.Is(last, coin.ErrInsufficient)):
@@ -76,14 +79,18 @@ func (w *Wallet) chooseFrom(k *coin.Keyset, amount coin.Amount, set []StoredCoin
 }
 
 // others are coins that can't be spent as things are: bound ones whose TPM is
-// not attached, those that have to be made good first, and those whose TPM is
-// gone.
-type others struct{ locked, claimable, stranded bool }
+// not attached or whose owner's membership has ended, those that have to be made
+// good first, and those whose TPM is gone.
+type others struct{ locked, held, claimable, stranded bool }
 
 // usable lists the fresh coins that the merchant takes and that can be spent
 // now, those that expire first in front, and what others there are.
 func (w *Wallet) usable(ctx context.Context, k *coin.Keyset, o *coin.Offer, want []coin.Kind) (out []StoredCoin, more others, err error) {
 	all, err := w.purse.coins(ctx, "WHERE state = ? ORDER BY value DESC, id", CoinFresh)
+	if err != nil {
+		return nil, more, err
+	}
+	held, err := w.held(ctx)
 	if err != nil {
 		return nil, more, err
 	}
@@ -101,6 +108,10 @@ func (w *Wallet) usable(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 			continue
 		}
 		if c.Kind == coin.Bound && (w.enrolled == nil || !slices.Contains(o.Groups, w.enrolled.groupID)) {
+			continue
+		}
+		if held(c) {
+			more.held = true
 			continue
 		}
 		if c.Kind == coin.Bound && w.member == nil {

@@ -37,6 +37,11 @@ type StoredCoin struct {
 	// Wallet.Recover. Coins read from the purse alone have it unset.
 	Stranded bool `json:"stranded,omitempty"`
 
+	// Held says of a bound coin that it can't be spent because its owner's
+	// membership has ended, see ErrEnded; where its state is CoinCommitted, what it
+	// is promised to was refused. Coins read from the purse alone have it unset.
+	Held bool `json:"held,omitempty"`
+
 	raw []byte
 	op  []byte // see migrations
 	key []byte // likewise

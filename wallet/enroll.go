@@ -170,9 +170,8 @@ func (c *candidate) run(ctx context.Context) (*membership, group.Credential, err
 	if err := c.loadKey(ctx); err != nil {
 		return nil, none, err
 	}
-	defer c.key.Close()
-	var err error
-	if c.secret, err = group.DeriveWalletSecret(c.w.seed[:], c.doc.GroupID(), c.key.Name()); err != nil {
+	defer func() { c.key.Close() }() // it may be another by then
+	if err := c.deriveSecret(); err != nil {
 		return nil, none, err
 	}
 	c.step(2)
@@ -263,14 +262,35 @@ func (c *candidate) loadKey(ctx context.Context) error {
 			return err
 		}
 	}
+	return c.makeKey(ctx)
+}
+
+func (c *candidate) makeKey(ctx context.Context) (err error) {
 	c.state = enrolling{}
 	if c.state.EKID, err = someEK(ctx, c.device); err != nil {
 		return err
 	}
-	if c.state.keyRef, c.key, err = c.w.makeKey(ctx, c.device, c.doc, c.NewPIN); err != nil {
+	ref, key, err := c.w.makeKey(ctx, c.device, c.doc, c.NewPIN)
+	if err != nil {
 		return err
 	}
+	c.state.keyRef, c.key = ref, key
 	return c.save(ctx)
+}
+
+// newKey puts a new key in the place of one that has been a member's.
+func (c *candidate) newKey(ctx context.Context) error {
+	old := c.key
+	if err := c.makeKey(ctx); err != nil {
+		return err
+	}
+	return errors.Join(old.Close(), c.deriveSecret())
+}
+
+// deriveSecret finds the wallet's part of the membership, which is the key's.
+func (c *candidate) deriveSecret() (err error) {
+	c.secret, err = group.DeriveWalletSecret(c.w.seed[:], c.doc.GroupID(), c.key.Name())
+	return err
 }
 
 // abandons says whether a key that can't be loaded is given up for a new one.

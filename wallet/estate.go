@@ -113,6 +113,32 @@ func (e *estate) byOwner(coins []StoredCoin) (out [][]StoredCoin) {
 	return out
 }
 
+// parts parts coins so that none has too many coins for one request, or more claims
+// beside them in their holdings than a bank looks at.
+func (e *estate) parts(coins []StoredCoin) (out [][]StoredCoin) {
+	var order []*holding
+	of := map[*holding][]StoredCoin{}
+	for _, c := range coins {
+		h := e.holdings[[32]byte(c.ID)].holding
+		if of[h] == nil {
+			order = append(order, h)
+		}
+		of[h] = append(of[h], c)
+	}
+	var part []StoredCoin
+	claims := 0
+	for _, h := range order {
+		for his := range slices.Chunk(of[h], recoverLot) {
+			n := len(h.Claims) / group.BlindedClaimSize
+			if len(part) > 0 && (len(part)+len(his) > recoverLot || claims+n > coin.MaxHoldingsClaims) {
+				out, part, claims = append(out, part), nil, 0
+			}
+			part, claims = append(part, his...), claims+n
+		}
+	}
+	return append(out, part)
+}
+
 // from is when the last of the coins can be recovered.
 func (e *estate) from(coins []StoredCoin) (from time.Time) {
 	for _, c := range coins {

@@ -55,8 +55,10 @@ func (w *Wallet) Exchange(ctx context.Context, kind coin.Kind) (int, error) {
 	if newest, err := w.newestKeyset(ctx); err == nil {
 		k = newest
 	}
-	if kind == coin.Bound && w.member == nil {
-		return 0, fmt.Errorf("exchange: %w", w.noTPM())
+	if kind == coin.Bound {
+		if err := w.canPresent(ctx); err != nil {
+			return 0, fmt.Errorf("exchange: %w", err)
+		}
 	}
 	all, err := w.purse.coins(ctx, "WHERE state = ? AND kind = ? ORDER BY value DESC, id", CoinFresh, string(kind))
 	if err != nil {
@@ -105,22 +107,30 @@ func (w *Wallet) exchangeAgain(ctx context.Context, k *coin.Keyset, kind coin.Ki
 type lot struct {
 	coins  []StoredCoin
 	origin origin
+	err    error // why it can't be recovered
+	part   bool  // the other coins of the payment were taken back before
 }
 
 // refusedLots are the bound coins that stay promised to an exchange, recoup or
-// recover that the bank refused, and what was sent with them.
+// recover that the bank refused, and what was sent with them; and those of
+// payments whose bearer coins alone could be taken back.
 func (w *Wallet) refusedLots(ctx context.Context) ([]lot, error) {
-	ops, err := queryOps(ctx, w.purse.db, "WHERE kind IN (?, ?, ?) AND state = ?", KindExchange, KindRecoup, KindRecover, OpRefused)
+	ops, err := queryOps(ctx, w.purse.db, "WHERE kind IN (?, ?, ?, ?) AND state = ?",
+		KindExchange, KindRecoup, KindRecover, KindPay, OpRefused)
 	if err != nil {
 		return nil, err
 	}
 	var out []lot
 	for _, op := range ops {
-		coins, err := w.purse.coins(ctx, "WHERE state = ? AND op = ?", CoinCommitted, []byte(op.ID))
+		coins, err := promisedTo(ctx, w.purse.db, op.ID)
 		if err != nil {
 			return nil, err
 		}
-		if len(coins) != 0 {
+		switch {
+		case len(coins) == 0:
+		case op.Kind == KindPay:
+			out = append(out, lot{coins: coins, origin: origin{payment: op.ID, offer: [32]byte(op.offer)}, part: true})
+		default:
 			out = append(out, lot{coins: coins, origin: origin{refused: op.ID}})
 		}
 	}
@@ -294,7 +304,7 @@ func (w *Wallet) sendExchange(ctx context.Context, k *coin.Keyset, op Operation)
 			return err
 		}
 		if body.Reclaims != nil {
-			if err := moveOp(ctx, tx, body.Reclaims, OpRefused, "taken back: voided at the bank", nil); err != nil {
+			if err := takenBack(ctx, tx, body.Reclaims); err != nil {
 				return err
 			}
 		}
@@ -361,6 +371,9 @@ func (w *Wallet) exchangeRefused(ctx context.Context, op Operation, body exchang
 		return fmt.Errorf("%s: %w", op.Kind, open(err))
 	}
 	w.learnRevocation(ctx, err)
+	if op.Kind != KindRecover { // which may be refused for the member whom it was
+		err = errors.Join(err, w.learnEnd(ctx, err))
+	}
 	spend, serr := body.spend()
 	if serr != nil {
 		return serr

@@ -97,6 +97,43 @@ func (w *Wallet) SetSuccession(ctx context.Context, number int, jws []byte) ([]b
 	return before, w.purse.put(ctx, metaFormer, list)
 }
 
+// KeepWords does what a renewal does with the manager's words.
+func (w *Wallet) KeepWords(ctx context.Context, jws [][]byte) error {
+	words, err := w.readLine(w.enrolled.Group, jws, w.enrolled.Tag)
+	if err != nil {
+		return err
+	}
+	return w.keepWords(ctx, words)
+}
+
+// Parts says into how many parts coins are put for the bank, each given by the
+// number of claims in its holding and how many coins it has there; and the most
+// claims and coins in one.
+func Parts(claims, coins []int) (parts, mostClaims, mostCoins int) {
+	e := &estate{holdings: map[[32]byte]*kept{}}
+	var all []StoredCoin
+	for i := range claims {
+		h := &holding{Claims: make([]byte, claims[i]*group.BlindedClaimSize)}
+		for j := range coins[i] {
+			id := [32]byte{byte(i), byte(i >> 8), byte(j), byte(j >> 8)}
+			e.holdings[id] = &kept{holding: h}
+			all = append(all, StoredCoin{ID: id[:]})
+		}
+	}
+	for _, part := range e.parts(all) {
+		parts++
+		seen, n := map[*holding]bool{}, 0
+		for _, c := range part {
+			if h := e.holdings[[32]byte(c.ID)].holding; !seen[h] {
+				seen[h] = true
+				n += len(h.Claims) / group.BlindedClaimSize
+			}
+		}
+		mostClaims, mostCoins = max(mostClaims, n), max(mostCoins, len(part))
+	}
+	return parts, mostClaims, mostCoins
+}
+
 // Former is a membership that was continued.
 type Former struct {
 	Member     string

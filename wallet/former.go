@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/sqlitefile"
 )
@@ -21,6 +23,10 @@ type former struct {
 	// Succession is the manager's word that the member who follows is the same
 	// person (compact JWS, see enrol.ParseSuccession).
 	Succession []byte `json:"succession"`
+	// GoodUntil is what Succession says (enrol.Succession.GoodUntil): a newer word
+	// that says later is not taken. It is zero where an earlier version of this
+	// program read it.
+	GoodUntil time.Time `json:"good_until,omitzero"`
 	// Then are his words about those in between who follow him, and whom this wallet
 	// never was: their activations' answers were lost.
 	Then [][]byte `json:"then,omitempty"`
@@ -91,7 +97,7 @@ func (l line) from(tag []byte) int {
 
 // link puts the words where they belong among former memberships, in the place of
 // older ones, which count only while the certificate does under which they were
-// signed.
+// signed. One that puts off what the older one promised is passed over.
 func (l line) link(list []former, present []byte) {
 	for i := range list {
 		next := present
@@ -102,13 +108,40 @@ func (l line) link(list []former, present []byte) {
 		if begin < 0 {
 			continue
 		}
+		until := l.read[begin].GoodUntil
+		if had := list[i].GoodUntil; !had.IsZero() && until.After(had) {
+			continue
+		}
 		for end := begin; end < len(l.read); end++ {
 			if bytes.Equal(l.read[end].New[:], next) {
-				list[i].Succession, list[i].Then = l.jws[begin], l.jws[begin+1:end+1]
+				list[i].Succession, list[i].GoodUntil, list[i].Then = l.jws[begin], until, l.jws[begin+1:end+1]
 				break
 			}
 		}
 	}
+}
+
+// notPutOff refuses the manager's word that somebody may still take what the old
+// membership signs for longer than he knows to be true: until then its coins are not
+// recovered. Its last credential may be of one epoch more than the one that came
+// here, and of the present epoch if somebody else has the TPM and the purse.
+func (c *candidate) notPutOff(old *membership, until time.Time) error {
+	cred, err := group.ParseCredential(old.Credential)
+	if err != nil {
+		return err
+	}
+	last := c.doc.Current
+	if cred.Epoch >= last.Number || !c.w.now().Add(groupdoc.EpochSkew).Before(last.Ends) {
+		length := last.Ends.Sub(last.Starts)
+		if last = c.doc.Next; last.Number == 0 { // not announced
+			last.Ends = c.doc.Current.Ends.Add(length)
+		}
+	}
+	if until.After(last.Ends) {
+		return fmt.Errorf("%w: the manager says that your old membership is over on %s, and its last epoch ends on %s: its coins could not be recovered before",
+			ErrAnswer, until.UTC().Format(time.DateTime), last.Ends.UTC().Format(time.DateTime))
+	}
+	return nil
 }
 
 // words are the manager's on this membership and on those until the next one that

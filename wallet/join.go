@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/speciecash/specie/attest"
@@ -16,25 +17,48 @@ import (
 	"github.com/speciecash/specie/tpm"
 )
 
-// activate answers the challenge and opens the credential. A session that the
-// manager has dropped is replaced by a new one, once.
+// activate answers the challenge and opens the credential. What was begun earlier
+// is given up for a new join where the manager has dropped the session; and where
+// he refuses it for good, and another name or code is said this time. A key that
+// has been a member's is given up for a new one, where there is a code. Each once.
 func (c *candidate) activate(ctx context.Context) (id enrol.ID, cred group.Credential, err error) {
-	resumed := c.state.Session != ""
+	resumed, other, renewed := c.state.Session != "", c.state.Challenge != nil && c.saysElse(), false
 	for {
 		id, cred, err = c.answer(ctx)
-		if !resumed || (!isCode(err, "session-expired") && !isCode(err, "not-found")) {
+		dropped := resumed && (isCode(err, "session-expired") || isCode(err, "not-found"))
+		used := !renewed && (!c.Code.IsZero() && isCode(err, "tag-registered") || other && isCode(err, "revoked"))
+		switch {
+		case used:
+			renewed = true
+			if err := c.newKey(ctx); err != nil {
+				return id, cred, err
+			}
+		case dropped, other && refusedForGood(err):
+			c.begin()
+		default:
 			return id, cred, err
 		}
-		resumed = false
-		c.begin()
+		resumed, other = false, false
 	}
+}
+
+// refusedForGood says that the manager will never finish an enrolment, by who or
+// which TPM it is.
+func refusedForGood(err error) bool {
+	return slices.ContainsFunc([]string{"revoked", "readmission", "readmission-used", "ek-registered", "tag-registered", "identity"},
+		func(code string) bool { return isCode(err, code) })
+}
+
+// saysElse says that the join under way has another name, or another code.
+func (c *candidate) saysElse() bool {
+	return c.state.Name != c.Name || !bytes.Equal(c.state.Code, codeDigest(c.Code))
 }
 
 // begin forgets the session and keeps the key.
 func (c *candidate) begin() { c.state = enrolling{keyRef: c.state.keyRef, EKID: c.state.EKID} }
 
 func (c *candidate) answer(ctx context.Context) (id enrol.ID, cred group.Credential, err error) {
-	if c.state.Challenge == nil && (c.state.Name != c.Name || !bytes.Equal(c.state.Code, codeDigest(c.Code))) {
+	if c.state.Challenge == nil && c.saysElse() {
 		c.begin() // something else is said this time
 	}
 	if c.state.Session == "" {
@@ -98,8 +122,14 @@ func (c *candidate) succeeds(jws [][]byte) error {
 	if err != nil {
 		return err
 	}
-	if old := c.w.enrolled; old != nil && l.from(old.Tag) < 0 {
-		return fmt.Errorf("%w: it continues another membership than the one in this purse", ErrAnswer)
+	if old := c.w.enrolled; old != nil {
+		first := l.from(old.Tag)
+		if first < 0 {
+			return fmt.Errorf("%w: it continues another membership than the one in this purse", ErrAnswer)
+		}
+		if err := c.notPutOff(old, l.read[first].GoodUntil); err != nil {
+			return err
+		}
 	}
 	c.line = l
 	return nil

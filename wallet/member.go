@@ -150,7 +150,10 @@ func (w *Wallet) enter(ctx context.Context, doc *groupdoc.Document, key *tpm.Gro
 		var words line
 		cred, words, err = w.renew(ctx, m, doc, id, w.enrolled.EKKind, key, w.enrolled.Tag, secret)
 		if err != nil {
-			return fmt.Errorf("renew: %w", err)
+			return fmt.Errorf("renew: %w", errors.Join(err, w.learnEnd(ctx, err)))
+		}
+		if err := w.renewed(ctx); err != nil {
+			return err
 		}
 		if err := w.keepWords(ctx, words); err != nil {
 			return err

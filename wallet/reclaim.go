@@ -17,6 +17,12 @@ import (
 // shows it, the payment is settled, and the error is [ErrPaid]. If the bank has
 // revoked a coin's key meanwhile, the error is [ErrRecoup]: see [Wallet.Recoup];
 // if a coin's TPM is gone, [ErrStranded]: see [Wallet.Recover].
+//
+// Where the membership has ended, nobody can sign for the bound coins any more.
+// The bearer coins are taken back alone then, under the same offer, which ends
+// the payment as well; the error is [ErrEnded] after that, since the bound coins
+// stay promised to it, and are taken back by another Reclaim or Recover when they
+// can be. See coin.TakenBack for why their owner has nothing to fear from that.
 func (w *Wallet) Reclaim(ctx context.Context, id ID) error {
 	k, err := w.Keyset(ctx)
 	if err != nil {
@@ -27,17 +33,22 @@ func (w *Wallet) Reclaim(ctx context.Context, id ID) error {
 		return err
 	}
 	if back != nil {
-		return w.sendExchange(ctx, k, *back) // begun before, answer lost
+		err = w.sendExchange(ctx, k, *back) // begun before, answer lost
+	} else {
+		err = w.reclaim(ctx, k, id)
 	}
-	_, body, err := w.openPayment(ctx, id)
 	if err != nil {
 		return err
 	}
-	paid, _, err := coin.DecodeSpend(body.Spend)
-	if err != nil {
-		return err
+	left, err := promisedTo(ctx, w.purse.db, id)
+	if err == nil && len(left) > 0 {
+		err = fmt.Errorf("reclaim: the bearer coins are back, as new ones: %w", ErrEnded)
 	}
-	coins, err := coinsOf(ctx, w.purse.db, body.Coins)
+	return err
+}
+
+func (w *Wallet) reclaim(ctx context.Context, k *coin.Keyset, id ID) error {
+	coins, offer, err := w.toReclaim(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -47,7 +58,43 @@ func (w *Wallet) Reclaim(ctx context.Context, id ID) error {
 	if slices.ContainsFunc(coins, func(c StoredCoin) bool { return claimable(k, c) }) {
 		return fmt.Errorf("reclaim: %w", ErrRecoup)
 	}
-	return w.exchange(ctx, k, coins, origin{payment: id, offer: paid.OfferDigest})
+	bearer := only(coins, coin.Bearer)
+	over, err := w.hasEnded(ctx)
+	if err != nil {
+		return err
+	}
+	o := origin{payment: id, offer: offer}
+	if !over || len(bearer) == len(coins) {
+		err := w.exchange(ctx, k, coins, o)
+		if !isCode(err, codeExpelled) || len(bearer) == 0 {
+			return err
+		}
+	}
+	if len(bearer) == 0 {
+		return fmt.Errorf("reclaim: %w", ErrEnded)
+	}
+	return w.exchange(ctx, k, bearer, o)
+}
+
+// toReclaim are the coins of a payment that can be taken back, and its offer's
+// digest: all of an open one, or what is left of one of which a part was.
+func (w *Wallet) toReclaim(ctx context.Context, id ID) ([]StoredCoin, [32]byte, error) {
+	op, err := queryOp(ctx, w.purse.db, KindPay, id)
+	if err != nil {
+		return nil, [32]byte{}, err
+	}
+	offer := [32]byte(op.offer)
+	if op.State == OpRefused {
+		if left, err := promisedTo(ctx, w.purse.db, id); err != nil || len(left) > 0 {
+			return left, offer, err
+		}
+	}
+	_, body, err := w.openPayment(ctx, id)
+	if err != nil {
+		return nil, offer, err
+	}
+	coins, err := coinsOf(ctx, w.purse.db, body.Coins)
+	return coins, offer, err
 }
 
 // takingBack finds an open exchange, recoup or recover that takes back a

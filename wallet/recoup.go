@@ -52,7 +52,7 @@ func (w *Wallet) Recoupable(ctx context.Context) (*Recoupable, error) {
 		return nil, fmt.Errorf("recoup: %w", err)
 	}
 	for _, l := range r.lots {
-		if l.origin.payment != nil {
+		if l.origin.payment != nil && !l.part {
 			r.Payments++
 		}
 		for _, c := range l.coins {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
 )
 
@@ -125,7 +126,7 @@ func (r *Recoverable) count(w *Wallet) (err error) {
 	}
 	for _, l := range r.lots {
 		take(l.coins)
-		if l.origin.payment != nil {
+		if l.origin.payment != nil && !l.part {
 			r.Payments++
 		}
 	}
@@ -164,10 +165,10 @@ const recoverLot = coin.MaxCoins / 4
 //
 // Payments that are open because their merchant has not deposited are taken
 // back. Coins whose old TPM somebody could still have signed with wait: the
-// error is a *coin.TooEarlyError after all others are done. For those, the TPM
-// must be attached, or the error is [ErrNoTPM]. Everything is on disk before it is sent;
-// after [ErrOpen], [Wallet.Resume] finishes what was interrupted, also without a
-// TPM.
+// error is a *coin.TooEarlyError after all others are done. What the bank refuses
+// for good doesn't hold up the others either. The TPM must be attached, or the
+// error is [ErrNoTPM]. Everything is on disk before it is sent; after [ErrOpen],
+// [Wallet.Resume] finishes what was interrupted, also without a TPM.
 func (w *Wallet) Recover(ctx context.Context, r *Recoverable, toAccount bool, p Progress) (*Recovered, error) {
 	out := &Recovered{}
 	if len(r.Coins) == 0 {
@@ -181,6 +182,7 @@ func (w *Wallet) Recover(ctx context.Context, r *Recoverable, toAccount bool, p 
 		return out, fmt.Errorf("recover: %w", err)
 	}
 	var early *coin.TooEarlyError
+	var failed []error
 	done := 0
 	for _, l := range lots {
 		worth, err := sum(l.coins)
@@ -197,6 +199,10 @@ func (w *Wallet) Recover(ctx context.Context, r *Recoverable, toAccount bool, p 
 		if w.member == nil {
 			return out, fmt.Errorf("recover: %w", w.noTPM())
 		}
+		if l.err != nil {
+			failed = append(failed, l.err)
+			continue
+		}
 		err = w.exchange(ctx, r.keyset, l.coins, l.origin)
 		done += len(l.coins)
 		p.report(done, len(r.Coins))
@@ -204,8 +210,12 @@ func (w *Wallet) Recover(ctx context.Context, r *Recoverable, toAccount bool, p 
 			out.Paid++
 			continue
 		}
+		if isFinal(err) {
+			failed = append(failed, err)
+			continue
+		}
 		if err != nil {
-			return out, err
+			return out, errors.Join(append(failed, err)...)
 		}
 		out.Coins += len(l.coins)
 		out.Worth += worth
@@ -214,9 +224,19 @@ func (w *Wallet) Recover(ctx context.Context, r *Recoverable, toAccount bool, p 
 		}
 	}
 	if early != nil {
-		return out, fmt.Errorf("recover: %w", early)
+		failed = append(failed, early)
+	}
+	if len(failed) > 0 {
+		return out, fmt.Errorf("recover: %w", errors.Join(failed...))
 	}
 	return out, nil
+}
+
+// isFinal says that the bank refuses for good what was sent. Anything else, such
+// as a bank that does not answer, is the same for all.
+func isFinal(err error) bool {
+	var p *client.Problem
+	return errors.As(err, &p) && p.Final() && !errors.Is(err, ErrOpen)
 }
 
 // recoverLots parts the coins by what they are sent with, and puts beside each
@@ -242,7 +262,7 @@ func (w *Wallet) recoverLots(ctx context.Context, r *Recoverable, toAccount bool
 	}
 	for _, l := range fresh {
 		for _, coins := range r.estate.byOwner(l.coins) {
-			for part := range slices.Chunk(coins, recoverLot) {
+			for _, part := range r.estate.parts(coins) {
 				lots = append(lots, lot{coins: part})
 			}
 		}
@@ -251,9 +271,7 @@ func (w *Wallet) recoverLots(ctx context.Context, r *Recoverable, toAccount bool
 		l := &lots[i]
 		l.origin.recoup = src
 		l.origin.toAccount = toAccount && l.account() != ""
-		if l.origin.stead, err = w.newStead(r, l.coins); err != nil {
-			return nil, err
-		}
+		l.origin.stead, l.err = w.newStead(r, l.coins)
 	}
 	return lots, nil
 }

@@ -210,3 +210,65 @@ func TestARefusedRecoverIsRepeatedWithTheSameCoins(t *testing.T) {
 	worth(t, alice.Holder, 6, 0)
 	town.CheckBooks(t)
 }
+
+// TestNoRequestIsMoreThanTheBankTakes, however the coins lie.
+func TestNoRequestIsMoreThanTheBankTakes(t *testing.T) {
+	repeat := func(n, times int) (out []int) {
+		for range times {
+			out = append(out, n)
+		}
+		return out
+	}
+	for _, tt := range []struct {
+		name          string
+		claims, coins []int
+		parts         int
+	}{
+		{"one coin", []int{8}, []int{1}, 1},
+		{"as many coins as go into one", []int{64}, []int{64}, 1},
+		{"one more", []int{128}, []int{65}, 2},
+		{"coins of many large withdrawals", repeat(512, 20), repeat(1, 20), 3},
+		{"and several of each", repeat(256, 17), repeat(4, 17), 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			parts, claims, coins := wallet.Parts(tt.claims, tt.coins)
+			if parts != tt.parts || claims > coin.MaxHoldingsClaims || coins > coin.MaxCoins/4 {
+				t.Errorf("%d parts, of up to %d claims and %d coins", parts, claims, coins)
+			}
+		})
+	}
+}
+
+// TestOneRefusalDoesNotHoldUpTheOthers, today or for ever.
+func TestOneRefusalDoesNotHoldUpTheOthers(t *testing.T) {
+	town := wallettest.New(t)
+	alice := newWidow(t, town, 100)
+	alice.Draw(t, 4, coin.Bound)
+	alice.loseTPM(t)
+	alice.Draw(t, 8, coin.Bound)
+	alice.wait(t)
+	alice.loseTPM(t)
+	alice.wait(t)
+	first := true
+	alice.Wire.Decree(func(r *http.Request) wallettest.Fate {
+		if strings.HasSuffix(r.URL.Path, "/recoveries") && first {
+			first = false
+			town.Revoke(t, coin.Bound, 4) // of the first one's coins
+		}
+		return wallettest.Deliver
+	})
+	got, err := alice.recoverAll(t, false)
+	code(t, err, "key-revoked")
+	alice.Wire.Decree(nil)
+	if got.Worth != 8 {
+		t.Fatalf("%+v", got)
+	}
+	worth(t, alice.Holder, 8, 4)
+	got, err = alice.recoverAll(t, false)
+	must(t, err)
+	if got.Worth != 4 {
+		t.Fatalf("%+v", got)
+	}
+	worth(t, alice.Holder, 12, 0)
+	town.CheckBooks(t)
+}

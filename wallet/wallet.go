@@ -80,6 +80,7 @@ const (
 	metaMembership = "membership"
 	metaEnrolling  = "enrolling" // and a group's id
 	metaFormer     = "former memberships"
+	metaEnded      = "membership ended"
 )
 
 // Create makes a new purse file with a fresh seed. It returns [ErrExists] if
@@ -197,6 +198,9 @@ type Balance struct {
 	// Stranded is bound to a key that is gone with its TPM: see Wallet.Recover. It
 	// is in none of the others.
 	Stranded coin.Amount `json:"stranded,omitempty"`
+	// Held is bound to the TPM of a membership that has ended, see [ErrEnded]. It
+	// is in none of the others.
+	Held coin.Amount `json:"held,omitempty"`
 }
 
 // Balance adds up the purse.
@@ -211,9 +215,15 @@ func (w *Wallet) Balance(ctx context.Context) (Balance, error) {
 	if err != nil {
 		return b, err
 	}
+	held, err := w.held(ctx)
+	if err != nil {
+		return b, err
+	}
 	for _, c := range coins {
 		into := &b.Total
 		switch {
+		case held(c):
+			into = &b.Held
 		case c.State == CoinCommitted:
 			into = &b.Committed
 		case w.stranded(c):
@@ -243,10 +253,15 @@ func (w *Wallet) Coins(ctx context.Context) ([]StoredCoin, error) {
 	if err != nil {
 		return nil, err
 	}
+	held, err := w.held(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for i := range coins {
 		fresh := coins[i].State == CoinFresh
+		coins[i].Held = held(coins[i])
 		coins[i].Stranded = fresh && w.stranded(coins[i])
-		coins[i].Recoup = fresh && !coins[i].Stranded && claimable(k, coins[i])
+		coins[i].Recoup = fresh && !coins[i].Stranded && !coins[i].Held && claimable(k, coins[i])
 	}
 	return coins, nil
 }

@@ -39,8 +39,10 @@ func (w *Wallet) Withdraw(ctx context.Context, amount coin.Amount, kind coin.Kin
 	if err != nil {
 		return nil, err
 	}
-	if kind == coin.Bound && w.member == nil {
-		return nil, fmt.Errorf("withdraw: %w", w.noTPM())
+	if kind == coin.Bound {
+		if err := w.canPresent(ctx); err != nil {
+			return nil, fmt.Errorf("withdraw: %w", err)
+		}
 	}
 	if amount <= 0 {
 		return nil, fmt.Errorf("withdraw: %w: nothing to withdraw", ErrAmount)

@@ -138,7 +138,7 @@ func TestTheOperatorsCommandsOfAGroupManager(t *testing.T) {
 		Warrant string
 	}
 	unmarshal(t, a.done("warrant", "enter", "--json", signed[0], signed[1]), &entry)
-	if entry.Seq != 1 {
+	if entry.Seq != 1 || len(entry.Warrant) != 64 {
 		t.Fatalf("entered as %+v", entry)
 	}
 	a.done(transcript...)
@@ -151,7 +151,22 @@ func TestTheOperatorsCommandsOfAGroupManager(t *testing.T) {
 	if status != 0 || !strings.Contains(out, "trace") || strings.Contains(out, "Lovelace") {
 		t.Fatalf("status %d, %s\n%s", status, said, out)
 	}
-	dir := t.TempDir()
+	if on := a.done("warrant", "list"); on != out {
+		t.Errorf("on the socket:\n%s", on)
+	}
+	var register struct {
+		Group   string
+		Entries []struct{ Warrant, Prev, Scope string }
+	}
+	unmarshal(t, a.done("warrant", "list", "--json"), &register)
+	if e := register.Entries; len(e) != 1 || e[0].Warrant != entry.Warrant || e[0].Warrant != fields[len(fields)-1] ||
+		e[0].Prev != strings.Repeat("0", 64) || e[0].Scope != "trace" || register.Group != a.Group.Contents.ID {
+		t.Errorf("the list as JSON: %+v", register)
+	}
+	if _, said, status := a.run("warrant", "list", "--socket", a.socket, "--url", a.url); status != 2 || !strings.Contains(said, "can't be used together") {
+		t.Errorf("socket and address: status %d, %s", status, said)
+	}
+	dir := filepath.Join(t.TempDir(), "papers", "ada") // which is not there
 	a.done("warrant", "show", "--out", dir, fields[len(fields)-1])
 	if got := must(os.ReadFile(filepath.Join(dir, "warrant-2.jws")))(t); !bytes.Equal(got, must(os.ReadFile(signed[1]))(t)) {
 		t.Error("the papers are others")

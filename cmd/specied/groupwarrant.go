@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -65,22 +66,52 @@ func (c warrantEnterCmd) Run(a *app) error {
 	if r.JSON200 == nil {
 		return client.ReadProblem(r.HTTPResponse, r.Body)
 	}
-	return a.out.Result(r.JSON200, func(w io.Writer) {
-		fmt.Fprintf(w, "number %d, to %s, digest %x\n", r.JSON200.Seq, r.JSON200.Scope, []byte(r.JSON200.Warrant))
+	e := newEntryView(r.JSON200)
+	return a.out.Result(e, func(w io.Writer) {
+		fmt.Fprintf(w, "number %d, to %s, digest %s\n", e.Seq, e.Scope, e.Warrant)
 	})
 }
 
+// entryView is an entry of the register, with digests in hex: that is how
+// supervisors compare them and how they are named on the command line.
+type entryView struct {
+	Seq     int64     `json:"seq"`
+	At      time.Time `json:"at"`
+	Scope   string    `json:"scope"`
+	Warrant string    `json:"warrant"`
+	Prev    string    `json:"prev"`
+}
+
+func newEntryView(e *groupclient.WarrantEntry) entryView {
+	return entryView{
+		Seq: e.Seq, At: time.Time(e.At), Scope: string(e.Scope),
+		Warrant: hex.EncodeToString(e.Warrant), Prev: hex.EncodeToString(e.Prev),
+	}
+}
+
 type warrantListCmd struct {
-	URL   string `help:"The group manager's public address." required:""`
-	After int64  `help:"Begin behind this number."`
+	Socket string `help:"The group manager's admin socket." required:"" type:"path" xor:"where"`
+	URL    string `help:"Or his public address: everybody may read the register." required:"" xor:"where"`
+	After  int64  `help:"Begin behind this number."`
 }
 
 func (warrantListCmd) Help() string {
-	return "Everybody may read it. At most 500 entries are shown at once.\n\nExample:\n  specied warrant list --url https://group.example"
+	return `At most 500 entries are shown at once.
+
+Examples:
+  specied warrant list --socket group.sock
+  specied warrant list --url https://group.example`
+}
+
+func (c warrantListCmd) client() (*groupclient.ClientWithResponses, error) {
+	if c.Socket != "" {
+		return groupAdmin(c.Socket)
+	}
+	return groupclient.NewClientWithResponses(c.URL, groupclient.WithHTTPClient(&http.Client{Timeout: time.Minute}))
 }
 
 func (c warrantListCmd) Run(a *app) error {
-	api, err := groupclient.NewClientWithResponses(c.URL, groupclient.WithHTTPClient(&http.Client{Timeout: time.Minute}))
+	api, err := c.client()
 	if err != nil {
 		return err
 	}
@@ -91,10 +122,17 @@ func (c warrantListCmd) Run(a *app) error {
 	if r.JSON200 == nil {
 		return client.ReadProblem(r.HTTPResponse, r.Body)
 	}
-	return a.out.Result(r.JSON200, func(w io.Writer) {
+	register := struct {
+		Group   string      `json:"group"`
+		Entries []entryView `json:"entries"`
+	}{r.JSON200.Group, make([]entryView, len(r.JSON200.Entries))}
+	for i := range r.JSON200.Entries {
+		register.Entries[i] = newEntryView(&r.JSON200.Entries[i])
+	}
+	return a.out.Result(register, func(w io.Writer) {
 		var rows [][]string
-		for _, e := range r.JSON200.Entries {
-			rows = append(rows, []string{strconv.FormatInt(e.Seq, 10), e.At.Format(time.DateTime), string(e.Scope), hex.EncodeToString(e.Warrant)})
+		for _, e := range register.Entries {
+			rows = append(rows, []string{strconv.FormatInt(e.Seq, 10), e.At.Format(time.DateTime), e.Scope, e.Warrant})
 		}
 		cli.Table(w, []string{">NUMBER", "ENTERED", "SCOPE", "DIGEST"}, rows)
 	})
@@ -103,7 +141,7 @@ func (c warrantListCmd) Run(a *app) error {
 type warrantShowCmd struct {
 	Socket string `help:"The group manager's admin socket." required:"" type:"path"`
 	Digest string `arg:"" help:"The warrant's digest, 64 hex digits, as the list shows it."`
-	Out    string `help:"Directory for the signatures, one new file each." required:"" type:"existingdir"`
+	Out    string `help:"Directory for the signatures, one new file each; it is made if it is not there." required:"" type:"path"`
 }
 
 func (warrantShowCmd) Help() string {
@@ -125,6 +163,9 @@ func (c warrantShowCmd) Run(a *app) error {
 	}
 	if r.JSON200 == nil {
 		return client.ReadProblem(r.HTTPResponse, r.Body)
+	}
+	if err := os.MkdirAll(c.Out, 0o700); err != nil {
+		return err
 	}
 	var files []string
 	for i, jws := range r.JSON200.Warrant {

@@ -175,58 +175,6 @@ func signed(minor int64, exponent int) string {
 	return coin.Amount(minor).Format(exponent)
 }
 
-type caseCmd struct {
-	Socket string `help:"The issuer's admin socket." required:"" type:"path"`
-	ID     string `arg:"" optional:"" help:"Case to write; without it the cases are listed."`
-	Out    string `help:"File to write the case to." type:"path"`
-}
-
-func (caseCmd) Help() string {
-	return "Example:\n  specied case --socket issuer.sock\n  specied case --socket issuer.sock --out case.json -- ID\n\nAn ID may begin with \"-\", hence the \"--\"."
-}
-
-func (c caseCmd) Run(a *app) error {
-	api, err := issuerAdmin(c.Socket)
-	if err != nil {
-		return err
-	}
-	if c.ID == "" {
-		return c.list(a, api)
-	}
-	r, err := api.GetCaseWithResponse(a.ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	if r.JSON200 == nil {
-		return client.ReadProblem(r.HTTPResponse, r.Body)
-	}
-	if c.Out == "" {
-		_, err := fmt.Fprintf(a.out.Stdout, "%s\n", r.Body)
-		return err
-	}
-	if err := writeNew(c.Out, r.Body); err != nil {
-		return err
-	}
-	return a.out.Result(map[string]string{"case": c.ID, "file": c.Out}, func(w io.Writer) { fmt.Fprintln(w, c.Out) })
-}
-
-func (c caseCmd) list(a *app, api *issuerclient.ClientWithResponses) error {
-	r, err := api.GetCasesWithResponse(a.ctx, &issuerclient.GetCasesParams{})
-	if err != nil {
-		return err
-	}
-	if r.JSON200 == nil {
-		return client.ReadProblem(r.HTTPResponse, r.Body)
-	}
-	return a.out.Result(r.JSON200, func(w io.Writer) {
-		rows := make([][]string, len(r.JSON200.Cases))
-		for i, x := range r.JSON200.Cases {
-			rows[i] = []string{x.At.Format(time.DateTime), x.Id}
-		}
-		cli.Table(w, []string{"WHEN", "CASE"}, rows)
-	})
-}
-
 // writeNew writes a file that must not exist yet.
 func writeNew(path string, b []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)

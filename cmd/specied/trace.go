@@ -55,14 +55,22 @@ func (c traceCmd) Run(a *app) error {
 	if info.JSON200 == nil {
 		return client.ReadProblem(info.HTTPResponse, info.Body)
 	}
-	books := info.JSON200
-	if err := a.out.Result(report, func(w io.Writer) { printTrace(w, report, books.Currency, books.Exponent) }); err != nil {
+	found := traced{report, info.JSON200.Currency, info.JSON200.Exponent}
+	if err := a.out.Result(found, func(w io.Writer) { printTrace(w, report, found.Currency, found.Exponent) }); err != nil {
 		return err
 	}
 	if !report.Sound {
 		return fmt.Errorf("%w: the trace may have missed some", errUnsound)
 	}
 	return nil
+}
+
+// traced is what a trace found, with what its amounts are in: minor units of
+// the currency, of which 10^Exponent are one.
+type traced struct {
+	*issuerclient.TraceReport
+	Currency string `json:"currency"`
+	Exponent int    `json:"exponent"`
 }
 
 // traceOnline has the daemon trace, and looks how far it is.
