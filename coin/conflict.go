@@ -92,3 +92,12 @@ func (p *ConflictProof) Verify(newSpend *Spend, k *Keyset, verifier Presentation
 	}
 	return a.verifyBearer(earlier, func(other *Coin) bool { return other == c })
 }
+
+// TakenBack says whether one of two spends takes back what the other pays, all
+// of it or a part, or both take it back: they name the same offer, and are not
+// both payments. That is never a double spend of the coins in both, whichever
+// came first: nobody but the offer's merchant was promised them, and he is
+// refused like by a void of all of them, which is the payment's own op.
+func TakenBack(a, b *Spend) bool {
+	return a.OfferDigest != [32]byte{} && a.OfferDigest == b.OfferDigest && (a.Purpose != Pay || b.Purpose != Pay)
+}

@@ -145,3 +145,29 @@ func FuzzConflictProof(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatIsTakenBackIsNoDoubleSpend(t *testing.T) {
+	offer, other, none := [32]byte{1}, [32]byte{2}, [32]byte{}
+	for _, c := range []struct {
+		name          string
+		first, second coin.Purpose
+		a, b          [32]byte
+		want          bool
+	}{
+		{"a payment, and a void of its offer", coin.Pay, coin.Void, offer, offer, true},
+		{"a void, and the payment of its offer", coin.Void, coin.Pay, offer, offer, true},
+		{"a recover, and the payment of its offer", coin.Recover, coin.Pay, offer, offer, true},
+		{"two voids of an offer", coin.Void, coin.Void, offer, offer, true},
+		{"two payments of an offer", coin.Pay, coin.Pay, offer, offer, false},
+		{"a void, and another offer's payment", coin.Void, coin.Pay, offer, other, false},
+		{"an exchange and a payment", coin.Exchange, coin.Pay, none, offer, false},
+		{"two exchanges", coin.Exchange, coin.Exchange, none, none, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a, b := &coin.Spend{Purpose: c.first, OfferDigest: c.a}, &coin.Spend{Purpose: c.second, OfferDigest: c.b}
+			if coin.TakenBack(a, b) != c.want || coin.TakenBack(b, a) != c.want {
+				t.Errorf("want %v", c.want)
+			}
+		})
+	}
+}

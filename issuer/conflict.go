@@ -38,6 +38,7 @@ type caseJSON struct {
 // earlier spend as its proof, and files a case for bound coins. A recover of
 // coins that are spent is none: nobody took them for it, it names its owner by
 // itself, and who restored an old purse asks for such coins without knowing it.
+// Nor is a payment of which a part was taken back: see coin.TakenBack.
 func (b *Bank) doubleSpend(ctx context.Context, s *coin.Spend, a *coin.Authorisation, taken []ledger.Taken) error {
 	if len(taken) == 0 {
 		return errors.New("issuer: ledger told of a conflict and named none")
@@ -55,7 +56,7 @@ func (b *Bank) doubleSpend(ctx context.Context, s *coin.Spend, a *coin.Authorisa
 			proofs[t.Op] = proof
 		}
 		at := slices.Index(ids, t.ID)
-		if filed[t.Op] || at < 0 || s.Coins[at].Kind != coin.Bound || s.Purpose == coin.Recover {
+		if filed[t.Op] || at < 0 || s.Coins[at].Kind != coin.Bound || s.Purpose == coin.Recover || coin.TakenBack(s, proof.Spend) {
 			continue
 		}
 		// All bound coins of one spend have one owner: one case names him.

@@ -95,3 +95,40 @@ func TestADepositedPaymentIsNotVoidedAndAccusesNobody(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+// TestAPartOfAPaymentIsTakenBackAndAccusesNobody: the rest could not be
+// authorised any more. Another offer's payment with the coin is a case still.
+func TestAPartOfAPaymentIsTakenBackAndAccusesNobody(t *testing.T) {
+	s := newBoundShop(t)
+	paid := s.pay(t, s.till, 12, s.bound...)
+	batch := s.purse.PrepareBound(t, s.member, 8)
+	part, a := s.purse.AuthoriseBound(t, s.member, coin.Spend{
+		Purpose: coin.Void, Bank: issuertest.BankID, OfferDigest: paid.Spend.OfferDigest, Currency: issuertest.Currency,
+		Coins: s.bound[:1], ToIssuer: batch.Outputs, IssuedAt: issuertest.Now.Unix(),
+	})
+	if part.Op() == paid.Spend.Op() {
+		t.Fatal("a part is the whole")
+	}
+	_, err := s.Exchange(t.Context(), part, a)
+	expect(t, err, nil)
+	_, err = s.Deposit(t.Context(), s.till.Account, paid)
+	var refusal *issuer.DoubleSpendError
+	if !errors.As(err, &refusal) || refusal.Proof.Spend.Digest() != part.Digest() {
+		t.Fatalf("the merchant is refused without the proof: %v", err)
+	}
+	s.noCase(t)
+	c := &opening.Case{Bank: issuertest.BankID, CoinID: s.bound[0].ID(), Spends: [2]opening.Spend{
+		{Spend: part, Authorisation: a}, {Spend: paid.Spend, Authorisation: paid.Authorisation},
+	}}
+	papers, err := opening.ReadPapers(s.House.Root, s.House.KeysetJWS, s.House.Sign(t), issuertest.Now)
+	expect(t, err, nil)
+	if err := c.Verify(papers); !errors.Is(err, opening.ErrNoCase) {
+		t.Fatalf("the supervisors say %v", err)
+	}
+
+	_, err = s.Deposit(t.Context(), s.till.Account, s.pay(t, s.till, 8, s.bound[:1]...))
+	expect(t, err, issuer.ErrDoubleSpend)
+	if cases, _, err := s.Cases(t.Context(), ledgerPage); err != nil || len(cases) != 1 {
+		t.Fatalf("%d cases, %v", len(cases), err)
+	}
+}

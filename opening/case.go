@@ -101,7 +101,8 @@ func (c *Case) Digest() [32]byte {
 // Verify says whether the case is one: the coin is a bound coin of the bank
 // and stands in both spends, its owner authorised both, as a member of that
 // group, and they are two payments and not one sent twice (same offer and
-// coins, which a bank must answer as it did before). The first may be a recover
+// coins, which a bank must answer as it did before), nor one of them a part of
+// the other taken back (coin.TakenBack). The first may be a recover
 // of coins whose TPM was said to be gone; what the manager signed about that is
 // judged at the time of the spend.
 //
@@ -113,6 +114,9 @@ func (c *Case) Verify(p *Papers) error {
 	first, second := c.Spends[0], c.Spends[1]
 	if first.Op() == second.Op() {
 		return fmt.Errorf("%w: both are the same payment", ErrNoCase)
+	}
+	if coin.TakenBack(first.Spend, second.Spend) {
+		return fmt.Errorf("%w: one takes back a part of the other", ErrNoCase)
 	}
 	for i, s := range c.Spends {
 		if err := boundCoin(s.Spend, c.CoinID); err != nil {
