@@ -340,6 +340,20 @@ func TestADraftIsForReview(t *testing.T) {
 	if got := r.Manufacturers(); !slices.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
+	if doubts := r.Doubts(); len(doubts) != 0 {
+		t.Errorf("doubts of a draft: %q", doubts)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, attest.Manifest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, attest.Manifest, bytes.ReplaceAll(text, []byte("00001014"), []byte("IBM")))
+	if r, err = attest.LoadRoots(dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	if doubts := r.Doubts(); len(doubts) != 1 || !strings.HasPrefix(doubts[0], "swtpm.pem is listed for IBM and looks like a root of 00001014;") {
+		t.Errorf("doubts of swtpm's root under IBM: %q", doubts)
+	}
 	if err := attest.WriteManifest(dir); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a second time: got %v, want fs.ErrExist", err)
 	}

@@ -34,6 +34,7 @@ type Roots struct {
 	manifest      *manifest
 	listed        map[[32]byte]*listed
 	digest        [32]byte
+	doubts        []string
 }
 
 // LoadRoots reads a directory: its manifest (see [Manifest]) and the certificates
@@ -114,6 +115,9 @@ func (r *Roots) add(file string, c *x509.Certificate, found map[[32]byte]bool) e
 	}
 	if l.Root {
 		r.pool.AddCert(c)
+		if id := guessMaker(c); id != "?" && id != l.Manufacturer {
+			r.doubts = append(r.doubts, fmt.Sprintf("%s is listed for %s and looks like a root of %s; a TPM counts under it only if its certificate names %[2]s", file, l.Manufacturer, id))
+		}
 		return nil
 	}
 	if selfSigned(c) {
@@ -150,6 +154,11 @@ func (r *Roots) Kinds() []string {
 func (r *Roots) HasSoftware() bool {
 	return slices.ContainsFunc(r.manifest.Certificates, func(c listed) bool { return c.Software })
 }
+
+// Doubts says, a sentence each, which roots are by their names another
+// manufacturer's than the manifest says. It is for a person to look at: what a
+// TPM's own certificate will name, no root tells.
+func (r *Roots) Doubts() []string { return slices.Clone(r.doubts) }
 
 // Manufacturer is what is taken from one manufacturer.
 type Manufacturer struct {

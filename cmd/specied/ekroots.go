@@ -20,13 +20,16 @@ type ekRootsCmd struct {
 
 func (ekRootsCmd) Help() string {
 	return `Without a manifest in the directory, drafts one for you to review line by line.
-With one, checks it and prints what is taken from whom, and the digest that
-ek_roots.manifest_sha256 can pin.
+With one, checks it and prints what is taken from whom, roots that look like another
+manufacturer's, and the digest that ek_roots.manifest_sha256 can pin.
 
 Example:
   specied ek-roots --write roots
   specied ek-roots roots`
 }
+
+// errDrafted: there is a manifest, and it is not written over.
+var errDrafted = errors.New("there is a manifest already")
 
 func (c ekRootsCmd) Run(a *app) error {
 	_, err := os.Lstat(filepath.Join(c.Dir, attest.Manifest))
@@ -36,14 +39,17 @@ func (c ekRootsCmd) Run(a *app) error {
 	case err != nil:
 		return err
 	case c.Write:
-		return fmt.Errorf("%s: %w", filepath.Join(c.Dir, attest.Manifest), fs.ErrExist)
+		return fmt.Errorf("%w: %s", errDrafted, filepath.Join(c.Dir, attest.Manifest))
 	}
 	roots, err := attest.LoadRoots(c.Dir, nil)
 	if err != nil {
 		return err
 	}
 	digest := roots.Digest()
-	return a.out.Result(map[string]any{"manifest_sha256": fmt.Sprintf("%x", digest), "manufacturers": roots.Manufacturers()}, func(w io.Writer) {
+	doubts := append([]string{}, roots.Doubts()...)
+	return a.out.Result(map[string]any{
+		"manifest_sha256": fmt.Sprintf("%x", digest), "manufacturers": roots.Manufacturers(), "doubts": doubts,
+	}, func(w io.Writer) {
 		var rows [][]string
 		for _, m := range roots.Manufacturers() {
 			emulated := ""
@@ -53,6 +59,9 @@ func (c ekRootsCmd) Run(a *app) error {
 			rows = append(rows, []string{m.ID, m.EK, strconv.Itoa(m.Roots), strconv.Itoa(m.Intermediates), strconv.Itoa(m.FirmwareRules), emulated})
 		}
 		cli.Table(w, []string{"MANUFACTURER", "KEY", ">ROOTS", ">INTERMEDIATES", ">FIRMWARE RULES", ""}, rows)
+		for _, d := range doubts {
+			fmt.Fprintf(w, "look at this: %s\n", cli.OneLine(d))
+		}
 		fmt.Fprintf(w, "manifest_sha256 %x\n", digest)
 	})
 }

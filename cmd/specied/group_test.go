@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -214,8 +215,31 @@ func TestAListOfManufacturersIsDraftedAndChecked(t *testing.T) {
 	if status != 0 || !strings.Contains(out, "INTC") || !strings.Contains(out, "manifest_sha256 "+hexOf(digest)) {
 		t.Fatalf("status %d\n%s", status, out)
 	}
-	if _, said, status := a.run("ek-roots", "--write", dir); status != 1 || !strings.Contains(said, "exists") {
+	if strings.Contains(out, "look at this") {
+		t.Errorf("doubts of a good list:\n%s", out)
+	}
+	var list struct {
+		Manufacturers []map[string]any
+		Doubts        []string
+	}
+	out, _, _ = a.run("ek-roots", "--json", dir)
+	unmarshal(t, out, &list)
+	if keys := slices.Sorted(maps.Keys(list.Manufacturers[0])); list.Doubts == nil ||
+		!slices.Equal(keys, []string{"ek", "firmware_rules", "id", "intermediates", "roots", "software"}) {
+		t.Errorf("as JSON:\n%s", out)
+	}
+	if _, said, status := a.run("ek-roots", "--write", dir); status != 1 || !strings.Contains(said, "there is a manifest already: "+manifest) ||
+		!strings.Contains(said, "hint: without --write it is checked") {
 		t.Fatalf("a manifest was written over: status %d, %s", status, said)
+	}
+	swtpm := must(os.ReadFile(filepath.Join("..", "..", "attest", "testdata", "swtpm", "roots.pem")))(t)
+	ibm := t.TempDir()
+	check(t, os.WriteFile(filepath.Join(ibm, "swtpm.pem"), swtpm, 0o600))
+	check(t, attest.WriteManifest(ibm))
+	ibms := bytes.ReplaceAll(must(os.ReadFile(filepath.Join(ibm, attest.Manifest)))(t), []byte("00001014"), []byte("IBM"))
+	check(t, os.WriteFile(filepath.Join(ibm, attest.Manifest), ibms, 0o600))
+	if out, _, status = a.run("ek-roots", ibm); status != 0 || !strings.Contains(out, "look at this: swtpm.pem is listed for IBM") {
+		t.Errorf("swtpm's root under IBM: status %d\n%s", status, out)
 	}
 	check(t, os.Remove(manifest))
 	if out, _, status = a.run("ek-roots", dir); status != 0 || !strings.Contains(out, "version: 1") {

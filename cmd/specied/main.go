@@ -10,6 +10,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"syscall"
@@ -96,6 +97,10 @@ func hint(err error) string {
 	switch {
 	case dialled(err) && (errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)):
 		return "is the daemon running, and is this its --socket?"
+	case errors.Is(err, errDrafted):
+		return "without --write it is checked; to have it drafted anew, move it away"
+	case errors.Is(err, fs.ErrExist):
+		return "nothing is written over: name a file that is not there"
 	case errors.Is(err, hsm.ErrTokenNotFound):
 		return "is it there, and for SoftHSM, is SOFTHSM2_CONF set?"
 	case errors.Is(err, signer.ErrForbidden):
