@@ -56,6 +56,10 @@ type Enrolment struct {
 	// manager hands it out. The new one has a key of its own, and the same name.
 	// Without it a wallet enrols once.
 	Code enrol.Code
+	// Anew gives up the key of an enrolment that was begun and not finished, whose
+	// PIN is forgotten. A key that the manager may have made a member of is kept,
+	// [ErrUnfinished], unless there is a code.
+	Anew bool
 	// EKCertificates are shown in place of those in the TPM: the endorsement
 	// key's, DER, and any of authorities above it; see ParseEKCertificates.
 	EKCertificates [][]byte
@@ -94,6 +98,8 @@ type candidate struct {
 	state  enrolling
 	key    *tpm.GroupKey
 	secret group.WalletSecret
+	opened *session // with the manager, and nothing was sent in it yet
+	before bool     // the key is of an earlier attempt
 	line   line // the manager's words, if the code was good
 }
 
@@ -115,6 +121,9 @@ func (w *Wallet) Enroll(ctx context.Context, t TPM, e Enrolment, p Progress) (*M
 	}
 	if w.member != nil {
 		return nil, fmt.Errorf("%w, and its TPM is in use", ErrEnrolled)
+	}
+	if err := enrol.CheckName(e.Name); err != nil {
+		return nil, err
 	}
 	m, err := newManager(e.ManagerURL, w.http)
 	if err != nil {
@@ -164,11 +173,11 @@ func (c *candidate) run(ctx context.Context) (*membership, group.Credential, err
 	if old := c.w.enrolled; old != nil && old.groupID != c.doc.GroupID() {
 		return nil, none, fmt.Errorf("%w with %s, and this is another group", ErrEnrolled, old.Group)
 	}
-	if c.doc.SoftwareTPMs && c.Note != nil {
-		c.Note(softwareWords)
+	if c.doc.SoftwareTPMs {
+		c.note(softwareWords)
 	}
 	if err := c.loadKey(ctx); err != nil {
-		return nil, none, err
+		return nil, none, keyError(err)
 	}
 	defer func() { c.key.Close() }() // it may be another by then
 	if err := c.deriveSecret(); err != nil {
@@ -177,7 +186,7 @@ func (c *candidate) run(ctx context.Context) (*membership, group.Credential, err
 	c.step(2)
 	id, cred, err := c.activate(ctx)
 	if err != nil {
-		return nil, none, platformError(c.doc.ID, keyError(err))
+		return nil, none, platformError(c.doc.ID, c.keyError(err))
 	}
 	c.step(4)
 	if c.w.checkEpoch(c.doc, cred) != nil {
@@ -252,13 +261,14 @@ func (c *candidate) loadKey(ctx context.Context) error {
 			return err
 		}
 	}
-	if found && c.fits() {
-		opened, err := c.w.openKey(ctx, c.device, c.tpm, c.doc.Platform, c.state.keyRef, c.state.EKID)
-		if err == nil {
-			c.key, err = opened.load(ctx, c.device, c.doc.Platform)
+	if found && c.Anew {
+		if err := c.giveUp(ctx); err != nil {
 			return err
 		}
-		if !c.abandons(err) {
+		found = false
+	}
+	if found && c.fits() {
+		if err := c.takeUp(ctx); err == nil || !c.abandons(err) {
 			return err
 		}
 	}
@@ -266,7 +276,11 @@ func (c *candidate) loadKey(ctx context.Context) error {
 }
 
 func (c *candidate) makeKey(ctx context.Context) (err error) {
-	c.state = enrolling{}
+	c.state, c.before = enrolling{}, false
+	// What the manager refuses, he refuses before anybody is asked for a PIN.
+	if err := c.open(ctx); err != nil {
+		return err
+	}
 	if c.state.EKID, err = someEK(ctx, c.device); err != nil {
 		return err
 	}

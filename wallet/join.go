@@ -22,7 +22,8 @@ import (
 // he refuses it for good, and another name or code is said this time. A key that
 // has been a member's is given up for a new one, where there is a code. Each once.
 func (c *candidate) activate(ctx context.Context) (id enrol.ID, cred group.Credential, err error) {
-	resumed, other, renewed := c.state.Session != "", c.state.Challenge != nil && c.saysElse(), false
+	// A session may also have ended while somebody thought of a PIN.
+	resumed, other, renewed := c.state.Session != "" || c.opened != nil, c.state.Challenge != nil && c.saysElse(), false
 	for {
 		id, cred, err = c.answer(ctx)
 		dropped := resumed && (isCode(err, "session-expired") || isCode(err, "not-found"))
@@ -144,10 +145,30 @@ func codeDigest(code enrol.Code) []byte {
 	return d[:]
 }
 
-// newJoin opens a session and makes the join, and writes it down. A manager
-// takes one kind of endorsement key from each manufacturer: the refusal of one
-// leads to the next.
+// session is what the manager opened for one of the TPM's endorsement keys.
+type session struct {
+	ek    *tpm.EK
+	id    enrol.ID
+	nonce [32]byte
+}
+
+// newJoin makes the join, in the session that is open or in a new one, and writes
+// it down.
 func (c *candidate) newJoin(ctx context.Context) error {
+	if err := c.open(ctx); err != nil {
+		return err
+	}
+	s := c.opened
+	c.opened = nil
+	return c.join(ctx, s.ek, s.id, s.nonce)
+}
+
+// open opens a session, unless there is one. A manager takes one kind of
+// endorsement key from each manufacturer: the refusal of one leads to the next.
+func (c *candidate) open(ctx context.Context) error {
+	if c.opened != nil {
+		return nil
+	}
 	eks, err := c.endorsementKeys(ctx)
 	if err != nil {
 		return err
@@ -156,16 +177,17 @@ func (c *candidate) newJoin(ctx context.Context) error {
 	for i := range eks {
 		chain, err := c.chainOf(ctx, &eks[i])
 		if err == nil {
-			var id enrol.ID
-			var nonce [32]byte
-			if id, nonce, err = c.manager.begin(ctx, chain, eks[i].Public); err == nil {
-				return c.join(ctx, &eks[i], id, nonce)
+			s := &session{ek: &eks[i]}
+			if s.id, s.nonce, err = c.manager.begin(ctx, chain, s.ek.Public); err == nil {
+				c.opened = s
+				return nil
 			}
 		}
 		if !noCertificate(err) && !refusesEK(err) {
 			return err
 		}
-		if first == nil {
+		// That a certificate is another key's says nothing where one was shown.
+		if first == nil || errors.Is(first, ErrOtherCertificate) {
 			first = err
 		}
 	}
