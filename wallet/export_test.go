@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/tpm"
@@ -171,4 +172,9 @@ func (w *Wallet) KeepEnrollingKeyInPurse(ctx context.Context) error {
 		state.Blob, state.keyRef, state.EKID = &file.Blob, keyRef{}, nil
 		return putMeta(ctx, tx, key, state)
 	})
+}
+
+// End has the wallet know that the bank has struck its member off.
+func (w *Wallet) End(ctx context.Context) error {
+	return w.learnEnd(ctx, &client.Problem{Code: codeExpelled})
 }

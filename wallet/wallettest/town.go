@@ -91,6 +91,7 @@ type Town struct {
 	Keyset coin.Keyset
 
 	lost     map[coin.KeyID]bool // see Lose
+	struck   coin.Expelled       // see StrikeOff
 	lab      *registrationtest.Lab
 	house    *issuertest.House
 	master   groupdoctest.Party
@@ -256,8 +257,16 @@ func (g groups) Verifier(ctx context.Context, id [32]byte) (coin.PresentationVer
 	if err != nil {
 		return nil, err
 	}
-	return coin.WithSuccessors(coin.NewPresentationVerifier(v), &successor.Verifier{Root: g.w.Group.Group.Root, Doc: doc}), nil
+	judge := coin.NewPresentationVerifier(v)
+	if g.w.struck != nil {
+		judge = coin.Refusing(judge, g.w.struck)
+	}
+	return coin.WithSuccessors(judge, &successor.Verifier{Root: g.w.Group.Group.Root, Doc: doc}), nil
 }
+
+// StrikeOff has the bank refuse the members whom the list matches, from now on;
+// nil is none.
+func (w *Town) StrikeOff(list coin.Expelled) { w.struck = list }
 
 // Account opens an account and funds a holder's.
 func (w *Town) Account(t testing.TB, kind issuer.AccountKind, merchantID string, amount coin.Amount) (id, token string) {
