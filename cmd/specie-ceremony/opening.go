@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/ceremony/paper"
+	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/opening"
 )
 
@@ -18,14 +19,14 @@ type openingCmd struct {
 
 // atFlag is the time at which certificates are judged.
 type atFlag struct {
-	At time.Time `placeholder:"TIME" help:"Judge certificates at this time (RFC 3339) instead of now."`
+	At cli.Time `placeholder:"TIME" help:"Judge certificates at this time instead of now: a date, or RFC 3339."`
 }
 
 func (f atFlag) time() time.Time {
 	if f.At.IsZero() {
 		return time.Now()
 	}
-	return f.At
+	return f.At.Time
 }
 
 // caseFlags are the bank's case and the documents that it is judged by.

@@ -102,7 +102,7 @@ func hint(err error) string {
 		{warrant.ErrExpired, "draft and sign a new one"},
 		{officer.ErrNotCertified, "run: specie-ceremony supervisor accept"},
 		{fs.ErrNotExist, "a file that is named is not there; paths in a plan are relative to the plan"},
-		{trust.ErrExpired, "for documents of the past, give the time with --at where the command has it"},
+		{trust.ErrExpired, "for what was made in the past, give with --at a time within those two, where the command has it"},
 	} {
 		if errors.Is(err, h.is) {
 			return h.text

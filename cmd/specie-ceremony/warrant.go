@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/ceremony/paper"
+	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/warrant"
 	"github.com/speciecash/specie/trust"
@@ -50,7 +51,7 @@ type warrantDraft struct {
 	Subject   warrant.Subject `placeholder:"SUBJECT" help:"The member, as the group's manager writes it; or give --evidence."`
 	Reference string          `required:"" placeholder:"TEXT" help:"File number of the court or authority; at most 64 characters."`
 	Reason    string          `required:"" placeholder:"TEXT" help:"Why, in one line and without a name; at most 512 characters."`
-	Until     time.Time       `placeholder:"TIME" help:"The first instant at which it allows nothing any more (RFC 3339); after 30 days by default, after 366 at most."`
+	Until     cli.Time        `placeholder:"TIME" help:"The first instant at which it allows nothing any more: a date, or RFC 3339; after 30 days by default, after 366 at most."`
 	Out       string          `required:"" placeholder:"FILE" type:"path" help:"Where the draft goes."`
 }
 

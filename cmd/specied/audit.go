@@ -21,11 +21,11 @@ import (
 )
 
 type auditCmd struct {
-	Socket   string    `help:"The issuer's admin socket: audit the bank beside its work." type:"path" required:"" xor:"where"`
-	Database string    `help:"Audit this file instead: the ledger of a bank that is stopped, or a copy." type:"existingfile" required:"" xor:"where"`
-	Keyset   string    `help:"With --database: the bank's keyset." type:"existingfile" placeholder:"FILE"`
-	Root     string    `help:"With --database: the root certificate." type:"existingfile" placeholder:"FILE"`
-	At       time.Time `help:"With --database: judge the keyset's certificates at this time (RFC 3339) instead of now." placeholder:"TIME"`
+	Socket   string   `help:"The issuer's admin socket: audit the bank beside its work." type:"path" required:"" xor:"where"`
+	Database string   `help:"Audit this file instead: the ledger of a bank that is stopped, or a copy." type:"existingfile" required:"" xor:"where"`
+	Keyset   string   `help:"With --database: the bank's keyset." type:"existingfile" placeholder:"FILE"`
+	Root     string   `help:"With --database: the root certificate." type:"existingfile" placeholder:"FILE"`
+	At       cli.Time `help:"With --database: judge the keyset's certificates at this time instead of now: a date, or RFC 3339." placeholder:"TIME"`
 }
 
 func (auditCmd) Help() string {
@@ -151,7 +151,7 @@ func (c auditCmd) offline(a *app, progress func(done, total int64)) (_ *issuercl
 		return nil, err
 	}
 	now := time.Now().UTC().Truncate(time.Second)
-	at := c.At
+	at := c.At.Time
 	if at.IsZero() {
 		at = now
 	}
