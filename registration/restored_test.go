@@ -13,6 +13,7 @@ import (
 	"github.com/speciecash/specie/ledger/sqlite"
 	"github.com/speciecash/specie/registration"
 	"github.com/speciecash/specie/registration/registrationtest"
+	"github.com/speciecash/specie/trust"
 )
 
 // backup is a world whose register was copied before its last warrant.
@@ -84,6 +85,8 @@ func TestARegisterThatWasRestored(t *testing.T) {
 	must(t, b.ReadDocument(t).After(published))
 	_, err = m.WarrantPapers(t.Context(), b.entries[1].Warrant)
 	wantErr(t, err, registration.ErrNoPapers)
+	_, err = m.EnterWarrant(t.Context(), b.jws[:1])
+	wantErr(t, err, registration.ErrWarrant)
 	e, err := m.EnterWarrant(t.Context(), b.jws)
 	must(t, err)
 	papers, err := m.WarrantPapers(t.Context(), e.Warrant)
@@ -128,11 +131,16 @@ func TestTheDocumentKeptBesideARegister(t *testing.T) {
 	})
 	t.Run("is that of another group", func(t *testing.T) {
 		w, other := registrationtest.NewWorld(t, bench), registrationtest.NewWorld(t, bench)
-		cfg := w.Config
-		cfg.Keeper = other.Config.Keeper
-		if _, err := registration.New(t.Context(), cfg); err == nil {
-			t.Fatal("it began")
-		}
+		cfg := w.Config // the same root and name, another issuing key
+		cfg.Issuer, cfg.Register, cfg.Keeper = other.Config.Issuer, registrationtest.EmptyRegister(t), &registrationtest.Keeper{}
+		_, err := registration.New(t.Context(), cfg)
+		must(t, err)
+		w.Config.Keeper = cfg.Keeper
+		_, err = registration.New(t.Context(), w.Config)
+		wantErr(t, err, registration.ErrOtherGroup)
+		w.Config.Keeper = other.Config.Keeper // another root
+		_, err = registration.New(t.Context(), w.Config)
+		wantErr(t, err, trust.ErrChain)
 	})
 	t.Run("is missing, and there are members", func(t *testing.T) {
 		w, maker := softWorld(t)
