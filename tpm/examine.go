@@ -177,13 +177,13 @@ func (e *Examination) lockout(s *sequence) error {
 		Locked: g.locked, Failures: g.failures, Most: g.most,
 		IntervalSeconds: uint32(g.interval / time.Second), RecoverySeconds: uint32(g.recovery / time.Second),
 	}
-	rule := fmt.Sprintf("%d of %d failures; one is forgotten every %v, while the machine is on", g.failures, g.most, g.interval)
+	rule := fmt.Sprintf("%d of %d failures; one is forgotten every %s, while the machine is on", g.failures, g.most, InWords(g.interval))
 	switch {
 	case g.locked && g.interval == 0:
 		e.add("lock-out", Fail, "have the owner end it: tpm2_dictionarylockout -c -p PASSWORD", "locked out, and not for a time only: %d of %d failures", g.failures, g.most)
 	case g.locked:
 		e.Lockout.WaitSeconds = uint32(g.wait() / time.Second)
-		e.add("lock-out", Fail, fmt.Sprintf("leave the machine on for %v, and try then", g.wait()), "locked out: %s", rule)
+		e.add("lock-out", Fail, fmt.Sprintf("leave the machine on for %s, and try then", InWords(g.wait())), "locked out: %s", rule)
 	case g.left() <= 1:
 		e.add("lock-out", Warn, "be sure of the PIN, or leave the machine on until failures are forgotten", "%s", rule)
 	default:

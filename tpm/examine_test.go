@@ -82,7 +82,7 @@ func TestALockoutIsFoundWithItsTime(t *testing.T) {
 		t.Errorf("CheckLockout: %v", err)
 	}
 	e := tpm.Examine(t.Context(), emu.TCTI())
-	if f := finding(t, e, "lock-out"); f.State != tpm.Fail || !strings.Contains(f.Cure, "1h0m0s") || !e.Lockout.Locked || e.Lockout.WaitSeconds != 3600 {
+	if f := finding(t, e, "lock-out"); f.State != tpm.Fail || !strings.Contains(f.Cure, "60 minutes") || !e.Lockout.Locked || e.Lockout.WaitSeconds != 3600 {
 		t.Errorf("locked: %+v, %+v", f, e.Lockout)
 	}
 	if e.State() != tpm.Fail {

@@ -52,7 +52,7 @@ func (e *LockoutError) Error() string {
 	if e.Wait == 0 {
 		return ErrLockout.Error()
 	}
-	return fmt.Sprintf("%s; the next try is possible in %v at most, with the machine on", ErrLockout, e.Wait)
+	return fmt.Sprintf("%s; the next try is possible in %s at most, with the machine on", ErrLockout, InWords(e.Wait))
 }
 
 // Is makes it ErrLockout.
@@ -60,6 +60,24 @@ func (e *LockoutError) Is(target error) bool { return target == ErrLockout }
 
 // Unwrap returns the TPM's own error.
 func (e *LockoutError) Unwrap() error { return e.cause }
+
+// InWords is a time that somebody has to wait, rounded up to its largest unit of
+// which there are two: "90 seconds" would be "2 minutes".
+func InWords(d time.Duration) string {
+	for _, unit := range []struct {
+		size time.Duration
+		name string
+	}{{24 * time.Hour, "days"}, {time.Hour, "hours"}, {time.Minute, "minutes"}} {
+		if d > unit.size {
+			return fmt.Sprintf("%d %s", (d+unit.size-1)/unit.size, unit.name)
+		}
+	}
+	n := max(1, (d+time.Second-1)/time.Second)
+	if n == 1 {
+		return "1 second"
+	}
+	return fmt.Sprintf("%d seconds", n)
+}
 
 // guard is the TPM's protection against guessing (TPM 2.0 Part 1, §19.8).
 type guard struct {

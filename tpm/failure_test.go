@@ -57,7 +57,7 @@ func TestTheTriesThatAreLeftAreCounted(t *testing.T) {
 		if !errors.As(err, &locked) || !errors.Is(err, tpm.ErrLockout) || !errors.Is(err, tpm2.TPMRCLockout) {
 			t.Fatalf("got %v, want a LockoutError", err)
 		}
-		if locked.Wait != time.Hour || !strings.Contains(err.Error(), "1h0m0s at most") {
+		if locked.Wait != time.Hour || !strings.Contains(err.Error(), "60 minutes at most") {
 			t.Fatalf("%v to wait, and the words are %q", locked.Wait, err)
 		}
 	}

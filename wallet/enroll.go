@@ -100,7 +100,7 @@ type candidate struct {
 	secret group.WalletSecret
 	opened *session // with the manager, and nothing was sent in it yet
 	before bool     // the key is of an earlier attempt
-	line   line // the manager's words, if the code was good
+	line   line     // the manager's words, if the code was good
 }
 
 // enrolSteps is how many steps Enroll reports.

@@ -45,6 +45,11 @@ type MembershipInfo struct {
 	Member string `json:"member"`
 	// Epoch is that of the credential in the purse.
 	Epoch uint64 `json:"epoch"`
+	// Until is when the credential runs out, zero if it has. Ended says that the
+	// manager, or the bank, has said that the membership is over: there will be no
+	// other credential.
+	Until time.Time `json:"until,omitzero"`
+	Ended bool      `json:"ended,omitempty"`
 	// Renew says that it is not of the present epoch; the next use of the TPM
 	// renews it.
 	Renew   bool   `json:"renew"`
@@ -126,9 +131,17 @@ func (w *Wallet) membershipInfo(ctx context.Context, doc *groupdoc.Document) (*M
 	if err != nil {
 		return nil, err
 	}
+	until, err := w.credentialEnds(doc)
+	if err != nil {
+		return nil, err
+	}
+	ended, err := w.hasEnded(ctx)
+	if err != nil {
+		return nil, err
+	}
 	pin, err := w.HasPIN()
 	return &MembershipInfo{
-		Member: w.enrolled.Member, Epoch: cred.Epoch, Renew: w.checkEpoch(doc, cred) != nil, EK: w.enrolled.EKKind,
+		Member: w.enrolled.Member, Epoch: cred.Epoch, Until: until, Ended: ended, Renew: w.checkEpoch(doc, cred) != nil, EK: w.enrolled.EKKind,
 		KeyFile: w.KeyPath(), KeyMissing: err != nil, PIN: pin, Former: len(before),
 	}, nil
 }

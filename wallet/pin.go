@@ -64,17 +64,7 @@ func (e *LockoutError) Unwrap() error { return e.cause }
 
 // InWords is a time that somebody has to wait, rounded up to its largest unit of
 // which there are two: "90 seconds" would be "2 minutes".
-func InWords(d time.Duration) string {
-	for _, unit := range []struct {
-		size time.Duration
-		name string
-	}{{24 * time.Hour, "days"}, {time.Hour, "hours"}, {time.Minute, "minutes"}} {
-		if d > unit.size {
-			return fmt.Sprintf("%d %s", (d+unit.size-1)/unit.size, unit.name)
-		}
-	}
-	return fmt.Sprintf("%d seconds", max(1, (d+time.Second-1)/time.Second))
-}
+func InWords(d time.Duration) string { return tpm.InWords(d) }
 
 // keyError says what a person needs to know of a PIN that was refused: how many
 // tries are left, or how long to wait.
