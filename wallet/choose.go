@@ -26,20 +26,10 @@ func (w *Wallet) choose(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 	if err != nil {
 		return nil, err
 	}
-	bound := only(usable, coin.Bound)
-	bearer := only(usable, coin.Bearer)
-	var last error
-	for _, set := range [][]StoredCoin{bound, bearer, usable} {
-		if len(set) == 0 {
-			continue
-		}
-		c, err := w.chooseFrom(k, o.Amount, set)
-		if err == nil {
-			return c, nil
-		}
-		last = err
-	}
+	c, last := w.pick(k, o.Amount, usable)
 	switch {
+	case c != nil:
+		return c, nil
 	case more.locked:
 		// There are more, and they would be looked at.
 		return nil, fmt.Errorf("%w: bound coins need their TPM: %w", ErrFunds, w.noTPM())
@@ -55,6 +45,23 @@ func (w *Wallet) choose(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 		return nil, fmt.Errorf("%w: %w", ErrFunds, last)
 	}
 	return nil, fmt.Errorf("%w: %w", ErrAmount, last)
+}
+
+// pick is choose among coins that can be spent: nil without an error where there
+// are none.
+func (w *Wallet) pick(k *coin.Keyset, amount coin.Amount, usable []StoredCoin) (*choice, error) {
+	var last error
+	for _, set := range [][]StoredCoin{only(usable, coin.Bound), only(usable, coin.Bearer), usable} {
+		if len(set) == 0 {
+			continue
+		}
+		c, err := w.chooseFrom(k, amount, set)
+		if err == nil {
+			return c, nil
+		}
+		last = err
+	}
+	return nil, last
 }
 
 func (w *Wallet) chooseFrom(k *coin.Keyset, amount coin.Amount, set []StoredCoin) (*choice, error) {

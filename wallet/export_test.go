@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/speciecash/specie/client"
+	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/group"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/tpm"
@@ -177,4 +178,13 @@ func (w *Wallet) KeepEnrollingKeyInPurse(ctx context.Context) error {
 // End has the wallet know that the bank has struck its member off.
 func (w *Wallet) End(ctx context.Context) error {
 	return w.learnEnd(ctx, &client.Problem{Code: codeExpelled})
+}
+
+// Pick shows tests what is chosen from coins for an amount, and what comes back.
+func (w *Wallet) Pick(k *coin.Keyset, amount coin.Amount, coins []StoredCoin) ([]StoredCoin, coin.Amount, error) {
+	c, err := w.pick(k, amount, coins)
+	if c == nil {
+		return nil, 0, err
+	}
+	return c.coins, c.change, err
 }
