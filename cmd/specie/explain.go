@@ -14,6 +14,9 @@ import (
 	"github.com/speciecash/specie/wallet"
 )
 
+// heldHint is what helps where a membership has ended.
+const heldHint = `bearer coins are not affected; for the bound ones, ask the group manager to readmit you, then "specie enroll --again" and "specie recover"`
+
 // advice is what a person can do about an error, and the exit status.
 type advice struct {
 	err  error
@@ -35,6 +38,11 @@ func advices() []advice {
 		{wallet.ErrSpent, "whoever has a copy of your purse can do that again: \"specie exchange\" what is left", cli.ExitFailed},
 		{wallet.ErrRecoup, `have them made good with "specie recoup"`, cli.ExitFailed},
 		{errNoPINGiven, "", cli.ExitUsage},
+		{errKeyWorks, "spend them first; --yes enrols all the same", cli.ExitFailed},
+		{errNoManager, "this may be the bank's address; the group manager has one of his own, ask him", cli.ExitFailed},
+		{errKeyUnfit, `do what stands under the line "member-key"`, cli.ExitFailed},
+		{wallet.ErrUnfinished, `if its PIN is forgotten, ask the group manager to readmit you, then "specie enroll --again --anew"`, cli.ExitFailed},
+		{wallet.ErrOtherCertificate, "give the certificate of this very TPM; where the TPM stores its own, none is needed", cli.ExitFailed},
 		{errUnfit, `do what stands under the lines marked "fail", and look again`, cli.ExitFailed},
 		{wallet.ErrNotEnrolled, `register this machine's TPM with "specie enroll"`, cli.ExitFailed},
 		{wallet.ErrEnrolled, `nothing needs to be done; "specie group" shows the membership. If its TPM was cleared or is gone, "specie enroll --again"`, cli.ExitFailed},
@@ -59,6 +67,7 @@ func advices() []advice {
 		{tpm.ErrUnavailable, `"specie tpm doctor" says what is missing`, cli.ExitFailed},
 		{coin.ErrTooEarly, `run "specie recover" again then`, cli.ExitFailed},
 		{wallet.ErrStranded, `have them repaid with "specie recover"`, cli.ExitFailed},
+		{wallet.ErrEnded, heldHint, cli.ExitFailed},
 		{wallet.ErrFunds, `draw more with "specie withdraw"`, cli.ExitFailed},
 		{coin.ErrOfferExpired, "ask the merchant for a new offer", cli.ExitFailed},
 	}
@@ -75,7 +84,7 @@ func managersCodes() map[string]string {
 		"software-tpm":     "this is an emulated TPM, and it keeps no secret; use a real one",
 		"identity":         "say the name that you enrolled with the first time",
 		"readmission":      "type the code again, as the group manager wrote it; it runs out after two weeks, then ask for another",
-		"readmission-used": "ask the group manager for another code",
+		"readmission-used": "a code serves once; ask the group manager for another code",
 		"revoked":          readmit,
 		"forbidden":        "the group manager has expelled this member; ask him why. Bearer coins are not affected",
 		"leaked-key":       "this key is known to others; ask the group manager what to do, and use it no more",
@@ -92,6 +101,9 @@ func managersCodes() map[string]string {
 func lockedOut(err error) (hint string, ok bool) {
 	var pin *wallet.PINError
 	if errors.As(err, &pin) && pin.Left != 0 {
+		if pin.Unfinished {
+			return "try again, carefully; if the PIN of that attempt is forgotten, begin with a new key: specie enroll --anew", true
+		}
 		return "try again, carefully; a forgotten PIN can't be found out: the group manager can readmit you", true
 	}
 	wait := "wait"
@@ -127,6 +139,9 @@ func explain(err error) (hint string, code int) {
 	var bare *wallet.NoCertificateError
 	if errors.As(err, &bare) && bare.URL != "" {
 		return "allow to ask there with --fetch-ek-certificate, or get it yourself: --ek-certificate FILE", cli.ExitFailed
+	}
+	if errors.Is(err, errCodeSpent) {
+		return "a code serves once: it was used already, has run out, or is another member's; ask the group manager for another", cli.ExitFailed
 	}
 	var manager *wallet.ManagerError
 	if errors.As(err, &manager) {

@@ -57,12 +57,17 @@ func rowsOf(g *wallet.GroupInfo) [][]string {
 		return append(rows, []string{"you", "not a member"})
 	}
 	state := fmt.Sprintf("member %s, credential of epoch %d", m.Member, m.Epoch)
-	if m.Renew {
+	switch {
+	case m.Ended && m.Until.IsZero():
+		state += ", which has run out; the membership has ended"
+	case m.Ended:
+		state += fmt.Sprintf(", good until %s UTC; the membership has ended", m.Until.UTC().Format(time.DateTime))
+	case m.Renew:
 		state += ", to be renewed"
 	}
 	rows = append(rows, []string{"you", state})
 	if m.Former > 0 {
-		rows = append(rows, []string{"before that", fmt.Sprintf("%d earlier membership(s), continued by this one", m.Former)})
+		rows = append(rows, []string{"before that", cli.Count(m.Former, "earlier membership") + ", continued by this one"})
 	}
 	pin := "no PIN"
 	switch {

@@ -185,7 +185,7 @@ func (c merchantCheckCmd) Run(a *app) error {
 		}
 		s := checked.Spend
 		return a.out.Result(map[string]any{"amount": s.Amount, "coins": len(s.Coins), "bound": checked.Bound}, func(w io.Writer) {
-			fmt.Fprintf(w, "good: %d coins, %d of them proven to be this payer's TPM's; checking deposits nothing\n", len(s.Coins), checked.Bound)
+			fmt.Fprintf(w, "good: %s, %d of them proven to be this payer's TPM's; checking deposits nothing\n", cli.Count(len(s.Coins), "coin"), checked.Bound)
 		})
 	})
 }

@@ -73,8 +73,8 @@ func (c payCmd) Run(a *app) error {
 			if c.Save != "" {
 				did = "set aside"
 			}
-			fmt.Fprintf(o, "%s %s %s for %s: %d coins (%s), %s change\n", did, offer.Offer.Amount.Format(k.Exponent), k.Currency,
-				cli.OneLine(offer.Private.Name), len(p.Coins), values(p.Coins, k.Exponent), p.Change.Format(k.Exponent))
+			fmt.Fprintf(o, "%s %s %s for %s: %s (%s), %s change\n", did, offer.Offer.Amount.Format(k.Exponent), k.Currency,
+				cli.OneLine(offer.Private.Name), cli.Count(len(p.Coins), "coin"), values(p.Coins, k.Exponent), p.Change.Format(k.Exponent))
 			if c.Save != "" {
 				fmt.Fprintf(o, "give %s to the merchant; \"specie resume\" sends it, or fetches the change\n", c.Save)
 			}
@@ -149,6 +149,7 @@ type reclaimCmd struct {
 func (reclaimCmd) Help() string {
 	return `The payment is voided and its coins come back as new ones, so the merchant can't deposit them any more.
 If he did so first, the bank shows it and the payment is settled as paid. Bound coins need the TPM.
+Where your membership of the group has ended, the bearer coins come back alone, and the bound ones are held.
 
 Example:
   specie reclaim 0f3a…`

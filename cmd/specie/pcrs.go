@@ -18,7 +18,8 @@ type tpmPCRsCmd struct {
 
 func (tpmPCRsCmd) Help() string {
 	return `The state that this machine was started in, as its TPM has it: what a group manager
-who approves machines needs to know. The lines can be put into his plan as they are.
+who approves machines needs to know. The lines go under "- name: ..." of his plan as
+they are.
 
 Example:
   specie tpm pcrs 0,2,4,7`
@@ -60,10 +61,26 @@ func (c tpmPCRsCmd) Run(a *app) (err error) {
 	for _, v := range values {
 		held = append(held, hex.EncodeToString(v[:]))
 	}
+	for _, warning := range pcrWarnings(list, values) {
+		a.out.Note("warning: %s", warning)
+	}
 	return a.out.Result(map[string]any{"pcrs": list, "values": held, "digest": digest}, func(w io.Writer) {
-		fmt.Fprintf(w, "pcrs: [%s]\ndigest: %s\nvalues:\n", strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ", "), "[]"), digest)
+		fmt.Fprintf(w, "    pcrs: [%s]\n    digest: %s\n    values:\n", strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ", "), "[]"), digest)
 		for i, n := range list {
-			fmt.Fprintf(w, "  - %s # PCR %d\n", held[i], n)
+			fmt.Fprintf(w, "      - %s # PCR %d\n", held[i], n)
 		}
 	})
+}
+
+// pcrWarnings are about registers that say nothing of how a machine was started.
+func pcrWarnings(list []int, values [][32]byte) (out []string) {
+	for i, n := range list {
+		switch {
+		case n == 16 || n == 23:
+			out = append(out, fmt.Sprintf("any program can reset PCR %d: don't approve a state by it", n))
+		case values[i] == [32]byte{}:
+			out = append(out, fmt.Sprintf("PCR %d is all zeros: nothing was measured into it, so it says nothing of this machine", n))
+		}
+	}
+	return out
 }

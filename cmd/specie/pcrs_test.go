@@ -17,3 +17,14 @@ func TestRegistersAreListed(t *testing.T) {
 		}
 	}
 }
+
+func TestRegistersThatSayNothingAreWarnedOf(t *testing.T) {
+	got := pcrWarnings([]int{0, 7, 16, 23}, [][32]byte{{}, {1}, {1}, {}})
+	want := []string{
+		"PCR 0 is all zeros: nothing was measured into it, so it says nothing of this machine",
+		"any program can reset PCR 16: don't approve a state by it", "any program can reset PCR 23: don't approve a state by it",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}

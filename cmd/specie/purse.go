@@ -63,8 +63,8 @@ func (a *app) attached(w *wallet.Wallet, attach bool, f func(w *wallet.Wallet) e
 		return missing // who typed one meant to use the TPM
 	}
 	err := f(w)
-	if errors.Is(err, wallet.ErrNoTPM) && missing != nil {
-		err = fmt.Errorf("%w: %w", err, missing)
+	if errors.Is(err, wallet.ErrNoTPM) && missing != nil && !errors.Is(err, wallet.ErrOpen) {
+		err = fmt.Errorf("this takes bound coins: %w", missing)
 	}
 	return err
 }
@@ -143,8 +143,8 @@ func (c withdrawCmd) Run(a *app) error {
 		}
 		a.noteRecoup(w)
 		return a.out.Result(coins, func(o io.Writer) {
-			fmt.Fprintf(o, "withdrew %s %s in %d %s coins, each verified: %s\n",
-				amount.Format(k.Exponent), k.Currency, len(coins), kind, values(coins, k.Exponent))
+			fmt.Fprintf(o, "withdrew %s %s in %s, each verified: %s\n",
+				amount.Format(k.Exponent), k.Currency, cli.Count(len(coins), string(kind)+" coin"), values(coins, k.Exponent))
 		})
 	})
 }
@@ -174,10 +174,16 @@ func (balanceCmd) Run(a *app) error {
 			if b.Stranded > 0 {
 				rows = append(rows, []string{"TPM gone: recover", b.Stranded.Format(b.Exponent)})
 			}
+			if b.Held > 0 {
+				rows = append(rows, []string{"held: membership ended", b.Held.Format(b.Exponent)})
+			}
 			if b.Recoup > 0 {
 				rows = append(rows, []string{"revoked: recoup", b.Recoup.Format(b.Exponent)})
 			}
 			cli.Table(o, []string{"KIND", ">" + b.Currency}, rows)
+			if b.Held > 0 {
+				a.out.Note("%s", heldHint)
+			}
 		})
 	})
 }
@@ -194,11 +200,21 @@ func (coinsCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		for i := range coins {
+			switch {
+			case coins[i].Held:
+				coins[i].State = "held"
+			case coins[i].Stranded:
+				coins[i].State = "stranded"
+			}
+		}
 		return a.out.Result(coins, func(o io.Writer) {
 			rows := make([][]string, len(coins))
 			for i, c := range coins {
 				state := c.State
 				switch {
+				case c.Held:
+					state = "held: membership ended"
 				case c.Stranded:
 					state = "TPM gone: recover"
 				case c.Recoup:
@@ -260,7 +276,7 @@ func (c exchangeCmd) Run(a *app) error {
 			return err
 		}
 		return a.out.Result(map[string]int{"exchanged": n}, func(o io.Writer) {
-			fmt.Fprintf(o, "exchanged %d coins for new ones\n", n)
+			fmt.Fprintf(o, "exchanged %s for new ones\n", cli.Count(n, "coin"))
 		})
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/wallet"
 )
@@ -45,8 +46,8 @@ func (c recoupCmd) Run(a *app) error {
 			return err
 		}
 		return errors.Join(err, a.out.Result(done, func(o io.Writer) {
-			fmt.Fprintf(o, "made good: %d coins, %s %s, of which %s on the account\n",
-				done.Coins, done.Worth.Format(k.Exponent), k.Currency, done.Credited.Format(k.Exponent))
+			fmt.Fprintf(o, "made good: %s, %s %s, of which %s on the account\n",
+				cli.Count(done.Coins, "coin"), done.Worth.Format(k.Exponent), k.Currency, done.Credited.Format(k.Exponent))
 			if done.Paid > 0 {
 				fmt.Fprintf(o, "payments that turned out to be made: %d\n", done.Paid)
 			}
@@ -56,8 +57,8 @@ func (c recoupCmd) Run(a *app) error {
 
 // consent tells what the bank will learn, and asks.
 func (c recoupCmd) consent(a *app, plan *wallet.Recoupable, k *coin.Keyset) error {
-	a.out.Note("%d coins worth %s %s can't be spent: the bank has revoked their key, or lost it",
-		len(plan.Coins), plan.Worth.Format(k.Exponent), k.Currency)
+	a.out.Note("%s worth %s %s can't be spent: the bank has revoked their key, or lost it",
+		cli.Count(len(plan.Coins), "coin"), plan.Worth.Format(k.Exponent), k.Currency)
 	a.out.Note("to have them made good, the bank is shown which withdrawal, exchange or change each of them came from")
 	if plan.Payments > 0 {
 		a.out.Note("open payments that are taken back with them: %d", plan.Payments)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/wallet"
 )
@@ -51,8 +52,8 @@ func (c recoverCmd) Run(a *app) error {
 			return err
 		}
 		return errors.Join(err, a.out.Result(done, func(o io.Writer) {
-			fmt.Fprintf(o, "recovered: %d coins, %s %s, of which %s on the account\n",
-				done.Coins, done.Worth.Format(k.Exponent), k.Currency, done.Credited.Format(k.Exponent))
+			fmt.Fprintf(o, "recovered: %s, %s %s, of which %s on the account\n",
+				cli.Count(done.Coins, "coin"), done.Worth.Format(k.Exponent), k.Currency, done.Credited.Format(k.Exponent))
 			if done.Paid > 0 {
 				fmt.Fprintf(o, "payments that turned out to be made: %d\n", done.Paid)
 			}
@@ -66,7 +67,7 @@ func (c recoverCmd) consent(a *app, plan *wallet.Recoverable, k *coin.Keyset) er
 		a.out.Note("coins worth %s %s can't be recovered: %v", plan.Unproven.Format(k.Exponent), k.Currency, plan.Why)
 	}
 	if plan.Worth > 0 {
-		a.out.Note("%d coins worth %s %s are bound to a TPM that is gone", len(plan.Coins), plan.Worth.Format(k.Exponent), k.Currency)
+		a.out.Note("bound to a TPM that is gone: %s worth %s %s", cli.Count(len(plan.Coins), "coin"), plan.Worth.Format(k.Exponent), k.Currency)
 	}
 	if !plan.From.IsZero() {
 		a.out.Note("coins worth %s %s wait until %s: before, somebody may still hold a payment with them",
