@@ -59,15 +59,18 @@ func TestNothingIsLostWhenKeysAre(t *testing.T) {
 	})
 }
 
-// lives sets how many lives are played, if the command line does not say.
+// lives sets how many lives are played, and how long they are, if the command line
+// does not say.
 func lives(t *testing.T, n int) {
 	t.Helper()
-	f := flag.Lookup("rapid.checks")
-	if f.Value.String() != f.DefValue {
-		return
+	for name, n := range map[string]int{"rapid.checks": max(2, n/slower), "rapid.steps": max(12, 30/slower)} {
+		f := flag.Lookup(name)
+		if f.Value.String() != f.DefValue {
+			continue
+		}
+		must(t, f.Value.Set(strconv.Itoa(n)))
+		t.Cleanup(func() { must(t, f.Value.Set(f.DefValue)) })
 	}
-	must(t, f.Value.Set(strconv.Itoa(max(2, n/slower))))
-	t.Cleanup(func() { must(t, f.Value.Set(f.DefValue)) })
 }
 
 // life is one purse's.
