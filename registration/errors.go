@@ -73,6 +73,9 @@ var (
 	// ErrEpoch: the manager's clock is before the first epoch, or before one
 	// that he has issued for.
 	ErrEpoch = errors.New("registration: no epoch at this time")
+	// ErrTemplateFixed: members' keys were made after another template, by which
+	// evidence about them is judged.
+	ErrTemplateFixed = errors.New("registration: the group has members, so a platform rule can't be added, dropped or put under another key: a group's template is for its life; found another group")
 	// ErrOtherGroup: the register belongs to another group or schedule.
 	ErrOtherGroup = errors.New("registration: the register is another group's")
 	// ErrRegister: the register of warrants is not whole.

@@ -100,7 +100,8 @@ type Manager struct {
 }
 
 // New checks that the parts belong together: supervisors, certificate and
-// register are those of this group ([ErrOtherGroup]), the policy takes no other
+// register are those of this group ([ErrOtherGroup]), its members' keys were made
+// after the policy's template ([ErrTemplateFixed]), the policy takes no other
 // kinds of endorsement keys than members have ([ErrPolicy]), the register of
 // warrants is whole ([ErrRegister]), the register has all that the document kept
 // last says ([ErrRestored]), and a document made of all of them is one that a

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -325,6 +326,29 @@ func TestWhatIsNotAnsweredIsUnavailable(t *testing.T) {
 	}
 	if errors.Is(err, ledger.ErrNotFound) || errors.Is(err, registration.ErrNotFound) {
 		t.Fatalf("an end of time was taken for an answer: %v", err)
+	}
+}
+
+func TestARefusedScheduleSaysWhatWouldDo(t *testing.T) {
+	w := registrationtest.NewWorld(t, bench)
+	for _, c := range []struct {
+		name   string
+		change func(s *registration.Schedule)
+		words  string
+	}{
+		{"epochs that are too short", func(s *registration.Schedule) { s.Length = registration.MinEpoch - time.Second }, "epochs of 9m59s are too short: at least 10m0s"},
+		{"epochs with a fraction of a second", func(s *registration.Schedule) { s.Length += time.Millisecond }, "give whole seconds"},
+		{"a start with a fraction of a second", func(s *registration.Schedule) { s.Start = s.Start.Add(time.Millisecond) }, "start 2"},
+		{"no start", func(s *registration.Schedule) { s.Start = time.Time{} }, "start 0001-01-01T00:00:00Z: give a time in whole seconds"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := w.Config
+			c.change(&cfg.Schedule)
+			_, err := registration.New(t.Context(), cfg)
+			if !errors.Is(err, registration.ErrMalformed) || !strings.Contains(err.Error(), c.words) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
 

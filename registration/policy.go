@@ -76,7 +76,7 @@ func (p *policy) announce(log *slog.Logger) {
 // Reload puts another policy in force and signs the document anew with it.
 // What is refused changes nothing. A leaked key stays one while the manager
 // works: a list that lacks it is a file half written. Errors: [ErrPolicy],
-// [ErrOtherGroup] if the template would change under members, [ErrUnavailable].
+// [ErrTemplateFixed] if the template would change under members, [ErrUnavailable].
 func (m *Manager) Reload(ctx context.Context, next Policy) error {
 	p, err := newPolicy(next)
 	if err != nil {
@@ -132,7 +132,7 @@ func (m *Manager) pinTemplate(ctx context.Context, p *policy) error {
 		return err
 	}
 	if members {
-		return fmt.Errorf("%w: its members' keys were made after another template", ErrOtherGroup)
+		return ErrTemplateFixed
 	}
 	if err := m.cfg.Register.SetMeta(ctx, "template", p.template); err != nil {
 		return stored("template", err)

@@ -133,11 +133,11 @@ func TestTheTemplateStaysWhileThereAreMembers(t *testing.T) {
 	must(t, w.Reload(ctx, w.Config.Policy))
 	c := registrationtest.NewComputer(t, bench, registrationtest.TPMA, "rsa2048")
 	id, _ := c.Enrol(t, w, "Ada Lovelace")
-	wantErr(t, w.Reload(ctx, second), registration.ErrOtherGroup)
+	wantErr(t, w.Reload(ctx, second), registration.ErrTemplateFixed)
 	cfg := w.Config
 	cfg.Policy = second
 	_, err := registration.New(ctx, cfg)
-	wantErr(t, err, registration.ErrOtherGroup)
+	wantErr(t, err, registration.ErrTemplateFixed)
 	_, err = w.Renew(ctx, id)
 	must(t, err)
 }
@@ -164,7 +164,7 @@ func TestARegisterFromBeforeThereWereTemplates(t *testing.T) {
 	cfg.Register = r
 	cfg.Platform = platform(t)
 	_, err = registration.New(t.Context(), cfg)
-	wantErr(t, err, registration.ErrOtherGroup)
+	wantErr(t, err, registration.ErrTemplateFixed)
 	cfg.Platform = nil
 	_, err = registration.New(t.Context(), cfg)
 	must(t, err)

@@ -22,8 +22,13 @@ type Schedule struct {
 const MinEpoch = 2 * groupdoc.EpochSkew
 
 func (s Schedule) check() error {
-	if s.Start.IsZero() || s.Start.Nanosecond() != 0 || s.Length < MinEpoch || s.Length%time.Second != 0 {
-		return fmt.Errorf("%w: epochs of %s from %s", ErrMalformed, s.Length, s.Start.Format(time.RFC3339))
+	switch {
+	case s.Start.IsZero() || s.Start.Nanosecond() != 0:
+		return fmt.Errorf("%w: the first epoch's start %s: give a time in whole seconds", ErrMalformed, s.Start.Format(time.RFC3339Nano))
+	case s.Length < MinEpoch:
+		return fmt.Errorf("%w: epochs of %s are too short: at least %s", ErrMalformed, s.Length, MinEpoch)
+	case s.Length%time.Second != 0:
+		return fmt.Errorf("%w: epochs of %s: give whole seconds", ErrMalformed, s.Length)
 	}
 	return nil
 }

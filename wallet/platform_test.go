@@ -80,8 +80,8 @@ func TestAPlatformRuleStaysAsMembersKnowIt(t *testing.T) {
 	alice := town.NewHolder(t, 0)
 	_, err := alice.Enroll(t.Context(), wallet.TPM{Address: e.TCTI()}, asAlice(town), nil)
 	must(t, err)
-	want(t, town.NewApprover(t).Publish(t), registration.ErrOtherGroup)
-	want(t, town.Group.Reload(t.Context(), town.Group.Config.Policy), registration.ErrOtherGroup)
+	want(t, town.NewApprover(t).Publish(t), registration.ErrTemplateFixed)
+	want(t, town.Group.Reload(t.Context(), town.Group.Config.Policy), registration.ErrTemplateFixed)
 	must(t, manager.Publish(t))
 }
 
@@ -91,7 +91,7 @@ func TestARuleIsNotImposedOnMembersWhoHaveNone(t *testing.T) {
 	alice := town.NewHolder(t, 0)
 	_, err := alice.Enroll(t.Context(), wallet.TPM{Address: e.TCTI()}, asAlice(town), nil)
 	must(t, err)
-	want(t, town.NewApprover(t).Publish(t), registration.ErrOtherGroup)
+	want(t, town.NewApprover(t).Publish(t), registration.ErrTemplateFixed)
 }
 
 // TestAKeyOfBeforeTheRuleIsMadeAnew: an enrolment that was begun under one rule
