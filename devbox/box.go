@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/speciecash/specie/tpm/swtpm"
 )
 
 // Names of the box's parties.
@@ -47,12 +49,13 @@ type Box struct {
 	env    []string
 	module string
 	procs  []*process
+	tpms   map[string]*swtpm.Emulator // by name
 	closes []func() error
 }
 
 // New makes the directories. bin holds the programs.
 func New(dir, bin string) (*Box, error) {
-	b := &Box{now: time.Now().UTC().Truncate(time.Second)}
+	b := &Box{now: time.Now().UTC().Truncate(time.Second), tpms: make(map[string]*swtpm.Emulator)}
 	var err error
 	if b.Dir, err = filepath.Abs(dir); err != nil {
 		return nil, err

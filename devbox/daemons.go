@@ -149,7 +149,18 @@ func (b *Box) TPM(ctx context.Context, name string, ca *swtpm.CA) (string, error
 		return "", err
 	}
 	b.closes = append(b.closes, e.Close)
+	b.tpms[name] = e
 	return e.TCTI(), nil
+}
+
+// ClearTPM clears a TPM that was made, as its owner does in the firmware's
+// set-up: keys in it are gone for ever, its endorsement key stays.
+func (b *Box) ClearTPM(ctx context.Context, name string) error {
+	e := b.tpms[name]
+	if e == nil {
+		return fmt.Errorf("no TPM %q was made", name)
+	}
+	return e.Clear(ctx)
 }
 
 // Home is a person's directory.

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/speciecash/specie/devbox"
 )
@@ -52,7 +55,7 @@ func (c devCmd) Run(a *app) (err error) {
 	if err := box.Start(a.ctx, ca); err != nil {
 		return err
 	}
-	tcti, err := box.TPM(a.ctx, "laptop", ca)
+	tcti, err := box.TPM(a.ctx, devTPM, ca)
 	if err != nil {
 		return err
 	}
@@ -63,12 +66,48 @@ func (c devCmd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
+	supervisors := devbox.Supervisors()
 	fmt.Fprintf(a.out.Stdout, guide, box.IssuerURL, box.GroupURL, filepath.Dir(self), box.Home("alice"), tcti,
 		box.GroupURL, box.Home("cafe"), till, box.IssuerSocket(), box.Path("bank", "keyset.jws"), box.Path("bank", "root.pem"),
+		box.GroupSocket(), strings.Join(supervisors, ", "), box.OfficerDir(supervisors[0]), box.Path("officers", "*.key"), box.Path(clearFile), box.GroupSocket(),
 		box.Path("run"), box.Path("issuer.yaml"), strings.Join(box.Env(), " "), box.Path("issuer-signer.yaml"), box.Dir)
-	<-a.ctx.Done()
+	clear := func(ctx context.Context) error { return box.ClearTPM(ctx, devTPM) }
+	onFile(a.ctx, box.Path(clearFile), 500*time.Millisecond, clear, func(err error) {
+		if err != nil {
+			say("Alice's TPM was not cleared: %v", err)
+			return
+		}
+		say("Alice's TPM is cleared: her key is gone. The manager readmits her, and she enrols with --again")
+	})
 	fmt.Fprintln(a.out.Stdout, "\nstopping")
 	return nil
+}
+
+const (
+	devTPM    = "laptop"
+	clearFile = "clear-tpm" // in the box: whoever makes it has Alice's TPM cleared
+)
+
+// onFile does something, and takes the file away before, each time that the file
+// is there, until ctx ends.
+func onFile(ctx context.Context, path string, every time.Duration, do func(context.Context) error, done func(error)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		switch err := os.Remove(path); {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			done(err)
+			return
+		default:
+			done(do(ctx))
+		}
+	}
 }
 
 const guide = `
@@ -83,6 +122,17 @@ Alice has 100.00 in her account and a TPM; a café has a till. Try, in another t
   specie history
   specied books --socket %q
   specie-ceremony show %q --root %q
+
+The group manager listens to his operator on
+  specied members --names --socket %q
+The supervisors are %s, two of three; each has a directory with his keys and his
+share, the first %s. The officers' keys are
+%s. docs/supervision.md names the spender of a coin that was
+spent twice, finds a member's payments and expels.
+Clear Alice's TPM with
+  touch %q
+and let her begin again (docs/enrolment.md):
+  specied readmit --socket %q -- MEMBER
 
 Logs are in %s. A daemon that you stopped is started again with
   specied issuer --config %q
