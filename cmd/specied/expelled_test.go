@@ -191,6 +191,21 @@ func TestACertificateThatRunsOutEndsNobodysExpulsion(t *testing.T) {
 	}
 }
 
+func TestTheDocumentedSettingNamesTheDirectory(t *testing.T) {
+	page := string(must(os.ReadFile(filepath.Join("..", "..", "docs", "supervision.md")))(t))
+	_, rest, found := strings.Cut(page, "```yaml\ngroups:\n")
+	if !found {
+		t.Fatal("docs/supervision.md does not show it")
+	}
+	block, _, _ := strings.Cut(rest, "```")
+	var cfg issuerConfig
+	path := file(t, "groups:\n"+block)
+	dir := must(loadYAML(path, &cfg))(t)
+	if got := expelledDirs(dir, cfg.Groups)["DEMOGROUP"]; got != filepath.Join(filepath.Dir(path), "expelled") {
+		t.Fatalf("the directory is %q", got)
+	}
+}
+
 func dirWith(t *testing.T, token []byte) string {
 	t.Helper()
 	dir := t.TempDir()
