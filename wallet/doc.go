@@ -25,6 +25,10 @@
 // group with another one; the bank repays it ([Wallet.Recover]). What that takes
 // is kept from the moment when the coin was made.
 //
+// Nor is a bound coin chosen once the bank or the group manager has said that the
+// membership has ended ([ErrEnded]): it is held. An open payment's bearer coins are
+// taken back without such coins; those stay promised to it.
+//
 // Two copies of one purse are one owner, as the bank sees it. Whichever comes
 // second is told, and keeps its books right.
 //

@@ -195,7 +195,7 @@ func TestTheCredentialIsRenewedInEachEpoch(t *testing.T) {
 		town.Group.Clock.Forward(registrationtest.EpochLength)
 		alice.Reopen(t)
 		code(t, alice.AttachTPM(t.Context(), device), "forbidden")
-		worth(t, alice, 11, 0)
+		balance(t, alice, 0, 0, 11)
 	})
 }
 
