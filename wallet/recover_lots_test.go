@@ -159,9 +159,9 @@ func TestTheManagersWordRunsOut(t *testing.T) {
 	alice.loseTPM(t)
 	alice.Draw(t, 4, coin.Bound)
 	alice.loseTPM(t)
+	alice.wait(t) // renews, and with it what the manager said
 	word, err := alice.SetSuccession(t.Context(), 0, []byte("a.b.c"))
 	must(t, err)
-	alice.wait(t)
 	plan, err := alice.Recoverable(t.Context())
 	must(t, err)
 	if plan.Worth != 4 || plan.Ready != 4 || plan.Unproven != 16 || plan.Why == nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // heldHint is what helps where a membership has ended.
-const heldHint = `bearer coins are not affected; for the bound ones, ask the group manager to readmit you, then "specie enroll --again" and "specie recover"`
+const heldHint = `bearer coins are not affected; the bound ones come back after a readmission, if the group manager grants one: "specie enroll --again", then "specie recover"`
 
 // advice is what a person can do about an error, and the exit status.
 type advice struct {
