@@ -141,6 +141,23 @@ Example:
     --warrant warrant-carol.jws --out opening.json part-alice.json part-carol.json`
 }
 
+// readParts reads the files of supervisors' parts, of at most so many bytes.
+func readParts[T any](paths []string, read func(path string, most int) ([]byte, error), most int, parse func([]byte) (T, error)) ([]T, error) {
+	var parts []T
+	for _, path := range paths {
+		b, err := read(path, most)
+		if err != nil {
+			return nil, err
+		}
+		part, err := parse(b)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		parts = append(parts, part)
+	}
+	return parts, nil
+}
+
 // Run implements the command.
 func (c *openingCombine) Run(a *app) error {
 	papers, cs, err := c.read(c.time())
@@ -154,17 +171,9 @@ func (c *openingCombine) Run(a *app) error {
 	if err := paper.Free(c.Out); err != nil {
 		return err
 	}
-	var parts []*opening.Part
-	for _, path := range c.Parts {
-		b, err := paper.Read(path, opening.MaxPart)
-		if err != nil {
-			return err
-		}
-		part, err := opening.ParsePart(b)
-		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		parts = append(parts, part)
+	parts, err := readParts(c.Parts, paper.Read, opening.MaxPart, opening.ParsePart)
+	if err != nil {
+		return err
 	}
 	o, found, err := opening.Combine(papers, cs, proof, parts)
 	if err != nil {

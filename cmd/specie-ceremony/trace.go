@@ -129,17 +129,9 @@ func (c *traceCombine) Run(a *app) error {
 	if err := paper.Free(c.Out); err != nil {
 		return err
 	}
-	var parts []*opening.TracePart
-	for _, path := range c.Parts {
-		b, err := paper.ReadSecret(path, opening.MaxTracePart)
-		if err != nil {
-			return err
-		}
-		part, err := opening.ParseTracePart(b)
-		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		parts = append(parts, part)
+	parts, err := readParts(c.Parts, paper.ReadSecret, opening.MaxTracePart, opening.ParseTracePart)
+	if err != nil {
+		return err
 	}
 	token, err := opening.CombineTrace(papers, proof, statement, parts)
 	if err != nil {
