@@ -13,7 +13,7 @@ export GOFLAGS ?= -buildvcs=false
 
 # Packages with goroutines run under the race detector; pure mathematics, and
 # what does one thing after the other, gains nothing from it.
-PURE := . ./frame ./group ./group/fp256bn/... ./coin/... ./trust/... ./groupdoc/... ./attest/... ./opening/... ./cli ./bench ./demo ./ceremony/... ./cmd/specie-ceremony ./cmd/specie
+PURE := . ./frame ./group ./group/fp256bn/... ./coin/... ./trust/... ./groupdoc/... ./attest/... ./opening/... ./cli ./bench ./demo ./ceremony/... ./cmd/specie-ceremony ./cmd/specie ./wallet
 
 .PHONY: all setup build demo dev test bench generate vet clean
 
