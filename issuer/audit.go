@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -83,11 +82,10 @@ func Audit(ctx context.Context, l ledger.Ledger, k *coin.Keyset, at time.Time, p
 	if err := f.belongs(ctx, l); err != nil {
 		return nil, err
 	}
-	a := newAuditor(ctx, l, f)
-	rows, err := l.Verify(ctx, ledger.Verification{Progress: progress, Op: a.add})
-	a.wait()
-	if err != nil && (!errors.Is(err, ledger.ErrCorrupt) || ctx.Err() != nil) {
-		return nil, fmt.Errorf("issuer: audit: %w", store(err))
+	a := &auditor{ledger: l, f: f}
+	rows, err := eachOp(ctx, l, func(op *ledger.Op) { a.audit(ctx, op) }, progress)
+	if err != nil {
+		return nil, fmt.Errorf("issuer: audit: %w", err)
 	}
 	r := &a.report
 	r.Bank, r.Currency, r.Exponent, r.Keyset, r.At = k.Bank, k.Currency, k.Exponent, k.Seq, at
@@ -108,38 +106,13 @@ func (b *Bank) Audit(ctx context.Context, progress func(done, total int64)) (*Au
 	return Audit(ctx, b.cfg.Ledger, b.current().keyset, b.now(), progress)
 }
 
-// auditor recomputes operations, on as many goroutines as there are
-// processors: signatures are most of the work.
+// auditor recomputes operations, several at once.
 type auditor struct {
-	ledger  ledger.Ledger
-	f       *inForce
-	ops     chan *ledger.Op
-	workers sync.WaitGroup
+	ledger ledger.Ledger
+	f      *inForce
 
 	mu     sync.Mutex
 	report AuditReport
-}
-
-func newAuditor(ctx context.Context, l ledger.Ledger, f *inForce) *auditor {
-	a := &auditor{ledger: l, f: f, ops: make(chan *ledger.Op, 64)}
-	for range runtime.GOMAXPROCS(0) {
-		a.workers.Go(func() {
-			for op := range a.ops {
-				a.audit(ctx, op)
-			}
-		})
-	}
-	return a
-}
-
-func (a *auditor) add(op *ledger.Op) error {
-	a.ops <- op
-	return nil
-}
-
-func (a *auditor) wait() {
-	close(a.ops)
-	a.workers.Wait()
 }
 
 func (a *auditor) problem(format string, args ...any) {

@@ -3,9 +3,7 @@ package issuer
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -51,22 +49,10 @@ type TraceReport struct {
 // nil, is told how many of how many rows are done. The bank may go on working
 // beside it.
 func Trace(ctx context.Context, l ledger.Ledger, id group.ID, match func(*group.Presentation) bool, progress func(done, total int64)) (*TraceReport, error) {
-	t := &tracer{group: id, match: match, ops: make(chan *ledger.Op, 64)}
-	for range runtime.GOMAXPROCS(0) {
-		t.workers.Go(func() {
-			for op := range t.ops {
-				t.look(op)
-			}
-		})
-	}
-	rows, err := l.Verify(ctx, ledger.Verification{Progress: progress, Op: func(op *ledger.Op) error {
-		t.ops <- op
-		return nil
-	}})
-	close(t.ops)
-	t.workers.Wait()
-	if err != nil && (!errors.Is(err, ledger.ErrCorrupt) || ctx.Err() != nil) {
-		return nil, fmt.Errorf("issuer: trace: %w", store(err))
+	t := &tracer{group: id, match: match}
+	rows, err := eachOp(ctx, l, t.look, progress)
+	if err != nil {
+		return nil, fmt.Errorf("issuer: trace: %w", err)
 	}
 	for _, p := range t.problems {
 		rows.Problem("%s", p)
@@ -102,13 +88,10 @@ func (t *tracer) matches(a *coin.Authorisation) (hit bool, err error) {
 	return hit, nil
 }
 
-// tracer looks at operations on as many goroutines as there are processors:
-// each presentation takes a pairing.
+// tracer looks at operations, several at once.
 type tracer struct {
-	group   group.ID
-	match   func(*group.Presentation) bool
-	ops     chan *ledger.Op
-	workers sync.WaitGroup
+	group group.ID
+	match func(*group.Presentation) bool
 
 	mu       sync.Mutex
 	report   TraceReport
