@@ -60,10 +60,16 @@ func (c recoupCmd) consent(a *app, plan *wallet.Recoupable, k *coin.Keyset) erro
 	a.out.Note("%s worth %s %s can't be spent: the bank has revoked their key, or lost it",
 		cli.Count(len(plan.Coins), "coin"), plan.Worth.Format(k.Exponent), k.Currency)
 	a.out.Note("to have them made good, the bank is shown which withdrawal, exchange or change each of them came from")
-	if plan.Payments > 0 {
-		a.out.Note("open payments that are taken back with them: %d", plan.Payments)
+	return a.showBank(plan.Payments, c.Yes)
+}
+
+// showBank asks whether the bank may be shown what was just said, unless the
+// answer was given; payments are taken back with it.
+func (a *app) showBank(payments int, answered bool) error {
+	if payments > 0 {
+		a.out.Note("open payments that are taken back with them: %d", payments)
 	}
-	if c.Yes {
+	if answered {
 		return nil
 	}
 	yes, err := a.out.Confirm("show it to the bank?")

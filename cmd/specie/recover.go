@@ -80,18 +80,5 @@ func (c recoverCmd) consent(a *app, plan *wallet.Recoverable, k *coin.Keyset) er
 	if c.ToAccount {
 		a.out.Note("for money on the account, it is shown which withdrawals they come from, too")
 	}
-	if plan.Payments > 0 {
-		a.out.Note("open payments that are taken back with them: %d", plan.Payments)
-	}
-	if c.Yes {
-		return nil
-	}
-	yes, err := a.out.Confirm("show it to the bank?")
-	if err != nil {
-		return fmt.Errorf("%w (--yes is an answer too)", err)
-	}
-	if !yes {
-		return errNotConfirmed
-	}
-	return nil
+	return a.showBank(plan.Payments, c.Yes)
 }
