@@ -279,7 +279,7 @@ func FuzzCertificate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, tbs []byte) {
 		var element asn1.RawValue
 		if rest, err := asn1.Unmarshal(tbs, &element); err != nil || len(rest) > 0 || len(tbs) > 4096 {
-			t.Skip("not one element")
+			return // what no authority can sign: not one element
 		}
 		made := root.resign(t, root.endorse(t, key, nil), func([]byte) []byte { return tbs })
 		ek, err := attest.VerifyEK([][]byte{made}, public, roots, hardware())
