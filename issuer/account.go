@@ -132,9 +132,11 @@ func (b *Bank) CreateAccount(ctx context.Context, kind AccountKind, name, mercha
 	token := Token(tokenPrefix + base64.RawURLEncoding.EncodeToString(secret[:]))
 	record := ledger.Account{
 		ID: id, Kind: string(kind), Name: name,
-		Key: []byte(merchant), TokenHash: token.hash(), Currency: b.currency, CreatedAt: b.now(),
+		Key: []byte(merchant), Currency: b.currency, CreatedAt: b.now(),
 	}
-	err = b.cfg.Ledger.CreateAccount(ctx, record)
+	err = b.cfg.Ledger.CreateAccount(ctx, record, ledger.AccessToken{
+		Hash: token.hash(), Account: id, CreatedAt: b.now(),
+	})
 	if errors.Is(err, ledger.ErrDuplicate) {
 		return nil, "", fmt.Errorf("%w: this merchant has an account", ErrConflict)
 	}
@@ -159,14 +161,14 @@ func (b *Bank) Authenticate(ctx context.Context, token Token) (*Account, error) 
 		return nil, ErrUnauthorized
 	}
 	hash := token.hash()
-	record, err := b.cfg.Ledger.AccountByToken(ctx, hash)
+	access, record, err := b.cfg.Ledger.Token(ctx, hash)
 	if errors.Is(err, ledger.ErrNotFound) {
 		return nil, ErrUnauthorized
 	}
 	if err != nil {
 		return nil, fmt.Errorf("issuer: authenticate: %w", store(err))
 	}
-	if subtle.ConstantTimeCompare(hash[:], record.TokenHash[:]) != 1 {
+	if subtle.ConstantTimeCompare(hash[:], access.Hash[:]) != 1 {
 		return nil, ErrUnauthorized
 	}
 	if record.Suspended {

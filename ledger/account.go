@@ -16,8 +16,6 @@ type Account struct {
 	Name string
 	// Key is the account's public key if it has one, at most 4096 bytes.
 	Key []byte
-	// TokenHash is SHA-256 of the access token, unique; zero for none.
-	TokenHash [32]byte
 	// Currency is 2 to 12 of A-Z 0-9.
 	Currency string
 	// CreatedAt is kept in UTC to the microsecond.
@@ -25,6 +23,9 @@ type Account struct {
 	// Suspended accounts are refused by the rules above; the ledger does not
 	// look at it.
 	Suspended bool
+	// Reason is why, for the operator, at most 500 bytes of UTF-8; empty
+	// unless Suspended.
+	Reason string
 	// Rev counts the record's versions, from 1. The store sets it;
 	// UpdateAccount wants the one that was read.
 	Rev uint64
@@ -43,6 +44,8 @@ func (a *Account) Validate() error {
 		return malformed("account key of %d bytes", len(a.Key))
 	case !within(a.Currency, 2, 12, upperOrDigit):
 		return malformed("account currency %q", a.Currency)
+	case !validText(a.Reason, 500) || a.Reason != "" && !a.Suspended:
+		return malformed("reason of %d bytes", len(a.Reason))
 	case !validTime(a.CreatedAt):
 		return malformed("account time %v", a.CreatedAt)
 	}
@@ -56,8 +59,8 @@ func (a *Account) Digest() [32]byte {
 	if a.Suspended {
 		suspended[0] = 1
 	}
-	return frame.Digest([]byte("specie/ledger/account/1"), []byte(a.ID), []byte(a.Kind), []byte(a.Name),
-		a.Key, a.TokenHash[:], []byte(a.Currency), frame.Uint64(uint64(a.CreatedAt.UnixMicro())), suspended)
+	return frame.Digest([]byte("specie/ledger/account/2"), []byte(a.ID), []byte(a.Kind), []byte(a.Name),
+		a.Key, []byte(a.Currency), frame.Uint64(uint64(a.CreatedAt.UnixMicro())), suspended, []byte(a.Reason))
 }
 
 // Balance is what one account holds in one currency, in minor units.

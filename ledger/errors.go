@@ -48,7 +48,7 @@ var (
 // Fields that a DuplicateError can name.
 const (
 	FieldAccount = "account" // Account.ID
-	FieldToken   = "token"   // Account.TokenHash
+	FieldToken   = "token"   // AccessToken.Hash
 	FieldSession = "session" // Session.ID, or a Session.Nonce
 	FieldMember  = "member"  // Member.ID
 	FieldEK      = "ek"      // Member.EK, held by another member

@@ -14,6 +14,7 @@ const (
 	EventOp      Event = "op"      // op id; Op.Digest
 	EventAnswer  Event = "answer"  // op id; AnswerDigest
 	EventAccount Event = "account" // account id; Account.Digest
+	EventToken   Event = "token"   // token hash; AccessToken.Digest
 	EventMeta    Event = "meta"    // key; MetaDigest
 	EventEpoch   Event = "epoch"   // epoch name; EpochDigest
 )

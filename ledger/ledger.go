@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Keys of Meta that every ledger has a use for.
@@ -11,6 +12,9 @@ const (
 	MetaBank = "bank"
 	// MetaRestoreEpoch counts restorations from a backup.
 	MetaRestoreEpoch = "restore-epoch"
+	// MetaFence says, if it is there and not empty, that the store may lack
+	// what was recorded last, and why. See Load and package issuer.
+	MetaFence = "fence"
 )
 
 // MaxMeta bounds a meta value, in bytes.
@@ -25,6 +29,8 @@ const (
 	Replayed                       // recorded before: see Existing
 	Conflict                       // refused, ids already spent: see Conflicts
 	Insufficient                   // refused, an account would be overdrawn: see Short
+	Held                           // refused, held for another op: see Hold
+	Exceeded                       // refused, a limit would be passed: see Over
 )
 
 // String returns the status in lower case.
@@ -38,6 +44,10 @@ func (s Status) String() string {
 		return "conflict"
 	case Insufficient:
 		return "insufficient"
+	case Held:
+		return "held"
+	case Exceeded:
+		return "exceeded"
 	}
 	return fmt.Sprintf("status %d", int(s))
 }
@@ -53,6 +63,11 @@ type Outcome struct {
 	Conflicts []Taken
 	// Short names the floors that would be broken when Insufficient.
 	Short []string
+	// Hold is the hold that stands against the op when Held; if several do,
+	// one that lasts longest.
+	Hold *Hold
+	// Over names the quotas that would be passed when Exceeded.
+	Over []string
 }
 
 // Taken is an id that is spent, and the op that spent it.
@@ -79,6 +94,33 @@ type Ledger interface {
 	// The cursor is empty on the last page.
 	OpsByAccount(ctx context.Context, account string, page Page) ([]Op, Cursor, error)
 
+	// PlaceHold places a hold unless one of its coins is spent (Conflict) or held by
+	// an open hold of another id (Held), or the account has limit holds open
+	// at h.At (Exceeded). A hold is placed once: for an id that was held before,
+	// ended or not, it answers Replayed, and Outcome.Hold is what was placed
+	// then, as it stands now. Otherwise Applied. ErrMalformed, ErrUnknownEpoch.
+	PlaceHold(ctx context.Context, h Hold, limit int) (Outcome, error)
+	// ReleaseHold ends a hold before its time. Repeating it is harmless.
+	// ErrNotFound.
+	ReleaseHold(ctx context.Context, id ID) error
+	// Strike counts a wrong try under a hold, whose content hashes to try, and
+	// returns the hold. The same try is counted once. ErrNotFound.
+	Strike(ctx context.Context, id ID, try [32]byte) (*Hold, error)
+	// Hold returns a hold, ended or not, or ErrNotFound.
+	Hold(ctx context.Context, id ID) (*Hold, error)
+	// OpenHolds returns the holds of an account, or of all if it is empty,
+	// that are open at that time, oldest first, at most limit (see Page.Size).
+	OpenHolds(ctx context.Context, account string, at time.Time, limit int) ([]Hold, error)
+	// HeldCoins returns, for those ids of epoch that an open hold keeps at that
+	// time, that hold's id and end. ErrUnknownEpoch.
+	HeldCoins(ctx context.Context, epoch string, ids []ID, at time.Time) (map[ID]Hold, error)
+	// PruneHolds forgets holds that ended before then, and returns how many.
+	// An id that was pruned can be held again.
+	PruneHolds(ctx context.Context, before time.Time) (int64, error)
+
+	// Count returns what was counted toward a quota.
+	Count(ctx context.Context, name string) (int64, error)
+
 	// OpenEpoch makes the spent set of epoch, once; repeating it is harmless.
 	OpenEpoch(ctx context.Context, epoch string) error
 	// SpentBy returns, for those ids that are spent in epoch, the op that
@@ -87,26 +129,37 @@ type Ledger interface {
 
 	// Balance returns an account's balance, zero for one never posted to.
 	Balance(ctx context.Context, account, currency string) (int64, error)
-	// Entries lists an account's postings, newest first. The cursor is empty
-	// on the last page.
+	// BalanceAt returns what an account held before that time: the sum of its
+	// postings with an earlier At.
+	BalanceAt(ctx context.Context, account, currency string, at time.Time) (int64, error)
+	// Entries lists an account's postings, newest first, within the page's
+	// From and Until. The cursor is empty on the last page.
 	Entries(ctx context.Context, account string, page Page) ([]Entry, Cursor, error)
 	// Totals returns the balances of all accounts whose path begins with
 	// prefix, of all accounts if it is empty, ordered by account and
 	// currency. It is one consistent picture: all of it sums to zero.
 	Totals(ctx context.Context, prefix string) ([]Balance, error)
 
-	// CreateAccount adds a record; Rev is ignored. ErrMalformed, or a
-	// *DuplicateError for FieldAccount or FieldToken.
-	CreateAccount(ctx context.Context, a Account) error
+	// CreateAccount adds a record and tokens that open it; Rev is ignored.
+	// ErrMalformed, or a *DuplicateError for FieldAccount or FieldToken.
+	CreateAccount(ctx context.Context, a Account, tokens ...AccessToken) error
 	// UpdateAccount replaces the record whose ID and Rev are given; ID,
 	// Kind, Currency and CreatedAt must stay (ErrMalformed). ErrNotFound,
-	// ErrStale, or a *DuplicateError for FieldToken.
+	// ErrStale.
 	UpdateAccount(ctx context.Context, a Account) error
 	// Account returns a record, or ErrNotFound.
 	Account(ctx context.Context, id string) (*Account, error)
-	// AccountByToken returns the record with that token hash, or
-	// ErrNotFound; the zero hash finds nothing.
-	AccountByToken(ctx context.Context, hash [32]byte) (*Account, error)
+	// CreateToken adds a token to an account. ErrNotFound for the account,
+	// ErrMalformed, ErrFull, or a *DuplicateError for FieldToken.
+	CreateToken(ctx context.Context, t AccessToken) error
+	// RevokeToken marks a token as revoked at that time. One that is revoked
+	// stays as it is. ErrNotFound.
+	RevokeToken(ctx context.Context, hash [32]byte, at time.Time) error
+	// Token returns the token with that hash and the account it opens, revoked
+	// or not, or ErrNotFound.
+	Token(ctx context.Context, hash [32]byte) (*AccessToken, *Account, error)
+	// Tokens lists an account's tokens, revoked ones too, oldest first.
+	Tokens(ctx context.Context, account string) ([]AccessToken, error)
 	// Accounts returns at most limit (see Page.Size) records whose path
 	// begins with prefix and sorts after after, in the order of their paths.
 	Accounts(ctx context.Context, prefix, after string, limit int) ([]Account, error)
@@ -122,6 +175,16 @@ type Ledger interface {
 	// other. What is found is in Audit.Problems, with ErrCorrupt. It reads
 	// the whole store in one consistent picture, and writing goes on beside it.
 	Verify(ctx context.Context, v Verification) (*Audit, error)
+
+	// Dump shows the whole store to row, in one consistent picture and in the
+	// order that Load takes it. Writing goes on beside it. progress is as in
+	// Verification.
+	Dump(ctx context.Context, row func(*Row) error, progress func(done, total int64)) error
+	// Load fills an empty store with what Dump showed, all or nothing, and
+	// raises its fence (MetaFence): what the other store recorded later is not
+	// in it. next returns io.EOF at the end. ErrState if the store is not
+	// empty, ErrCorrupt if the rows do not agree with their journal.
+	Load(ctx context.Context, next func() (*Row, error)) error
 
 	// Close waits for writes under way and releases the store.
 	Close() error

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/speciecash/specie/frame"
@@ -15,9 +16,10 @@ const (
 	// MaxRequest and MaxAnswer bound Op.Request and Op.Answer in bytes.
 	MaxRequest = 4 << 20
 	MaxAnswer  = 4 << 20
-	// MaxSpends and MaxPostings bound the lists of one op.
+	// MaxSpends, MaxPostings and MaxQuotas bound the lists of one op.
 	MaxSpends   = 4096
 	MaxPostings = 4096
+	MaxQuotas   = 16
 )
 
 // ID is a 32-byte content hash: of an op, a coin, a token.
@@ -64,6 +66,24 @@ type Op struct {
 	// zero or more in each currency the op moves. A condition of Apply: it
 	// is not recorded, and is empty in an op read back.
 	Floors []string
+	// Quotas count toward limits, at most MaxQuotas, no name twice. What is
+	// counted is recorded; Max is a condition of Apply, and zero in an op read
+	// back.
+	Quotas []Quota
+	// MaxStrikes, if positive, refuses the op as Held while a hold under its
+	// own id lasts with that many strikes or more. A condition of Apply.
+	MaxStrikes int
+}
+
+// Quota counts an op toward a limit. The counter of a name starts at zero and
+// is the sum of what was counted toward it.
+type Quota struct {
+	// Name is a path as an account's is.
+	Name string
+	// Amount is counted, zero or more; zero asks and counts nothing.
+	Amount int64
+	// Max is what the counter may come to with it.
+	Max int64
 }
 
 // Spend uses up one id, for ever, in the spent set of one epoch.
@@ -115,6 +135,9 @@ func (o *Op) Validate() error {
 	if err := o.validateSpends(); err != nil {
 		return err
 	}
+	if err := o.validateQuotas(); err != nil {
+		return err
+	}
 	return o.validatePostings()
 }
 
@@ -134,6 +157,21 @@ func (o *Op) validateSpends() error {
 			return malformed("id %x spent twice in one op", s.ID)
 		}
 		seen[s.ID] = struct{}{}
+	}
+	return nil
+}
+
+func (o *Op) validateQuotas() error {
+	if len(o.Quotas) > MaxQuotas {
+		return malformed("%d quotas", len(o.Quotas))
+	}
+	for i, q := range o.Quotas {
+		if !ValidAccount(q.Name) || q.Amount < 0 || q.Amount > MaxAmount || q.Max < 0 || q.Max > MaxAmount {
+			return malformed("quota %q of %d", q.Name, q.Amount)
+		}
+		if slices.ContainsFunc(o.Quotas[:i], func(other Quota) bool { return other.Name == q.Name }) {
+			return malformed("two quotas %q", q.Name)
+		}
 	}
 	return nil
 }
@@ -199,8 +237,8 @@ func AddAmount(a, b int64) (int64, error) {
 }
 
 // Digest returns SHA-256 over the op's canonical bytes, which the journal
-// chains: everything but Floors, as given to Apply, with Lane filled in and
-// At in microseconds. The lists enter as frames of their own, so that the
+// chains: everything but its conditions, as given to Apply, with Lane filled
+// in and At in microseconds. The lists enter as frames of their own, so that the
 // whole stays injective.
 func (o *Op) Digest() [32]byte {
 	spends := make([][]byte, 0, 3*len(o.Spends))
@@ -212,9 +250,20 @@ func (o *Op) Digest() [32]byte {
 	for _, p := range o.Postings {
 		postings = append(postings, []byte(p.Account), frame.Uint64(uint64(p.Amount)), []byte(p.Currency))
 	}
-	return frame.Digest([]byte("specie/ledger/op/1"), o.ID[:], []byte(o.Kind), []byte(o.Account),
+	parts := [][]byte{[]byte("specie/ledger/op/1"), o.ID[:], []byte(o.Kind), []byte(o.Account),
 		[]byte(o.Issuer), []byte(o.Acquirer), []byte(o.Lane), []byte(o.State), o.Request, o.Answer,
-		frame.Uint64(uint64(o.At.UnixMicro())), frame.Join(spends...), frame.Join(postings...))
+		frame.Uint64(uint64(o.At.UnixMicro())), frame.Join(spends...), frame.Join(postings...)}
+	// Ops without quotas hash as they did before there were any.
+	var quotas [][]byte
+	for _, q := range o.Quotas {
+		if q.Amount != 0 {
+			quotas = append(quotas, []byte(q.Name), frame.Uint64(uint64(q.Amount)))
+		}
+	}
+	if quotas != nil {
+		parts = append(parts, frame.Join(quotas...))
+	}
+	return frame.Digest(parts...)
 }
 
 // Settle is the rule of SetAnswer. Given an op's present state and answer it

@@ -20,6 +20,9 @@ type Page struct {
 	// Limit is the number of rows wanted: DefaultPage when zero or less,
 	// never more than MaxPage.
 	Limit int
+	// From and Until, if not zero, leave out what is earlier than From, and
+	// what is not earlier than Until.
+	From, Until time.Time
 }
 
 // Size returns the number of rows that the page may hold.

@@ -162,7 +162,7 @@ func wantDuplicate(f fataler, err error, field string) {
 func testAccounts(t *testing.T, fresh FreshLedger) {
 	l := start(t, fresh)
 	ctx := context.Background()
-	h1 := ledger.Account{ID: "holder/h1", Kind: "holder", Name: "Ada ✓", Key: []byte{1, 2}, TokenHash: id("token", 1),
+	h1 := ledger.Account{ID: "holder/h1", Kind: "holder", Name: "Ada ✓", Key: []byte{1, 2},
 		Currency: "EUR", CreatedAt: moment(1)}
 	bare := ledger.Account{ID: "holder/h2", Kind: "holder", Currency: "EUR", CreatedAt: moment(2)}
 	m1 := ledger.Account{ID: "merchant/m1", Kind: "merchant", Currency: "EUR", CreatedAt: moment(3), Suspended: true}
@@ -172,8 +172,7 @@ func testAccounts(t *testing.T, fresh FreshLedger) {
 	h1.Rev, bare.Rev, m1.Rev = 1, 1, 1
 
 	wantDuplicate(t, l.CreateAccount(ctx, h1), ledger.FieldAccount)
-	thief := ledger.Account{ID: "holder/h3", Kind: "holder", TokenHash: h1.TokenHash, Currency: "EUR", CreatedAt: moment(4)}
-	wantDuplicate(t, l.CreateAccount(ctx, thief), ledger.FieldToken)
+	nobody := ledger.Account{ID: "holder/h3", Kind: "holder", Currency: "EUR", CreatedAt: moment(4)}
 	for name, bad := range map[string]ledger.Account{
 		"no id":        {Kind: "holder", Currency: "EUR", CreatedAt: moment(1)},
 		"a NUL":        {ID: "x", Kind: "holder", Name: "a\x00b", Currency: "EUR", CreatedAt: moment(1)},
@@ -187,26 +186,19 @@ func testAccounts(t *testing.T, fresh FreshLedger) {
 	}
 
 	stale := h1
-	h1.Suspended, h1.TokenHash = true, id("token", 9)
+	h1.Suspended, h1.Reason = true, "lost his telephone"
 	check(t, l.UpdateAccount(ctx, h1))
 	h1.Rev = 2
 	wantErr(t, l.UpdateAccount(ctx, stale), ledger.ErrStale)
 	moved := h1
 	moved.Currency = "USD"
 	wantErr(t, l.UpdateAccount(ctx, moved), ledger.ErrMalformed)
-	wantErr(t, l.UpdateAccount(ctx, thief), ledger.ErrNotFound)
-	taking := bare
-	taking.TokenHash = h1.TokenHash
-	wantDuplicate(t, l.UpdateAccount(ctx, taking), ledger.FieldToken)
+	wantErr(t, l.UpdateAccount(ctx, nobody), ledger.ErrNotFound)
 
-	got, err := l.AccountByToken(ctx, id("token", 9))
+	got, err := l.Account(ctx, h1.ID)
 	check(t, err)
 	if diff := differ(&h1, got); diff != "" {
 		t.Fatalf("account differs (-want +got):\n%s", diff)
-	}
-	for _, none := range []ledger.ID{id("token", 1), {}} {
-		_, err = l.AccountByToken(ctx, none)
-		wantErr(t, err, ledger.ErrNotFound)
 	}
 	_, err = l.Account(ctx, "holder/h3")
 	wantErr(t, err, ledger.ErrNotFound)
