@@ -43,6 +43,8 @@ type Config struct {
 	// Groups may be nil: then no bound coin is taken.
 	Groups Groups
 	Ledger ledger.Ledger
+	// Limits are DefaultLimits if nil.
+	Limits *Limits
 	// Clock is time.Now if nil.
 	Clock func() time.Time
 	// Logger is silent if nil.
@@ -60,6 +62,7 @@ type Bank struct {
 	currency string
 	clock    func() time.Time
 	log      *slog.Logger
+	limits   Limits
 
 	force     atomic.Pointer[inForce]
 	reloading sync.Mutex // one Reload at a time
@@ -85,6 +88,17 @@ func New(ctx context.Context, cfg Config) (*Bank, error) {
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
+	limits := DefaultLimits()
+	if cfg.Limits != nil {
+		limits = *cfg.Limits
+	}
+	if limits.HoldTime <= 0 {
+		limits.HoldTime = time.Minute
+	}
+	if limits.Strikes <= 0 {
+		limits.Strikes = 3
+	}
+	b.limits = limits
 	if cfg.Workers <= 0 {
 		cfg.Workers = 7
 	}
@@ -137,6 +151,9 @@ func (b *Bank) ReceiptsUntil() time.Time {
 	}
 	return until
 }
+
+// Limits are what the bank allows.
+func (b *Bank) Limits() Limits { return b.limits }
 
 // Root returns SHA-256 of the root certificate that the bank works under.
 func (b *Bank) Root() [32]byte { return b.cfg.Root.Fingerprint() }

@@ -28,6 +28,17 @@ type Hold struct {
 	Released bool
 }
 
+// HoldLimits are what an account may hold. Zero is no limit.
+type HoldLimits struct {
+	// Open is how many holds it may have open at once.
+	Open int
+	// PerCoin is how often it may hold the same coin: holds placed at Since or
+	// later count, ended or not. Outcome.Over names what would be passed, "open"
+	// or "per-coin".
+	PerCoin int
+	Since   time.Time
+}
+
 // Open says whether the hold keeps others out at that time.
 func (h *Hold) Open(at time.Time) bool { return !h.Released && at.Before(h.Until) }
 

@@ -95,11 +95,11 @@ type Ledger interface {
 	OpsByAccount(ctx context.Context, account string, page Page) ([]Op, Cursor, error)
 
 	// PlaceHold places a hold unless one of its coins is spent (Conflict) or held by
-	// an open hold of another id (Held), or the account has limit holds open
-	// at h.At (Exceeded). A hold is placed once: for an id that was held before,
+	// an open hold of another id (Held), or a limit would be passed (Exceeded,
+	// see HoldLimits). A hold is placed once: for an id that was held before,
 	// ended or not, it answers Replayed, and Outcome.Hold is what was placed
 	// then, as it stands now. Otherwise Applied. ErrMalformed, ErrUnknownEpoch.
-	PlaceHold(ctx context.Context, h Hold, limit int) (Outcome, error)
+	PlaceHold(ctx context.Context, h Hold, limits HoldLimits) (Outcome, error)
 	// ReleaseHold ends a hold before its time. Repeating it is harmless.
 	// ErrNotFound.
 	ReleaseHold(ctx context.Context, id ID) error

@@ -12,7 +12,7 @@ import (
 var errComing = errors.New("sqlite: not there yet")
 
 // PlaceHold implements ledger.Ledger.
-func (l *Ledger) PlaceHold(context.Context, ledger.Hold, int) (ledger.Outcome, error) {
+func (l *Ledger) PlaceHold(context.Context, ledger.Hold, ledger.HoldLimits) (ledger.Outcome, error) {
 	return ledger.Outcome{}, errComing
 }
 
