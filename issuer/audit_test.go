@@ -163,6 +163,7 @@ func TestAnAuditFindsWhatTheRequestsDoNotSay(t *testing.T) {
 			}
 		}, "moved other amounts"},
 		{"a deposit that spent another coin", issuer.KindDeposit, func(*testing.T, *ledger.Op) {}, "spent other coins"},
+		{"a withdrawal that marked other outputs", issuer.KindWithdrawal, func(*testing.T, *ledger.Op) {}, "marked other outputs"},
 		{"a deposit of a coin that the bank did not sign", issuer.KindDeposit, func(t *testing.T, op *ledger.Op) {
 			respend(t, op, func(s *coin.Spend, _ *coin.Authorisation) { s.Coins[0].Signature[9] ^= 1 })
 		}, coin.ErrCoinSignature.Error()},

@@ -43,6 +43,10 @@ func (b *Bank) doubleSpend(ctx context.Context, s *coin.Spend, a *coin.Authorisa
 	if len(taken) == 0 {
 		return errors.New("issuer: ledger told of a conflict and named none")
 	}
+	all := len(taken)
+	if taken = takenCoins(taken); len(taken) == 0 {
+		return outputUsed(all)
+	}
 	ids := s.CoinIDs()
 	proofs := make(map[ledger.ID]*coin.ConflictProof, 1)
 	filed := make(map[ledger.ID]bool, 1)

@@ -220,7 +220,7 @@ func (b *Bank) verifier(ctx context.Context, s *coin.Spend) (coin.PresentationVe
 
 // recordSpend completes an operation that consumes a verified spend's coins:
 // each coin into its key's spent set, out of circulation, and the change into
-// it. p holds what the operation posts besides. It returns the operation as
+// it, each output into its key's made set. p holds what the operation posts besides. It returns the operation as
 // recorded, by this call or an equal one.
 func (b *Bank) recordSpend(ctx context.Context, f *inForce, s *coin.Spend, a *coin.Authorisation, p *postings, op ledger.Op) (*ledger.Op, error) {
 	op.Issuer, op.State = b.id, ledger.StateDone
@@ -228,6 +228,7 @@ func (b *Bank) recordSpend(ctx context.Context, f *inForce, s *coin.Spend, a *co
 	if op.Spends, err = f.consume(p, s); err != nil {
 		return nil, err
 	}
+	op.Spends = append(op.Spends, makes(s.ToIssuer)...)
 	op.Postings = p.list()
 	out, err := b.apply(ctx, op)
 	switch {

@@ -42,7 +42,9 @@
 //
 // Coins of each key have a spent set of their own, named by the key's id: a
 // date would not do, since a later keyset may extend spend_until, and a set
-// that changes its name forgets what is in it.
+// that changes its name forgets what is in it. Beside it stands the key's made
+// set, of the blinded messages that the bank has signed: each is signed for one
+// operation ([ErrOutputUsed]).
 //
 // # Trust
 //

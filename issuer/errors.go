@@ -31,6 +31,9 @@ var (
 	// ErrDoubleSpend: a coin is spent already; the error is a
 	// *DoubleSpendError.
 	ErrDoubleSpend = errors.New("issuer: coin is spent already")
+	// ErrOutputUsed: another operation has a blinded message of this one, and
+	// its signature belongs to that one (Bank.Restore).
+	ErrOutputUsed = errors.New("issuer: a blinded message was signed before")
 	// ErrUnavailable: token or store can't answer now. The operation may be
 	// recorded: repeat the request unchanged.
 	ErrUnavailable = errors.New("issuer: unavailable")

@@ -125,8 +125,11 @@ func (f *inForce) record(ctx context.Context, l ledger.Ledger) error {
 		return err
 	}
 	for i := range f.keyset.Denominations {
-		if err := l.OpenEpoch(ctx, epochOf(f.keyset.Denominations[i].KeyID)); err != nil {
-			return fmt.Errorf("issuer: open spent set: %w", store(err))
+		kid := f.keyset.Denominations[i].KeyID
+		for _, epoch := range []string{epochOf(kid), madeOf(kid)} {
+			if err := l.OpenEpoch(ctx, epoch); err != nil {
+				return fmt.Errorf("issuer: open the sets of key %s: %w", kid, store(err))
+			}
 		}
 	}
 	return settle(ctx, l, metaKeyset, fmt.Appendf(nil, "%d %x", f.keyset.Seq, f.keyset.Digest))

@@ -15,7 +15,8 @@ import (
 type rebuilt struct {
 	id       ledger.ID
 	postings []ledger.Posting
-	spends   []ledger.Spend
+	spends   []ledger.Spend // coins
+	makes    []ledger.Spend // outputs
 	// spend is what redeemed coins, and its owners' consent; nil if none did.
 	spend         *coin.Spend
 	authorisation *coin.Authorisation
@@ -65,7 +66,7 @@ func (f *inForce) rebuildWithdrawal(op *ledger.Op) (*rebuilt, error) {
 	if err := f.circulate(p, outputs); err != nil {
 		return nil, err
 	}
-	return &rebuilt{id: coin.WithdrawalOp(r.Account, outputs), postings: p.list()}, nil
+	return &rebuilt{id: coin.WithdrawalOp(r.Account, outputs), postings: p.list(), makes: makes(outputs)}, nil
 }
 
 // kindOf is the kind of operation that a spend for that purpose is recorded as.
@@ -100,7 +101,9 @@ func (f *inForce) rebuildSpend(op *ledger.Op) (*rebuilt, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rebuilt{id: s.Op(), postings: p.list(), spends: spends, spend: s, authorisation: authorisation}, nil
+	return &rebuilt{
+		id: s.Op(), postings: p.list(), spends: spends, makes: makes(s.ToIssuer), spend: s, authorisation: authorisation,
+	}, nil
 }
 
 // consume posts what a spend redeems and what change it issues, and returns

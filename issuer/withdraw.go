@@ -36,8 +36,8 @@ type withdrawalRequest struct {
 }
 
 // Withdraw sells coins to a holder: it debits what the outputs are worth and
-// signs them. Refusals: ErrForbidden, ErrInsufficientFunds, coin.ErrTooLarge,
-// or those of coin.Keyset.CheckOutputs.
+// signs them. Refusals: ErrForbidden, ErrInsufficientFunds, ErrOutputUsed,
+// coin.ErrTooLarge, or those of coin.Keyset.CheckOutputs.
 func (b *Bank) Withdraw(ctx context.Context, account *Account, outputs []coin.Output) (*Signed, error) {
 	if account.Kind != Holder {
 		return nil, fmt.Errorf("%w: withdrawals are for holders", ErrForbidden)
@@ -83,7 +83,7 @@ func (b *Bank) recordWithdrawal(ctx context.Context, id ledger.ID, account *Acco
 	out, err := b.apply(ctx, ledger.Op{
 		ID: id, Kind: KindWithdrawal, Account: account.ID, Issuer: b.id,
 		State: ledger.StateDone, Request: request, At: now,
-		Postings: p.list(), Floors: []string{account.ID},
+		Spends: makes(outputs), Postings: p.list(), Floors: []string{account.ID},
 	})
 	if err != nil {
 		return fmt.Errorf("issuer: withdrawal: %w", store(err))
@@ -91,6 +91,8 @@ func (b *Bank) recordWithdrawal(ctx context.Context, id ledger.ID, account *Acco
 	switch out.Status {
 	case ledger.Applied, ledger.Replayed:
 		return nil
+	case ledger.Conflict:
+		return outputUsed(len(out.Conflicts))
 	case ledger.Insufficient:
 		return fmt.Errorf("%w: %d to withdraw", ErrInsufficientFunds, total)
 	}

@@ -26,6 +26,7 @@ func issuerRefusals() []issuerRefusal {
 		{issuer.ErrNotFound, http.StatusNotFound, CodeNotFound},
 		{issuer.ErrMalformed, http.StatusBadRequest, CodeMalformed},
 		{issuer.ErrInsufficientFunds, http.StatusConflict, CodeInsufficientFunds},
+		{issuer.ErrOutputUsed, http.StatusConflict, CodeOutputUsed},
 		{issuer.ErrConflict, http.StatusConflict, CodeConflict},
 		// An error about a presentation's epoch is one about binding too;
 		// here it is named first, because a wallet can mend it.

@@ -47,6 +47,7 @@ const (
 	CodeExpelled          Code = "expelled"
 	CodeDuplicateCoin     Code = "duplicate-coin"
 	CodeDoubleSpend       Code = "double-spend"
+	CodeOutputUsed        Code = "output-used"
 	CodeInsufficientFunds Code = "insufficient-funds"
 	CodeForeignOffer      Code = "foreign-offer"
 	CodeOfferExpired      Code = "offer-expired"
