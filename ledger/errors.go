@@ -5,7 +5,7 @@ import "errors"
 // Errors of Ledger and Register. Drivers wrap them with context; match them
 // with errors.Is.
 var (
-	// ErrNotFound: no such op, account, session, member or meta key.
+	// ErrNotFound: no such op, hold, account, token, session, member or meta key.
 	ErrNotFound = errors.New("not found")
 	// ErrMalformed: a value is outside its documented form. A bug of the
 	// caller, or foreign bytes that he passed on (a Cursor).
@@ -28,8 +28,9 @@ var (
 	ErrState = errors.New("wrong state")
 	// ErrReadmission: no readmission that is open stands behind the code.
 	ErrReadmission = errors.New("no such readmission")
-	// ErrFull: as many sessions are open as the caller allows.
-	ErrFull = errors.New("too many sessions")
+	// ErrFull: there are as many sessions as the caller allows, or as many tokens
+	// as an account may have.
+	ErrFull = errors.New("too many")
 	// ErrExpired: the session is past its time.
 	ErrExpired = errors.New("session expired")
 	// ErrUnavailable: the store could not answer. A write may or may not

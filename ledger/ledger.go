@@ -141,7 +141,8 @@ type Ledger interface {
 	Totals(ctx context.Context, prefix string) ([]Balance, error)
 
 	// CreateAccount adds a record and tokens that open it; Rev is ignored.
-	// ErrMalformed, or a *DuplicateError for FieldAccount or FieldToken.
+	// ErrMalformed, ErrFull, or a *DuplicateError for FieldAccount or
+	// FieldToken.
 	CreateAccount(ctx context.Context, a Account, tokens ...AccessToken) error
 	// UpdateAccount replaces the record whose ID and Rev are given; ID,
 	// Kind, Currency and CreatedAt must stay (ErrMalformed). ErrNotFound,
@@ -150,15 +151,17 @@ type Ledger interface {
 	// Account returns a record, or ErrNotFound.
 	Account(ctx context.Context, id string) (*Account, error)
 	// CreateToken adds a token to an account. ErrNotFound for the account,
-	// ErrMalformed, ErrFull, or a *DuplicateError for FieldToken.
+	// ErrMalformed, a *DuplicateError for FieldToken, or ErrFull when MaxTokens
+	// others are neither revoked nor, at t.CreatedAt, past their time.
 	CreateToken(ctx context.Context, t AccessToken) error
 	// RevokeToken marks a token as revoked at that time. One that is revoked
-	// stays as it is. ErrNotFound.
+	// stays as it is. ErrNotFound, ErrMalformed.
 	RevokeToken(ctx context.Context, hash [32]byte, at time.Time) error
 	// Token returns the token with that hash and the account it opens, revoked
 	// or not, or ErrNotFound.
 	Token(ctx context.Context, hash [32]byte) (*AccessToken, *Account, error)
-	// Tokens lists an account's tokens, revoked ones too, oldest first.
+	// Tokens lists an account's tokens, oldest first: all that may still open it,
+	// and the newest MaxTokens of the others.
 	Tokens(ctx context.Context, account string) ([]AccessToken, error)
 	// Accounts returns at most limit (see Page.Size) records whose path
 	// begins with prefix and sorts after after, in the order of their paths.

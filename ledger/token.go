@@ -12,7 +12,9 @@ const (
 	// MaxScopes bounds the scopes of one token.
 	MaxScopes = 16
 	// MaxTokens bounds the tokens of one account that are neither revoked nor
-	// past their time, and those besides that are still listed.
+	// past their time when another is made. Those that open nothing any more
+	// are kept for ever, since the journal stands for them, and Tokens lists the
+	// newest MaxTokens of them.
 	MaxTokens = 64
 )
 

@@ -54,6 +54,8 @@ func Ledger(t *testing.T, fresh FreshLedger) {
 		{"lists page from newest to oldest", testPaging},
 		{"a bad cursor is malformed", testBadCursor},
 		{"accounts", testAccounts},
+		{"tokens open an account until they are revoked", testTokens},
+		{"an account has so many tokens", testTokensAreBounded},
 		{"meta", testMeta},
 		{"of 200 spends of one coin one wins", testDoubleSpend},
 		{"of many replays of one op one applies", testConcurrentReplay},

@@ -5,45 +5,69 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"github.com/speciecash/specie/ledger"
 )
 
-const accountColumns = "id, kind, name, pubkey, currency, created_at, suspended, rev"
+const accountColumns = "id, kind, name, pubkey, currency, created_at, suspended, reason, rev"
 
 func scanAccount(scan func(...any) error) (*ledger.Account, error) {
 	var a ledger.Account
 	var created int64
-	err := scan(&a.ID, &a.Kind, &a.Name, &a.Key, &a.Currency, &created, &a.Suspended, &a.Rev)
+	err := scan(&a.ID, &a.Kind, &a.Name, &a.Key, &a.Currency, &created, &a.Suspended, &a.Reason, &a.Rev)
 	a.CreatedAt = fromMicro(created)
 	return &a, err
 }
 
 // accountValues are the values of accountColumns.
 func accountValues(a *ledger.Account) []any {
-	return []any{a.ID, a.Kind, a.Name, blob(a.Key), a.Currency, a.CreatedAt.UnixMicro(), a.Suspended, int64(a.Rev)}
+	return []any{a.ID, a.Kind, a.Name, blob(a.Key), a.Currency, a.CreatedAt.UnixMicro(), a.Suspended, a.Reason, int64(a.Rev)}
 }
 
 // CreateAccount implements ledger.Ledger.
 func (l *Ledger) CreateAccount(ctx context.Context, a ledger.Account, tokens ...ledger.AccessToken) error {
-	if err := a.Validate(); err != nil {
+	err := a.Validate()
+	for i := range tokens {
+		if err == nil {
+			err = tokens[i].Validate()
+		}
+		if err == nil && tokens[i].Account != a.ID {
+			err = fmt.Errorf("%w: a token of %s", ledger.ErrMalformed, tokens[i].Account)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("sqlite: create account: %w", err)
 	}
-	a.Key, a.Rev = bytes.Clone(a.Key), 1
-	err := l.writer.do(ctx, func(t *tx) error {
+	a.Key, a.Rev, tokens = bytes.Clone(a.Key), 1, slices.Clone(tokens)
+	err = l.writer.do(ctx, func(t *tx) error {
 		if err := free(t, ledger.FieldAccount, "SELECT id FROM accounts WHERE id=?", a.ID); err != nil {
 			return err
 		}
-		err := t.exec("INSERT INTO accounts ("+accountColumns+") VALUES (?,?,?,?,?,?,?,?)", accountValues(&a)...)
-		if err != nil {
+		rec := newRecorder(t)
+		if err := insertAccount(t, rec, l.opts.Lane, &a); err != nil {
 			return err
 		}
-		return record(t, l.opts.Lane, ledger.EventAccount, a.ID, a.Rev, a.Digest())
+		for i := range tokens {
+			if err := addToken(t, rec, l.opts.Lane, &tokens[i]); err != nil {
+				return err
+			}
+		}
+		return rec.flush()
 	})
 	if err != nil {
 		return fmt.Errorf("sqlite: create account %s: %w", a.ID, err)
 	}
 	return nil
+}
+
+func insertAccount(t *tx, rec *recorder, lane string, a *ledger.Account) error {
+	err := t.exec("INSERT INTO accounts ("+accountColumns+") VALUES (?,?,?,?,?,?,?,?,?)", accountValues(a)...)
+	if err != nil {
+		return err
+	}
+	_, err = rec.append(lane, ledger.EventAccount, []byte(a.ID), a.Rev, a.Digest())
+	return err
 }
 
 // UpdateAccount implements ledger.Ledger.
@@ -65,7 +89,7 @@ func (l *Ledger) UpdateAccount(ctx context.Context, a ledger.Account) error {
 		a.Rev++
 		values := append(accountValues(&a)[1:], a.ID)
 		err = t.exec(`UPDATE accounts SET kind=?, name=?, pubkey=?, currency=?, created_at=?,
-			suspended=?, rev=? WHERE id=?`, values...)
+			suspended=?, reason=?, rev=? WHERE id=?`, values...)
 		if err != nil {
 			return err
 		}

@@ -48,22 +48,6 @@ func (l *Ledger) BalanceAt(context.Context, string, string, time.Time) (int64, e
 	return 0, errComing
 }
 
-// RevokeToken implements ledger.Ledger.
-func (l *Ledger) RevokeToken(context.Context, [32]byte, time.Time) error { return errComing }
-
-// CreateToken implements ledger.Ledger.
-func (l *Ledger) CreateToken(context.Context, ledger.AccessToken) error { return errComing }
-
-// Token implements ledger.Ledger.
-func (l *Ledger) Token(context.Context, [32]byte) (*ledger.AccessToken, *ledger.Account, error) {
-	return nil, nil, errComing
-}
-
-// Tokens implements ledger.Ledger.
-func (l *Ledger) Tokens(context.Context, string) ([]ledger.AccessToken, error) {
-	return nil, errComing
-}
-
 // Dump implements ledger.Ledger.
 func (l *Ledger) Dump(context.Context, func(*ledger.Row) error, func(done, total int64)) error {
 	return errComing

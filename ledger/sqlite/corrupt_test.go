@@ -69,7 +69,7 @@ func TestVerifyFindsPlantedCorruption(t *testing.T) {
 		{"accounts", "a version put back", []string{"UPDATE accounts SET suspended=0, rev=1 WHERE id='holder/h1'"}},
 		{"accounts", "a row gone", []string{"DELETE FROM accounts WHERE id='holder/h1'"}},
 		{"accounts", "a row planted", []string{
-			"INSERT INTO accounts SELECT 'holder/h9', kind, name, pubkey, NULL, currency, created_at, 0, 1 FROM accounts LIMIT 1"}},
+			"INSERT INTO accounts SELECT 'holder/h9', kind, name, pubkey, currency, created_at, 0, '', 1 FROM accounts LIMIT 1"}},
 
 		{"epochs", "a row gone", []string{"DELETE FROM epochs WHERE name='k2'"}},
 		{"epochs", "a row planted", []string{"INSERT INTO epochs VALUES ('k3')"}},

@@ -50,7 +50,7 @@ func TestForeignFilesAreRefusedUntouched(t *testing.T) {
 	}{
 		{"a ledger of a newer version", func(t *testing.T, path string) {
 			must(t, openLedger(t, path).Close())
-			raw(t, path, "PRAGMA user_version=2")
+			raw(t, path, "PRAGMA user_version=3")
 		}, openL},
 		{"a register of a newer version", func(t *testing.T, path string) {
 			r, err := openR(path)

@@ -61,6 +61,9 @@ func (o Options) withDefaults() (Options, error) {
 //go:embed schema/ledger.sql
 var ledgerSQL string
 
+//go:embed schema/ledger-2.sql
+var ledger2SQL string
+
 //go:embed schema/register.sql
 var registerSQL string
 
@@ -77,12 +80,21 @@ type schema struct {
 	application int64
 	version     int64
 	create      string
-	upgrades    []string // upgrades[i] leads from version i+1 to the next
+	upgrades    []step // upgrades[i] leads from version i+1 to the next
 }
 
-func ledgerSchema() schema { return schema{"ledger", 0x53504c47, 1, ledgerSQL, nil} }
+// step is one upgrade: a script and then, if not nil, what SQL cannot say.
+type step struct {
+	script string
+	then   func(t *tx, lane string) error
+}
+
+func ledgerSchema() schema {
+	return schema{"ledger", 0x53504c47, 2, ledgerSQL, []step{{ledger2SQL, upgradeAccounts}}}
+}
+
 func registerSchema() schema {
-	return schema{"register", 0x53505247, 3, registerSQL, []string{register2SQL, register3SQL}}
+	return schema{"register", 0x53505247, 3, registerSQL, []step{{script: register2SQL}, {script: register3SQL}}}
 }
 
 // store is an open file: what ledger and register have in common.
@@ -166,7 +178,7 @@ func openWriter(ctx context.Context, abs string, s schema, opts Options) (_ *sql
 		opts.Logger.InfoContext(ctx, "creating store", "kind", s.kind, "path", abs)
 		err = within(ctx, conn, func() error { return createSchema(ctx, conn, s) })
 	} else {
-		err = upgrade(ctx, conn, s, opts.Logger)
+		err = upgrade(ctx, conn, s, opts)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -251,7 +263,7 @@ func createSchema(ctx context.Context, conn *sql.Conn, s schema) error {
 }
 
 // upgrade brings a file of an older version to this one, in one transaction.
-func upgrade(ctx context.Context, conn *sql.Conn, s schema, log *slog.Logger) error {
+func upgrade(ctx context.Context, conn *sql.Conn, s schema, opts Options) error {
 	version := func() (v int64, err error) {
 		err = conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&v)
 		return v, err
@@ -262,11 +274,20 @@ func upgrade(ctx context.Context, conn *sql.Conn, s schema, log *slog.Logger) er
 	return within(ctx, conn, func() error {
 		v, err := version() // again: another process may have come first
 		for ; err == nil && v < s.version; v++ {
-			log.InfoContext(ctx, "upgrading store", "kind", s.kind, "from", v, "to", v+1)
-			_, err = conn.ExecContext(ctx, fmt.Sprintf("%s\nPRAGMA user_version=%d;", s.upgrades[v-1], v+1))
+			opts.Logger.InfoContext(ctx, "upgrading store", "kind", s.kind, "from", v, "to", v+1)
+			err = s.upgrades[v-1].run(ctx, conn, opts.Lane, v+1)
 		}
 		return err
 	})
+}
+
+func (s step) run(ctx context.Context, conn *sql.Conn, lane string, version int64) error {
+	if _, err := conn.ExecContext(ctx, fmt.Sprintf("%s\nPRAGMA user_version=%d;", s.script, version)); err != nil || s.then == nil {
+		return err
+	}
+	w := &writer{conn: conn, statements: make(map[string]*sql.Stmt)}
+	err := s.then(&tx{ctx: ctx, w: w}, lane)
+	return errors.Join(err, w.forget())
 }
 
 // Close waits for the writes under way and closes the file.

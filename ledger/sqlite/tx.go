@@ -24,11 +24,8 @@ func (t *tx) prepare(query string) (*sql.Stmt, error) {
 		return s, nil
 	}
 	if len(t.w.statements) >= maxStatements {
-		for _, s := range t.w.statements {
-			// A statement that fails to close is lost with the connection.
-			_ = s.Close()
-		}
-		clear(t.w.statements)
+		// A statement that fails to close is lost with the connection.
+		_ = t.w.forget()
 	}
 	s, err := t.w.conn.PrepareContext(t.ctx, query)
 	if err != nil {

@@ -19,6 +19,7 @@ type audit struct {
 	done     int64 // of total rows
 	total    int64
 	accounts map[string]version
+	tokens   map[string]version
 	meta     map[string]version
 	epochs   map[string]version
 	answers  *sql.Stmt // the answer row of a journal record
@@ -34,7 +35,7 @@ type version struct {
 func (l *Ledger) Verify(ctx context.Context, v ledger.Verification) (_ *ledger.Audit, err error) {
 	a := &audit{
 		ctx: ctx, out: &ledger.Audit{}, watch: v,
-		accounts: make(map[string]version), meta: make(map[string]version), epochs: make(map[string]version),
+		accounts: make(map[string]version), tokens: make(map[string]version), meta: make(map[string]version), epochs: make(map[string]version),
 	}
 	stopped := classify(a.run(l.reader))
 	// What stopped it half-way may come of the damage found: say both.
@@ -65,7 +66,7 @@ func (a *audit) run(r *reader) (err error) {
 	}
 	defer a.answers.Close()
 	for _, step := range []func() error{
-		a.size, a.file, a.journal, a.unrecorded, a.balances, a.spentSets, a.accountRows, a.metaRows,
+		a.size, a.file, a.journal, a.unrecorded, a.balances, a.spentSets, a.accountRows, a.tokenRows, a.metaRows,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -240,6 +241,21 @@ func (a *audit) accountRows() error {
 		return nil
 	}, "SELECT "+accountColumns+" FROM accounts ORDER BY id")
 	a.missing("accounts", a.accounts)
+	return err
+}
+
+// tokenRows needs no rev of a token: no two of its versions are alike.
+func (a *audit) tokenRows() error {
+	err := a.each(func(rows *sql.Rows) error {
+		k, err := scanToken(rows.Scan)
+		if err != nil {
+			return err
+		}
+		key := fmt.Sprintf("%x", k.Hash)
+		a.current("access_tokens", key, a.tokens, version{a.tokens[key].rev, k.Digest()})
+		return nil
+	}, "SELECT "+tokenColumns+" FROM access_tokens ORDER BY hash")
+	a.missing("access_tokens", a.tokens)
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"github.com/speciecash/specie/ledger"
 )
@@ -144,6 +145,8 @@ func (a *audit) other(rec *ledger.Record) error {
 		return a.answer(rec)
 	case ledger.EventAccount:
 		newer(a.accounts, string(rec.Subject), v)
+	case ledger.EventToken:
+		newer(a.tokens, fmt.Sprintf("%x", rec.Subject), v)
 	case ledger.EventMeta:
 		newer(a.meta, string(rec.Subject), v)
 	case ledger.EventEpoch:

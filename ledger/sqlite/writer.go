@@ -118,11 +118,17 @@ func (w *writer) close() error {
 	if !first {
 		return nil
 	}
+	return errors.Join(w.forget(), w.conn.Close(), w.db.Close())
+}
+
+// forget closes the prepared statements.
+func (w *writer) forget() error {
+	var errs []error
 	for _, s := range w.statements {
-		// The connection is closed next, and reports what matters.
-		_ = s.Close()
+		errs = append(errs, s.Close())
 	}
-	return errors.Join(w.conn.Close(), w.db.Close())
+	clear(w.statements)
+	return errors.Join(errs...)
 }
 
 func (w *writer) loop() {
