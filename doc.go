@@ -10,6 +10,7 @@
 //	devices     hsm  tpm  attest                               keys in hardware
 //	documents   coin  groupdoc                                 what is signed
 //	roots       group  group/fp256bn  trust  frame             mathematics, who may sign what
+//	testing     fault                                          points at which a test ends a program
 //
 // Arrows go downward only; rooms of one band do not import each other. The
 // test beside this file holds the tree to that.

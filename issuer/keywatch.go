@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/fault"
 	"github.com/speciecash/specie/ledger"
 )
 
@@ -67,7 +68,9 @@ func (b *Bank) apply(ctx context.Context, op ledger.Op) (ledger.Outcome, error) 
 		return ledger.Outcome{}, err
 	}
 	b.watch.begin(f)
+	fault.Point("issuer.checked")
 	out, err := b.cfg.Ledger.Apply(ctx, op)
+	fault.Point("issuer.recorded")
 	if !b.watch.end(f, out, err) {
 		return out, err
 	}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/fault"
 )
 
 // BlindSigner makes raw RSA signatures with the bank's denomination keys.
@@ -66,6 +67,7 @@ func (b *Bank) sign(ctx context.Context, outputs []coin.Output) ([][]byte, error
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	fault.Point("issuer.signed")
 	return signatures, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/client/issuerclient"
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/fault"
 )
 
 // States of a payment at the till.
@@ -119,11 +120,13 @@ func (t *Till) bankRefused(ctx context.Context, p *payment, err error) error {
 // settle moves a submitted payment to its last state and returns what stands
 // there then: of two requests at once the first to get here counts.
 func (t *Till) settle(ctx context.Context, p *payment, state string, answer []byte, reason string) (*client.TillAnswer, error) {
+	fault.Point("till.settle")
 	_, err := t.db.ExecContext(ctx, "UPDATE payments SET state = ?, answer = ?, reason = ? WHERE op = ? AND state = ?",
 		state, answer, reason, p.op, StateSubmitted)
 	if err != nil {
 		return nil, fmt.Errorf("till: payment: %w", err)
 	}
+	fault.Point("till.settled")
 	stored, err := t.payment(ctx, [32]byte(p.op))
 	if err != nil {
 		return nil, err

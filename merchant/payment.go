@@ -11,6 +11,7 @@ import (
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/client/issuerclient"
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/fault"
 )
 
 // Codes of the till's own refusals; the others are package coin's and the
@@ -186,8 +187,10 @@ func (t *Till) record(ctx context.Context, c *Checked, spend []byte) (*payment, 
 	if err != nil {
 		return nil, fmt.Errorf("till: payment: %w", err)
 	}
+	fault.Point("till.record")
 	if err := tx.Commit(); err != nil {
 		return nil, fmt.Errorf("till: payment: %w", err)
 	}
+	fault.Point("till.recorded")
 	return t.payment(ctx, op)
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/speciecash/specie/fault"
 )
 
 // metrics counts one daemon's requests in a registry of its own.
@@ -49,6 +51,7 @@ func observe(log *slog.Logger, m *metrics) echo.MiddlewareFunc {
 			if err := next(c); err != nil {
 				c.Error(err)
 			}
+			fault.Point("server.answered")
 			took := time.Since(start)
 			name := "unknown"
 			if c.Path() != "" {

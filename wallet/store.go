@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/speciecash/specie/fault"
 	"github.com/speciecash/specie/sqlitefile"
 )
 
@@ -100,9 +101,11 @@ func (p *purse) update(ctx context.Context, f func(tx *sql.Tx) error) error {
 	if err := f(tx); err != nil {
 		return err
 	}
+	fault.Point("wallet.commit")
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("purse: %w", err)
 	}
+	fault.Point("wallet.committed")
 	return nil
 }
 

@@ -39,13 +39,13 @@ type keysConfig struct {
 
 // issuerConfig is issuer.yaml. Relative paths are taken from its directory.
 type issuerConfig struct {
-	Root         string     `yaml:"root"`
-	Keyset       string     `yaml:"keyset"`
-	SigningChain string     `yaml:"signing_chain"`
-	Keys         keysConfig `yaml:",inline"`
-	Database     string     `yaml:"database"`
-	Listen       string     `yaml:"listen"`
-	AdminSocket  string     `yaml:"admin_socket"`
+	Root         string      `yaml:"root"`
+	Keyset       string      `yaml:"keyset"`
+	SigningChain string      `yaml:"signing_chain"`
+	Keys         keysConfig  `yaml:",inline"`
+	Store        storeConfig `yaml:",inline"`
+	Listen       string      `yaml:"listen"`
+	AdminSocket  string      `yaml:"admin_socket"`
 	// Metrics is an address for the operator's monitoring alone: it shows what
 	// is redeemed under each key. The admin socket serves the same.
 	Metrics string        `yaml:"metrics"`

@@ -9,7 +9,6 @@ import (
 	"net/http"
 
 	"github.com/speciecash/specie/issuer"
-	"github.com/speciecash/specie/ledger/sqlite"
 	"github.com/speciecash/specie/server"
 )
 
@@ -36,7 +35,7 @@ func (c issuerCmd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := sqlite.OpenLedger(a.ctx, dir.path(cfg.Database), sqlite.Options{Logger: a.log})
+	db, err := dir.openLedger(a.ctx, cfg.Store, a)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/speciecash/specie/fault"
 	"github.com/speciecash/specie/ledger"
 )
 
@@ -205,7 +206,9 @@ func (w *writer) transact(body func(*tx) error) error {
 	err := t.exec("BEGIN IMMEDIATE")
 	if err == nil {
 		if err = body(t); err == nil {
+			fault.Point("sqlite.commit")
 			err = t.exec("COMMIT")
+			fault.Point("sqlite.committed")
 		}
 		if err != nil {
 			// SQLite may have rolled back by itself and then finds no

@@ -1,0 +1,6 @@
+//go:build !faultpoints
+
+package fault
+
+// Point does nothing; see the package comment.
+func Point(name string) {}
