@@ -154,7 +154,7 @@ func accountOf(r *ledger.Account) *Account {
 }
 
 // Authenticate returns the account of an access token: ErrUnauthorized if
-// there is none, ErrForbidden if it is suspended.
+// there is none, ErrSuspended if it is suspended.
 func (b *Bank) Authenticate(ctx context.Context, token Token) (*Account, error) {
 	if !strings.HasPrefix(string(token), tokenPrefix) ||
 		len(token) != len(tokenPrefix)+base64.RawURLEncoding.EncodedLen(tokenBytes) {
@@ -172,7 +172,7 @@ func (b *Bank) Authenticate(ctx context.Context, token Token) (*Account, error) 
 		return nil, ErrUnauthorized
 	}
 	if record.Suspended {
-		return nil, fmt.Errorf("%w: the account is suspended", ErrForbidden)
+		return nil, ErrSuspended
 	}
 	return accountOf(record), nil
 }

@@ -142,7 +142,7 @@ func TestASuspendedAccountIsShutOut(t *testing.T) {
 	record.Suspended = true
 	expect(t, b.Ledger.UpdateAccount(t.Context(), *record), nil)
 	_, err = b.Authenticate(t.Context(), token)
-	expect(t, err, issuer.ErrForbidden)
+	expect(t, err, issuer.ErrSuspended)
 }
 
 func TestAccountsAreRefused(t *testing.T) {

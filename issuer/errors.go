@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/ledger"
@@ -16,8 +17,22 @@ var (
 	ErrConfig = errors.New("issuer: configuration refused")
 	// ErrUnauthorized: no account has this token.
 	ErrUnauthorized = errors.New("issuer: unknown access token")
-	// ErrForbidden: the account is of another kind, or suspended.
+	// ErrForbidden: the account is of another kind.
 	ErrForbidden = errors.New("issuer: not allowed for this account")
+	// ErrSuspended: the account is shut until an operator reinstates it.
+	ErrSuspended = errors.New("issuer: the account is suspended")
+	// ErrLimit: more than the bank allows at a time; the error is a *LimitError.
+	ErrLimit = errors.New("issuer: limit reached")
+	// ErrHeld: coins are held for another operation; the error is a *HeldError.
+	ErrHeld = errors.New("issuer: coin is held")
+	// ErrHoldEnded: these coins were held for this payment before. They can be
+	// deposited, and held for another offer.
+	ErrHoldEnded = errors.New("issuer: the hold has ended")
+	// ErrSettled: the merchant has been paid out since the deposit, so it can't
+	// be refunded any more.
+	ErrSettled = errors.New("issuer: settled by a payout")
+	// ErrRefund: a refund of more than is left of what was paid.
+	ErrRefund = errors.New("issuer: more than was paid")
 	// ErrNotFound: no such account, operation or case.
 	ErrNotFound = errors.New("issuer: not found")
 	// ErrMalformed: a request that no rule has a place for.
@@ -103,6 +118,44 @@ func (e *LeakedError) Error() string {
 
 // Unwrap makes errors.Is(err, ErrLeaked) true.
 func (e *LeakedError) Unwrap() error { return ErrLeaked }
+
+// HeldError refuses what a hold stands against. It matches ErrHeld.
+type HeldError struct {
+	// Until is when the hold ends.
+	Until time.Time
+	// Struck says that it is the merchant's own hold, which answers nothing more
+	// after too many wrong authorisations.
+	Struck bool
+}
+
+// Error says until when.
+func (e *HeldError) Error() string {
+	if e.Struck {
+		return fmt.Sprintf("%v: too many wrong authorisations; until %s", ErrHeld, e.Until.Format(time.RFC3339))
+	}
+	return fmt.Sprintf("%v: until %s", ErrHeld, e.Until.Format(time.RFC3339))
+}
+
+// Unwrap makes errors.Is(err, ErrHeld) true.
+func (e *HeldError) Unwrap() error { return ErrHeld }
+
+// LimitError names a limit that would be passed. It matches ErrLimit.
+type LimitError struct {
+	// Name is the limit's in /v1/info.
+	Name string
+	// Max is what it allows.
+	Max int64
+	// Until is when to ask again.
+	Until time.Time
+}
+
+// Error names the limit.
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("%v: %s is %d", ErrLimit, e.Name, e.Max)
+}
+
+// Unwrap makes errors.Is(err, ErrLimit) true.
+func (e *LimitError) Unwrap() error { return ErrLimit }
 
 // store gives an error of the ledger its meaning here. What is left without
 // one is a bug or a broken store, and stays an internal error.

@@ -73,6 +73,10 @@ type Op struct {
 	// MaxStrikes, if positive, refuses the op as Held while a hold under its
 	// own id lasts with that many strikes or more. A condition of Apply.
 	MaxStrikes int
+	// Unheld refuses the op as Held while a hold under its own id lasts,
+	// whatever the strikes: it is not what the coins are held for, though it
+	// has the same id. A condition of Apply.
+	Unheld bool
 }
 
 // Quota counts an op toward a limit. The counter of a name starts at zero and

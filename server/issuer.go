@@ -81,17 +81,18 @@ func NewIssuer(bank *issuer.Bank, opts IssuerOptions) *Issuer {
 	keys.MustRegister(newKeyMetrics(bank, log))
 	all := prometheus.Gatherers{m.registry, keys}
 
+	rules := issuerRules(bank.Now)
 	table := issuerRoutes(bank)
-	public := newEdge(edgeConfig{routes: table, rules: issuerProblem, log: log, metrics: m})
+	public := newEdge(edgeConfig{routes: table, rules: rules, log: log, metrics: m})
 	issuerapi.RegisterHandlers(registrar{public, table}, issuerapi.NewStrictHandler(h, nil))
 	addHealth(public, m.registry, bank.Ready)
 
 	table = issuerAdminRoutes()
-	admin := newEdge(edgeConfig{routes: table, rules: issuerProblem, log: log, metrics: m})
+	admin := newEdge(edgeConfig{routes: table, rules: rules, log: log, metrics: m})
 	issuerapi.RegisterHandlers(registrar{admin, table}, issuerapi.NewStrictHandler(h, nil))
 	addHealth(admin, all, bank.Ready)
 
-	monitor := newEdge(edgeConfig{rules: issuerProblem, log: log, metrics: m})
+	monitor := newEdge(edgeConfig{rules: rules, log: log, metrics: m})
 	addHealth(monitor, all, bank.Ready)
 	return &Issuer{Public: public, Admin: admin, Metrics: monitor, stop: func() {
 		h.audits.stop()

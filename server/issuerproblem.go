@@ -23,6 +23,10 @@ func issuerRefusals() []issuerRefusal {
 		{errWarrant, http.StatusForbidden, CodeWarrant},
 		{issuer.ErrUnauthorized, http.StatusUnauthorized, CodeUnauthorized},
 		{issuer.ErrForbidden, http.StatusForbidden, CodeForbidden},
+		{issuer.ErrSuspended, http.StatusForbidden, CodeSuspended},
+		{issuer.ErrHoldEnded, http.StatusConflict, CodeHoldEnded},
+		{issuer.ErrSettled, http.StatusConflict, CodeSettled},
+		{issuer.ErrRefund, http.StatusConflict, CodeRefund},
 		{issuer.ErrNotFound, http.StatusNotFound, CodeNotFound},
 		{issuer.ErrMalformed, http.StatusBadRequest, CodeMalformed},
 		{issuer.ErrInsufficientFunds, http.StatusConflict, CodeInsufficientFunds},
@@ -46,8 +50,15 @@ func coinStatus(code Code) int {
 	return http.StatusUnprocessableEntity
 }
 
-// issuerProblem is the translator of the issuer's routes.
-func issuerProblem(err error) *Problem {
+// issuerRules is the translator of the issuer's routes, by the bank's clock.
+func issuerRules(now func() time.Time) translator {
+	return func(err error) *Problem { return issuerProblem(err, now()) }
+}
+
+// until is what is left to wait, a second at least.
+func until(then, now time.Time) time.Duration { return max(then.Sub(now), time.Second) }
+
+func issuerProblem(err error, now time.Time) *Problem {
 	var double *issuer.DoubleSpendError
 	if errors.As(err, &double) {
 		return &Problem{
@@ -68,6 +79,17 @@ func issuerProblem(err error) *Problem {
 		return &Problem{
 			Status: http.StatusUnprocessableEntity, Code: CodeTooEarly, Detail: early.Error(),
 			Members: map[string]any{"not_before": early.From.UTC().Format(time.RFC3339)},
+		}
+	}
+	var held *issuer.HeldError
+	if errors.As(err, &held) {
+		return &Problem{Status: http.StatusConflict, Code: CodeCoinHeld, Detail: held.Error(), RetryAfter: until(held.Until, now)}
+	}
+	var limit *issuer.LimitError
+	if errors.As(err, &limit) {
+		return &Problem{
+			Status: http.StatusTooManyRequests, Code: CodeLimit, Detail: limit.Error(), RetryAfter: until(limit.Until, now),
+			Members: map[string]any{"limit": limit.Name, "max": limit.Max},
 		}
 	}
 	// Before the refusals: what stands behind an unavailable token or store

@@ -70,6 +70,12 @@ const (
 	CodeWarrant           Code = "warrant"
 	CodeUnregistered      Code = "warrant-unregistered"
 	CodeBusy              Code = "busy"
+	CodeSuspended         Code = "suspended"
+	CodeCoinHeld          Code = "coin-held"
+	CodeHoldEnded         Code = "hold-ended"
+	CodeLimit             Code = "limit"
+	CodeSettled           Code = "settled"
+	CodeRefund            Code = "refund-exceeds"
 )
 
 // problemType is the media type of RFC 9457.
