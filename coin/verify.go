@@ -132,7 +132,7 @@ func (k *Keyset) CheckOutputs(outputs []Output, at time.Time) (Amount, error) {
 			err = d.CheckIssue(at)
 		}
 		if err == nil {
-			err = d.checkBlinded(outputs[i].Blinded)
+			err = d.CheckBlinded(outputs[i].Blinded)
 		}
 		if err == nil {
 			sum, err = sum.Add(d.Value)
@@ -144,8 +144,9 @@ func (k *Keyset) CheckOutputs(outputs []Output, at time.Time) (Amount, error) {
 	return sum, nil
 }
 
-// checkBlinded refuses what the bank's token must never be asked to sign.
-func (d *Denomination) checkBlinded(blinded []byte) error {
+// CheckBlinded refuses what the bank's token must never be asked to sign under
+// the key, whatever the date: ErrOutput.
+func (d *Denomination) CheckBlinded(blinded []byte) error {
 	size := d.PublicKey.Size()
 	if len(blinded) != size {
 		return fmt.Errorf("%w: %d bytes under a key of %d", ErrOutput, len(blinded), size)

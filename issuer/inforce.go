@@ -116,7 +116,7 @@ const metaKeyset = "keyset"
 
 // record ties the ledger to a keyset. The order matters: no spent set is
 // opened for a keyset that is refused, and no keyset is remembered before its
-// coins can be taken back.
+// coins can be taken back and it is in the archive.
 func (f *inForce) record(ctx context.Context, l ledger.Ledger) error {
 	if err := f.belongs(ctx, l); err != nil {
 		return err
@@ -131,6 +131,9 @@ func (f *inForce) record(ctx context.Context, l ledger.Ledger) error {
 				return fmt.Errorf("issuer: open the sets of key %s: %w", kid, store(err))
 			}
 		}
+	}
+	if err := settle(ctx, l, archiveKey(f.keyset.Seq), f.signed); err != nil {
+		return err
 	}
 	return settle(ctx, l, metaKeyset, fmt.Appendf(nil, "%d %x", f.keyset.Seq, f.keyset.Digest))
 }

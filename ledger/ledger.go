@@ -17,8 +17,8 @@ const (
 	MetaFence = "fence"
 )
 
-// MaxMeta bounds a meta value, in bytes.
-const MaxMeta = 64 << 10
+// MaxMeta bounds a meta value, in bytes: a signed document fits.
+const MaxMeta = 4 << 20
 
 // Status says what became of an op.
 type Status int

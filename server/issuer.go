@@ -62,6 +62,7 @@ const (
 	maxExchange   = coin.MaxSpendJSON + 1<<10
 	maxRecoup     = maxExchange + coin.MaxClaimsJSON
 	maxDeposit    = coin.MaxSpendJSON + 8<<10
+	maxCoins      = 64 << 10 // 256 of 110 bytes
 	maxSmall      = 4 << 10
 )
 
@@ -109,6 +110,9 @@ func issuerRoutes(bank *issuer.Bank) routes {
 		"GET /v1/info":            {},
 		"GET /v1/keys":            {cache: "public, max-age=60"},
 		"GET /v1/ops/:op":         {},
+		"GET /v1/keysets/:seq":    {cache: "public, max-age=86400"},
+		"POST /v1/restore":        {limit: maxWithdrawal},
+		"POST /v1/coins":          {limit: maxCoins},
 		"POST /v1/exchanges":      {limit: maxExchange},
 		"POST /v1/recoups":        {limit: maxRecoup},
 		"POST /v1/recoveries":     {limit: maxRecoup},

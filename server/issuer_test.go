@@ -301,6 +301,7 @@ func TestTheWholeContractOverHTTP(t *testing.T) {
 	}
 	b.checkCases(t, operator)
 	b.checkTrace(t, operator)
+	b.checkRestore(t, ada)
 	c.checkCovered(t)
 }
 

@@ -80,6 +80,7 @@ const (
 	CodeMalformed         Code = "malformed"
 	CodeNotFound          Code = "not-found"
 	CodeOfferExpired      Code = "offer-expired"
+	CodeOutputUsed        Code = "output-used"
 	CodeOwnerSignature    Code = "owner-signature"
 	CodeSuccession        Code = "succession"
 	CodeTooEarly          Code = "too-early"
@@ -137,6 +138,8 @@ func (e Code) Valid() bool {
 		return true
 	case CodeOfferExpired:
 		return true
+	case CodeOutputUsed:
+		return true
 	case CodeOwnerSignature:
 		return true
 	case CodeSuccession:
@@ -160,6 +163,27 @@ func (e Code) Valid() bool {
 	case CodeWrongCurrency:
 		return true
 	case CodeWrongDate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CoinStatesStates.
+const (
+	CoinStatesStatesHeld    CoinStatesStates = "held"
+	CoinStatesStatesSpent   CoinStatesStates = "spent"
+	CoinStatesStatesUnspent CoinStatesStates = "unspent"
+)
+
+// Valid indicates whether the value is a known member of the CoinStatesStates enum.
+func (e CoinStatesStates) Valid() bool {
+	switch e {
+	case CoinStatesStatesHeld:
+		return true
+	case CoinStatesStatesSpent:
+		return true
+	case CoinStatesStatesUnspent:
 		return true
 	default:
 		return false
@@ -390,6 +414,28 @@ type ClassBalance struct {
 // Code defines model for Code.
 type Code string
 
+// CoinRef defines model for CoinRef.
+type CoinRef struct {
+	// Id 32 bytes.
+	Id Hash `json:"id"`
+
+	// Kid 32 bytes.
+	Kid Hash `json:"kid"`
+}
+
+// CoinStates defines model for CoinStates.
+type CoinStates struct {
+	States []CoinStatesStates `json:"states"`
+}
+
+// CoinStatesStates defines model for CoinStates.States.
+type CoinStatesStates string
+
+// CoinStatesRequest defines model for CoinStatesRequest.
+type CoinStatesRequest struct {
+	Coins []CoinRef `json:"coins"`
+}
+
 // Currency defines model for Currency.
 type Currency = string
 
@@ -597,6 +643,25 @@ type RecoverRequest struct {
 	Spend Spend `json:"spend"`
 }
 
+// RestoredOutput All of it or, for an output that the bank was never paid for, nothing.
+type RestoredOutput struct {
+	// Index The place among that operation's outputs.
+	Index *int `json:"index,omitempty"`
+
+	// Op 32 bytes, the hash of a request, see docs/protocol.md.
+	Op *OpID `json:"op,omitempty"`
+
+	// Signature A blind signature. Empty where there will never be one, because the key
+	// is revoked or lost and the bank has it no more: the coin is claimed
+	// without it, see `POST /v1/recoups`.
+	Signature *Signature `json:"signature,omitempty"`
+}
+
+// RestoredOutputs defines model for RestoredOutputs.
+type RestoredOutputs struct {
+	Outputs []RestoredOutput `json:"outputs"`
+}
+
 // Signature A blind signature. Empty where there will never be one, because the key
 // is revoked or lost and the bank has it no more: the coin is claimed
 // without it, see `POST /v1/recoups`.
@@ -715,6 +780,9 @@ type FundJSONRequestBody = FundingRequest
 // StartTraceJSONRequestBody defines body for StartTrace for application/json ContentType.
 type StartTraceJSONRequestBody = TraceRequest
 
+// CoinStatesJSONRequestBody defines body for CoinStates for application/json ContentType.
+type CoinStatesJSONRequestBody = CoinStatesRequest
+
 // DepositJSONRequestBody defines body for Deposit for application/json ContentType.
 type DepositJSONRequestBody = DepositRequest
 
@@ -726,6 +794,9 @@ type RecoupJSONRequestBody = RecoupRequest
 
 // RecoverJSONRequestBody defines body for Recover for application/json ContentType.
 type RecoverJSONRequestBody = RecoverRequest
+
+// RestoreJSONRequestBody defines body for Restore for application/json ContentType.
+type RestoreJSONRequestBody = WithdrawalRequest
 
 // WithdrawJSONRequestBody defines body for Withdraw for application/json ContentType.
 type WithdrawJSONRequestBody = WithdrawalRequest
@@ -906,6 +977,28 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/account/entries (the `GetEntries` operationId).
 	GetEntries(ctx context.Context, params *GetEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CoinStatesWithBody Whether coins are spent
+	//
+	// Never by whom. A coin that the bank did not sign counts as unspent: its
+	// signature is what shows otherwise. Who asks shows that these coins are
+	// together in somebody's hands; exchanging them afterwards ends that.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/coins (the `CoinStates` operationId).
+	CoinStatesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CoinStates Whether coins are spent
+	//
+	// Never by whom. A coin that the bank did not sign counts as unspent: its
+	// signature is what shows otherwise. Who asks shows that these coins are
+	// together in somebody's hands; exchanging them afterwards ends that.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/coins (the `CoinStates` operationId).
+	CoinStates(ctx context.Context, body CoinStatesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// DepositWithBody Redeem a payment into a merchant's account
 	//
 	// All or nothing. The idempotency key is the op of offer and coins: a
@@ -965,6 +1058,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/keys (the `GetKeys` operationId).
 	GetKeys(ctx context.Context, params *GetKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetKeyset A keyset that the bank has worked under, now or before
+	//
+	// What was signed in its time, such as a receipt, is judged by it.
+	//
+	// Corresponds with GET /v1/keysets/{seq} (the `GetKeyset` operationId).
+	GetKeyset(ctx context.Context, seq int64, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetOp What became of a withdrawal, deposit, exchange or recoup
 	//
@@ -1062,6 +1162,32 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/recoveries (the `Recover` operationId).
 	Recover(ctx context.Context, body RecoverJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RestoreWithBody What the bank signed, after the loss of a wallet
+	//
+	// For each output, the operation that it was paid for by, its place
+	// there, and the blind signature, made again; or an empty object, if the
+	// bank was never paid for it. The signatures are of use to nobody but who
+	// made the blinded messages. Who asks shows that the outputs are one
+	// wallet's. `/v1/info` says how many may be asked for at once.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/restore (the `Restore` operationId).
+	RestoreWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Restore What the bank signed, after the loss of a wallet
+	//
+	// For each output, the operation that it was paid for by, its place
+	// there, and the blind signature, made again; or an empty object, if the
+	// bank was never paid for it. The signatures are of use to nobody but who
+	// made the blinded messages. Who asks shows that the outputs are one
+	// wallet's. `/v1/info` says how many may be asked for at once.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/restore (the `Restore` operationId).
+	Restore(ctx context.Context, body RestoreJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// WithdrawWithBody Buy coins from a holder's account
 	//
@@ -1326,6 +1452,48 @@ func (c *Client) GetEntries(ctx context.Context, params *GetEntriesParams, reqEd
 	return c.Client.Do(req)
 }
 
+// CoinStatesWithBody Whether coins are spent
+//
+// Never by whom. A coin that the bank did not sign counts as unspent: its
+// signature is what shows otherwise. Who asks shows that these coins are
+// together in somebody's hands; exchanging them afterwards ends that.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/coins (the `CoinStates` operationId).
+func (c *Client) CoinStatesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCoinStatesRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CoinStates Whether coins are spent
+//
+// Never by whom. A coin that the bank did not sign counts as unspent: its
+// signature is what shows otherwise. Who asks shows that these coins are
+// together in somebody's hands; exchanging them afterwards ends that.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/coins (the `CoinStates` operationId).
+func (c *Client) CoinStates(ctx context.Context, body CoinStatesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCoinStatesRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // DepositWithBody Redeem a payment into a merchant's account
 //
 // All or nothing. The idempotency key is the op of offer and coins: a
@@ -1436,6 +1604,23 @@ func (c *Client) GetInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*h
 // Corresponds with GET /v1/keys (the `GetKeys` operationId).
 func (c *Client) GetKeys(ctx context.Context, params *GetKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetKeysRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetKeyset A keyset that the bank has worked under, now or before
+//
+// What was signed in its time, such as a receipt, is judged by it.
+//
+// Corresponds with GET /v1/keysets/{seq} (the `GetKeyset` operationId).
+func (c *Client) GetKeyset(ctx context.Context, seq int64, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetKeysetRequest(c.Server, seq)
 	if err != nil {
 		return nil, err
 	}
@@ -1583,6 +1768,52 @@ func (c *Client) RecoverWithBody(ctx context.Context, contentType string, body i
 // Corresponds with POST /v1/recoveries (the `Recover` operationId).
 func (c *Client) Recover(ctx context.Context, body RecoverJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRecoverRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RestoreWithBody What the bank signed, after the loss of a wallet
+//
+// For each output, the operation that it was paid for by, its place
+// there, and the blind signature, made again; or an empty object, if the
+// bank was never paid for it. The signatures are of use to nobody but who
+// made the blinded messages. Who asks shows that the outputs are one
+// wallet's. `/v1/info` says how many may be asked for at once.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/restore (the `Restore` operationId).
+func (c *Client) RestoreWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRestoreRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Restore What the bank signed, after the loss of a wallet
+//
+// For each output, the operation that it was paid for by, its place
+// there, and the blind signature, made again; or an empty object, if the
+// bank was never paid for it. The signatures are of use to nobody but who
+// made the blinded messages. Who asks shows that the outputs are one
+// wallet's. `/v1/info` says how many may be asked for at once.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/restore (the `Restore` operationId).
+func (c *Client) Restore(ctx context.Context, body RestoreJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRestoreRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2054,6 +2285,46 @@ func NewGetEntriesRequest(server string, params *GetEntriesParams) (*http.Reques
 	return req, nil
 }
 
+// NewCoinStatesRequest calls the generic CoinStates builder with application/json body
+func NewCoinStatesRequest(server string, body CoinStatesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCoinStatesRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCoinStatesRequestWithBody constructs an http.Request for the CoinStates method, with any body, and a specified content type
+func NewCoinStatesRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/coins")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewDepositRequest calls the generic Deposit builder with application/json body
 func NewDepositRequest(server string, body DepositJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2203,6 +2474,40 @@ func NewGetKeysRequest(server string, params *GetKeysParams) (*http.Request, err
 	return req, nil
 }
 
+// NewGetKeysetRequest constructs an http.Request for the GetKeyset method
+func NewGetKeysetRequest(server string, seq int64) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "seq", seq, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/keysets/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetOpRequest constructs an http.Request for the GetOp method
 func NewGetOpRequest(server string, op OpID) (*http.Request, error) {
 	var err error
@@ -2298,6 +2603,46 @@ func NewRecoverRequestWithBody(server string, contentType string, body io.Reader
 	}
 
 	operationPath := fmt.Sprintf("/v1/recoveries")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRestoreRequest calls the generic Restore builder with application/json body
+func NewRestoreRequest(server string, body RestoreJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRestoreRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRestoreRequestWithBody constructs an http.Request for the Restore method, with any body, and a specified content type
+func NewRestoreRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/restore")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -2519,6 +2864,28 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/account/entries (the `GetEntries` operationId).
 	GetEntriesWithResponse(ctx context.Context, params *GetEntriesParams, reqEditors ...RequestEditorFn) (*GetEntriesResponse, error)
 
+	// CoinStatesWithBodyWithResponse Whether coins are spent
+	//
+	// Never by whom. A coin that the bank did not sign counts as unspent: its
+	// signature is what shows otherwise. Who asks shows that these coins are
+	// together in somebody's hands; exchanging them afterwards ends that.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/coins (the `CoinStates` operationId).
+	CoinStatesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CoinStatesResponse, error)
+
+	// CoinStatesWithResponse Whether coins are spent
+	//
+	// Never by whom. A coin that the bank did not sign counts as unspent: its
+	// signature is what shows otherwise. Who asks shows that these coins are
+	// together in somebody's hands; exchanging them afterwards ends that.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/coins (the `CoinStates` operationId).
+	CoinStatesWithResponse(ctx context.Context, body CoinStatesJSONRequestBody, reqEditors ...RequestEditorFn) (*CoinStatesResponse, error)
+
 	// DepositWithBodyWithResponse Redeem a payment into a merchant's account
 	//
 	// All or nothing. The idempotency key is the op of offer and coins: a
@@ -2582,6 +2949,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/keys (the `GetKeys` operationId).
 	GetKeysWithResponse(ctx context.Context, params *GetKeysParams, reqEditors ...RequestEditorFn) (*GetKeysResponse, error)
+
+	// GetKeysetWithResponse A keyset that the bank has worked under, now or before
+	//
+	// What was signed in its time, such as a receipt, is judged by it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/keysets/{seq} (the `GetKeyset` operationId).
+	GetKeysetWithResponse(ctx context.Context, seq int64, reqEditors ...RequestEditorFn) (*GetKeysetResponse, error)
 
 	// GetOpWithResponse What became of a withdrawal, deposit, exchange or recoup
 	//
@@ -2681,6 +3057,32 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/recoveries (the `Recover` operationId).
 	RecoverWithResponse(ctx context.Context, body RecoverJSONRequestBody, reqEditors ...RequestEditorFn) (*RecoverResponse, error)
+
+	// RestoreWithBodyWithResponse What the bank signed, after the loss of a wallet
+	//
+	// For each output, the operation that it was paid for by, its place
+	// there, and the blind signature, made again; or an empty object, if the
+	// bank was never paid for it. The signatures are of use to nobody but who
+	// made the blinded messages. Who asks shows that the outputs are one
+	// wallet's. `/v1/info` says how many may be asked for at once.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/restore (the `Restore` operationId).
+	RestoreWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RestoreResponse, error)
+
+	// RestoreWithResponse What the bank signed, after the loss of a wallet
+	//
+	// For each output, the operation that it was paid for by, its place
+	// there, and the blind signature, made again; or an empty object, if the
+	// bank was never paid for it. The signatures are of use to nobody but who
+	// made the blinded messages. Who asks shows that the outputs are one
+	// wallet's. `/v1/info` says how many may be asked for at once.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/restore (the `Restore` operationId).
+	RestoreWithResponse(ctx context.Context, body RestoreJSONRequestBody, reqEditors ...RequestEditorFn) (*RestoreResponse, error)
 
 	// WithdrawWithBodyWithResponse Buy coins from a holder's account
 	//
@@ -3308,6 +3710,61 @@ func (r GetEntriesResponse) ContentType() string {
 	return ""
 }
 
+// CoinStatesResponseDefaultHeaders the declared response headers of an HTTP default response for CoinStates
+type CoinStatesResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type CoinStatesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CoinStates
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CoinStatesResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CoinStatesResponse) GetJSON200() *CoinStates {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CoinStatesResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CoinStatesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CoinStatesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CoinStatesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CoinStatesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // DepositResponseDefaultHeaders the declared response headers of an HTTP default response for Deposit
 type DepositResponseDefaultHeaders struct {
 	RetryAfter *string
@@ -3535,6 +3992,61 @@ func (r GetKeysResponse) ContentType() string {
 	return ""
 }
 
+// GetKeysetResponseDefaultHeaders the declared response headers of an HTTP default response for GetKeyset
+type GetKeysetResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type GetKeysetResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Keys
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetKeysetResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetKeysetResponse) GetJSON200() *Keys {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetKeysetResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetKeysetResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetKeysetResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetKeysetResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetKeysetResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetOpResponseDefaultHeaders the declared response headers of an HTTP default response for GetOp
 type GetOpResponseDefaultHeaders struct {
 	RetryAfter *string
@@ -3694,6 +4206,61 @@ func (r RecoverResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RecoverResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RestoreResponseDefaultHeaders the declared response headers of an HTTP default response for Restore
+type RestoreResponseDefaultHeaders struct {
+	RetryAfter *string
+}
+
+type RestoreResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RestoredOutputs
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RestoreResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RestoreResponse) GetJSON200() *RestoredOutputs {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RestoreResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RestoreResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RestoreResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RestoreResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RestoreResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3957,6 +4524,40 @@ func (c *ClientWithResponses) GetEntriesWithResponse(ctx context.Context, params
 	return ParseGetEntriesResponse(rsp)
 }
 
+// CoinStatesWithBodyWithResponse Whether coins are spent
+//
+// Never by whom. A coin that the bank did not sign counts as unspent: its
+// signature is what shows otherwise. Who asks shows that these coins are
+// together in somebody's hands; exchanging them afterwards ends that.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/coins (the `CoinStates` operationId).
+func (c *ClientWithResponses) CoinStatesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CoinStatesResponse, error) {
+	rsp, err := c.CoinStatesWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCoinStatesResponse(rsp)
+}
+
+// CoinStatesWithResponse Whether coins are spent
+//
+// Never by whom. A coin that the bank did not sign counts as unspent: its
+// signature is what shows otherwise. Who asks shows that these coins are
+// together in somebody's hands; exchanging them afterwards ends that.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/coins (the `CoinStates` operationId).
+func (c *ClientWithResponses) CoinStatesWithResponse(ctx context.Context, body CoinStatesJSONRequestBody, reqEditors ...RequestEditorFn) (*CoinStatesResponse, error) {
+	rsp, err := c.CoinStates(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCoinStatesResponse(rsp)
+}
+
 // DepositWithBodyWithResponse Redeem a payment into a merchant's account
 //
 // All or nothing. The idempotency key is the op of offer and coins: a
@@ -4055,6 +4656,21 @@ func (c *ClientWithResponses) GetKeysWithResponse(ctx context.Context, params *G
 		return nil, err
 	}
 	return ParseGetKeysResponse(rsp)
+}
+
+// GetKeysetWithResponse A keyset that the bank has worked under, now or before
+//
+// What was signed in its time, such as a receipt, is judged by it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/keysets/{seq} (the `GetKeyset` operationId).
+func (c *ClientWithResponses) GetKeysetWithResponse(ctx context.Context, seq int64, reqEditors ...RequestEditorFn) (*GetKeysetResponse, error) {
+	rsp, err := c.GetKeyset(ctx, seq, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetKeysetResponse(rsp)
 }
 
 // GetOpWithResponse What became of a withdrawal, deposit, exchange or recoup
@@ -4184,6 +4800,44 @@ func (c *ClientWithResponses) RecoverWithResponse(ctx context.Context, body Reco
 		return nil, err
 	}
 	return ParseRecoverResponse(rsp)
+}
+
+// RestoreWithBodyWithResponse What the bank signed, after the loss of a wallet
+//
+// For each output, the operation that it was paid for by, its place
+// there, and the blind signature, made again; or an empty object, if the
+// bank was never paid for it. The signatures are of use to nobody but who
+// made the blinded messages. Who asks shows that the outputs are one
+// wallet's. `/v1/info` says how many may be asked for at once.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/restore (the `Restore` operationId).
+func (c *ClientWithResponses) RestoreWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RestoreResponse, error) {
+	rsp, err := c.RestoreWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRestoreResponse(rsp)
+}
+
+// RestoreWithResponse What the bank signed, after the loss of a wallet
+//
+// For each output, the operation that it was paid for by, its place
+// there, and the blind signature, made again; or an empty object, if the
+// bank was never paid for it. The signatures are of use to nobody but who
+// made the blinded messages. Who asks shows that the outputs are one
+// wallet's. `/v1/info` says how many may be asked for at once.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/restore (the `Restore` operationId).
+func (c *ClientWithResponses) RestoreWithResponse(ctx context.Context, body RestoreJSONRequestBody, reqEditors ...RequestEditorFn) (*RestoreResponse, error) {
+	rsp, err := c.Restore(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRestoreResponse(rsp)
 }
 
 // WithdrawWithBodyWithResponse Buy coins from a holder's account
@@ -4724,6 +5378,52 @@ func ParseGetEntriesResponse(rsp *http.Response) (*GetEntriesResponse, error) {
 	return response, nil
 }
 
+// ParseCoinStatesResponse parses an HTTP response from a CoinStatesWithResponse call
+func ParseCoinStatesResponse(rsp *http.Response) (*CoinStatesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CoinStatesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CoinStates
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers CoinStatesResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseDepositResponse parses an HTTP response from a DepositWithResponse call
 func ParseDepositResponse(rsp *http.Response) (*DepositResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -4921,6 +5621,52 @@ func ParseGetKeysResponse(rsp *http.Response) (*GetKeysResponse, error) {
 	return response, nil
 }
 
+// ParseGetKeysetResponse parses an HTTP response from a GetKeysetWithResponse call
+func ParseGetKeysetResponse(rsp *http.Response) (*GetKeysetResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetKeysetResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Keys
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetKeysetResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetOpResponse parses an HTTP response from a GetOpWithResponse call
 func ParseGetOpResponse(rsp *http.Response) (*GetOpResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -5046,6 +5792,52 @@ func ParseRecoverResponse(rsp *http.Response) (*RecoverResponse, error) {
 	switch {
 	case true:
 		var headers RecoverResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRestoreResponse parses an HTTP response from a RestoreWithResponse call
+func ParseRestoreResponse(rsp *http.Response) (*RestoreResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RestoreResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RestoredOutputs
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RestoreResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -78,6 +78,7 @@ const (
 	CodeMalformed         Code = "malformed"
 	CodeNotFound          Code = "not-found"
 	CodeOfferExpired      Code = "offer-expired"
+	CodeOutputUsed        Code = "output-used"
 	CodeOwnerSignature    Code = "owner-signature"
 	CodeSuccession        Code = "succession"
 	CodeTooEarly          Code = "too-early"
@@ -135,6 +136,8 @@ func (e Code) Valid() bool {
 		return true
 	case CodeOfferExpired:
 		return true
+	case CodeOutputUsed:
+		return true
 	case CodeOwnerSignature:
 		return true
 	case CodeSuccession:
@@ -158,6 +161,27 @@ func (e Code) Valid() bool {
 	case CodeWrongCurrency:
 		return true
 	case CodeWrongDate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CoinStatesStates.
+const (
+	CoinStatesStatesHeld    CoinStatesStates = "held"
+	CoinStatesStatesSpent   CoinStatesStates = "spent"
+	CoinStatesStatesUnspent CoinStatesStates = "unspent"
+)
+
+// Valid indicates whether the value is a known member of the CoinStatesStates enum.
+func (e CoinStatesStates) Valid() bool {
+	switch e {
+	case CoinStatesStatesHeld:
+		return true
+	case CoinStatesStatesSpent:
+		return true
+	case CoinStatesStatesUnspent:
 		return true
 	default:
 		return false
@@ -388,6 +412,28 @@ type ClassBalance struct {
 // Code defines model for Code.
 type Code string
 
+// CoinRef defines model for CoinRef.
+type CoinRef struct {
+	// Id 32 bytes.
+	Id Hash `json:"id"`
+
+	// Kid 32 bytes.
+	Kid Hash `json:"kid"`
+}
+
+// CoinStates defines model for CoinStates.
+type CoinStates struct {
+	States []CoinStatesStates `json:"states"`
+}
+
+// CoinStatesStates defines model for CoinStates.States.
+type CoinStatesStates string
+
+// CoinStatesRequest defines model for CoinStatesRequest.
+type CoinStatesRequest struct {
+	Coins []CoinRef `json:"coins"`
+}
+
 // Currency defines model for Currency.
 type Currency = string
 
@@ -595,6 +641,25 @@ type RecoverRequest struct {
 	Spend Spend `json:"spend"`
 }
 
+// RestoredOutput All of it or, for an output that the bank was never paid for, nothing.
+type RestoredOutput struct {
+	// Index The place among that operation's outputs.
+	Index *int `json:"index,omitempty"`
+
+	// Op 32 bytes, the hash of a request, see docs/protocol.md.
+	Op *OpID `json:"op,omitempty"`
+
+	// Signature A blind signature. Empty where there will never be one, because the key
+	// is revoked or lost and the bank has it no more: the coin is claimed
+	// without it, see `POST /v1/recoups`.
+	Signature *Signature `json:"signature,omitempty"`
+}
+
+// RestoredOutputs defines model for RestoredOutputs.
+type RestoredOutputs struct {
+	Outputs []RestoredOutput `json:"outputs"`
+}
+
 // Signature A blind signature. Empty where there will never be one, because the key
 // is revoked or lost and the bank has it no more: the coin is claimed
 // without it, see `POST /v1/recoups`.
@@ -713,6 +778,9 @@ type FundJSONRequestBody = FundingRequest
 // StartTraceJSONRequestBody defines body for StartTrace for application/json ContentType.
 type StartTraceJSONRequestBody = TraceRequest
 
+// CoinStatesJSONRequestBody defines body for CoinStates for application/json ContentType.
+type CoinStatesJSONRequestBody = CoinStatesRequest
+
 // DepositJSONRequestBody defines body for Deposit for application/json ContentType.
 type DepositJSONRequestBody = DepositRequest
 
@@ -724,6 +792,9 @@ type RecoupJSONRequestBody = RecoupRequest
 
 // RecoverJSONRequestBody defines body for Recover for application/json ContentType.
 type RecoverJSONRequestBody = RecoverRequest
+
+// RestoreJSONRequestBody defines body for Restore for application/json ContentType.
+type RestoreJSONRequestBody = WithdrawalRequest
 
 // WithdrawJSONRequestBody defines body for Withdraw for application/json ContentType.
 type WithdrawJSONRequestBody = WithdrawalRequest
@@ -763,6 +834,9 @@ type ServerInterface interface {
 	// GetEntries The caller's statement, newest first
 	// (GET /v1/account/entries)
 	GetEntries(ctx echo.Context, params GetEntriesParams) error
+	// CoinStates Whether coins are spent
+	// (POST /v1/coins)
+	CoinStates(ctx echo.Context) error
 	// Deposit Redeem a payment into a merchant's account
 	// (POST /v1/deposits)
 	Deposit(ctx echo.Context) error
@@ -775,6 +849,9 @@ type ServerInterface interface {
 	// GetKeys The bank's keyset, signed at a ceremony by its master key
 	// (GET /v1/keys)
 	GetKeys(ctx echo.Context, params GetKeysParams) error
+	// GetKeyset A keyset that the bank has worked under, now or before
+	// (GET /v1/keysets/{seq})
+	GetKeyset(ctx echo.Context, seq int64) error
 	// GetOp What became of a withdrawal, deposit, exchange or recoup
 	// (GET /v1/ops/{op})
 	GetOp(ctx echo.Context, op OpID) error
@@ -784,6 +861,9 @@ type ServerInterface interface {
 	// Recover Bound coins whose TPM is gone, for who succeeds their owner
 	// (POST /v1/recoveries)
 	Recover(ctx echo.Context) error
+	// Restore What the bank signed, after the loss of a wallet
+	// (POST /v1/restore)
+	Restore(ctx echo.Context) error
 	// Withdraw Buy coins from a holder's account
 	// (POST /v1/withdrawals)
 	Withdraw(ctx echo.Context) error
@@ -932,6 +1012,15 @@ func (w *ServerInterfaceWrapper) GetEntries(ctx echo.Context) error {
 	return err
 }
 
+// CoinStates converts echo context to params.
+func (w *ServerInterfaceWrapper) CoinStates(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CoinStates(ctx)
+	return err
+}
+
 // Deposit converts echo context to params.
 func (w *ServerInterfaceWrapper) Deposit(ctx echo.Context) error {
 	var err error
@@ -988,6 +1077,22 @@ func (w *ServerInterfaceWrapper) GetKeys(ctx echo.Context) error {
 	return err
 }
 
+// GetKeyset converts echo context to params.
+func (w *ServerInterfaceWrapper) GetKeyset(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "seq" -------------
+	var seq int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "seq", ctx.Param("seq"), &seq, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter seq: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetKeyset(ctx, seq)
+	return err
+}
+
 // GetOp converts echo context to params.
 func (w *ServerInterfaceWrapper) GetOp(ctx echo.Context) error {
 	var err error
@@ -1019,6 +1124,15 @@ func (w *ServerInterfaceWrapper) Recover(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.Recover(ctx)
+	return err
+}
+
+// Restore converts echo context to params.
+func (w *ServerInterfaceWrapper) Restore(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Restore(ctx)
 	return err
 }
 
@@ -1080,6 +1194,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 
 	router.GET(options.BaseURL+"/v1/info", wrapper.GetInfo, options.OperationMiddlewares["getInfo"]...)
 	router.GET(options.BaseURL+"/v1/keys", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
+	router.GET(options.BaseURL+"/v1/keysets/:seq", wrapper.GetKeyset, options.OperationMiddlewares["getKeyset"]...)
+	router.POST(options.BaseURL+"/v1/restore", wrapper.Restore, options.OperationMiddlewares["restore"]...)
+	router.POST(options.BaseURL+"/v1/coins", wrapper.CoinStates, options.OperationMiddlewares["coinStates"]...)
 	router.POST(options.BaseURL+"/v1/withdrawals", wrapper.Withdraw, options.OperationMiddlewares["withdraw"]...)
 	router.POST(options.BaseURL+"/v1/exchanges", wrapper.Exchange, options.OperationMiddlewares["exchange"]...)
 	router.POST(options.BaseURL+"/v1/recoups", wrapper.Recoup, options.OperationMiddlewares["recoup"]...)
@@ -1577,6 +1694,49 @@ func (response GetEntriesdefaultApplicationProblemPlusJSONResponse) VisitGetEntr
 	return err
 }
 
+type CoinStatesRequestObject struct {
+	Body *CoinStatesJSONRequestBody
+}
+
+type CoinStatesResponseObject interface {
+	VisitCoinStatesResponse(w http.ResponseWriter) error
+}
+
+type CoinStates200JSONResponse CoinStates
+
+func (response CoinStates200JSONResponse) VisitCoinStatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CoinStatesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CoinStatesdefaultApplicationProblemPlusJSONResponse) VisitCoinStatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DepositRequestObject struct {
 	Body *DepositJSONRequestBody
 }
@@ -1764,6 +1924,49 @@ func (response GetKeysdefaultApplicationProblemPlusJSONResponse) VisitGetKeysRes
 	return err
 }
 
+type GetKeysetRequestObject struct {
+	Seq int64 `json:"seq"`
+}
+
+type GetKeysetResponseObject interface {
+	VisitGetKeysetResponse(w http.ResponseWriter) error
+}
+
+type GetKeyset200JSONResponse Keys
+
+func (response GetKeyset200JSONResponse) VisitGetKeysetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKeysetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetKeysetdefaultApplicationProblemPlusJSONResponse) VisitGetKeysetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetOpRequestObject struct {
 	Op OpID `json:"op"`
 }
@@ -1893,6 +2096,49 @@ func (response RecoverdefaultApplicationProblemPlusJSONResponse) VisitRecoverRes
 	return err
 }
 
+type RestoreRequestObject struct {
+	Body *RestoreJSONRequestBody
+}
+
+type RestoreResponseObject interface {
+	VisitRestoreResponse(w http.ResponseWriter) error
+}
+
+type Restore200JSONResponse RestoredOutputs
+
+func (response Restore200JSONResponse) VisitRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoredefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RestoredefaultApplicationProblemPlusJSONResponse) VisitRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type WithdrawRequestObject struct {
 	Body *WithdrawJSONRequestBody
 }
@@ -1971,6 +2217,9 @@ type StrictServerInterface interface {
 	// GetEntries The caller's statement, newest first
 	// (GET /v1/account/entries)
 	GetEntries(ctx context.Context, request GetEntriesRequestObject) (GetEntriesResponseObject, error)
+	// CoinStates Whether coins are spent
+	// (POST /v1/coins)
+	CoinStates(ctx context.Context, request CoinStatesRequestObject) (CoinStatesResponseObject, error)
 	// Deposit Redeem a payment into a merchant's account
 	// (POST /v1/deposits)
 	Deposit(ctx context.Context, request DepositRequestObject) (DepositResponseObject, error)
@@ -1983,6 +2232,9 @@ type StrictServerInterface interface {
 	// GetKeys The bank's keyset, signed at a ceremony by its master key
 	// (GET /v1/keys)
 	GetKeys(ctx context.Context, request GetKeysRequestObject) (GetKeysResponseObject, error)
+	// GetKeyset A keyset that the bank has worked under, now or before
+	// (GET /v1/keysets/{seq})
+	GetKeyset(ctx context.Context, request GetKeysetRequestObject) (GetKeysetResponseObject, error)
 	// GetOp What became of a withdrawal, deposit, exchange or recoup
 	// (GET /v1/ops/{op})
 	GetOp(ctx context.Context, request GetOpRequestObject) (GetOpResponseObject, error)
@@ -1992,6 +2244,9 @@ type StrictServerInterface interface {
 	// Recover Bound coins whose TPM is gone, for who succeeds their owner
 	// (POST /v1/recoveries)
 	Recover(ctx context.Context, request RecoverRequestObject) (RecoverResponseObject, error)
+	// Restore What the bank signed, after the loss of a wallet
+	// (POST /v1/restore)
+	Restore(ctx context.Context, request RestoreRequestObject) (RestoreResponseObject, error)
 	// Withdraw Buy coins from a holder's account
 	// (POST /v1/withdrawals)
 	Withdraw(ctx context.Context, request WithdrawRequestObject) (WithdrawResponseObject, error)
@@ -2337,6 +2592,52 @@ func (sh *strictHandler) GetEntries(ctx echo.Context, params GetEntriesParams) e
 	return nil
 }
 
+// CoinStates operation middleware
+func (sh *strictHandler) CoinStates(ctx echo.Context) error {
+	var request CoinStatesRequestObject
+
+	var body CoinStatesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CoinStates(ctx.Request().Context(), request.(CoinStatesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CoinStates")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CoinStatesResponseObject); ok {
+		return validResponse.VisitCoinStatesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Deposit operation middleware
 func (sh *strictHandler) Deposit(ctx echo.Context) error {
 	var request DepositRequestObject
@@ -2477,6 +2778,31 @@ func (sh *strictHandler) GetKeys(ctx echo.Context, params GetKeysParams) error {
 	return nil
 }
 
+// GetKeyset operation middleware
+func (sh *strictHandler) GetKeyset(ctx echo.Context, seq int64) error {
+	var request GetKeysetRequestObject
+
+	request.Seq = seq
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetKeyset(ctx.Request().Context(), request.(GetKeysetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetKeyset")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetKeysetResponseObject); ok {
+		return validResponse.VisitGetKeysetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetOp operation middleware
 func (sh *strictHandler) GetOp(ctx echo.Context, op OpID) error {
 	var request GetOpRequestObject
@@ -2588,6 +2914,52 @@ func (sh *strictHandler) Recover(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(RecoverResponseObject); ok {
 		return validResponse.VisitRecoverResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Restore operation middleware
+func (sh *strictHandler) Restore(ctx echo.Context) error {
+	var request RestoreRequestObject
+
+	var body RestoreJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Restore(ctx.Request().Context(), request.(RestoreRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Restore")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RestoreResponseObject); ok {
+		return validResponse.VisitRestoreResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
