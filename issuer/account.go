@@ -4,11 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"log/slog"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -23,8 +22,10 @@ type AccountKind string
 
 // The kinds of account, which are also the classes of their paths.
 const (
-	Holder   AccountKind = "holder"   // withdraws coins
-	Merchant AccountKind = "merchant" // deposits coins
+	Holder     AccountKind = "holder"     // withdraws coins
+	Merchant   AccountKind = "merchant"   // deposits coins, and may withdraw
+	Operator   AccountKind = "operator"   // of the bank's staff; holds no money
+	Supervisor AccountKind = "supervisor" // sees cases and traces; holds no money
 )
 
 // MaxName bounds an account's name, in bytes.
@@ -32,46 +33,20 @@ const MaxName = 200
 
 // Account is an account that somebody logs in to.
 type Account struct {
-	ID        string // "holder/…" or "merchant/…"
+	ID        string // the kind, a slash and 22 characters
 	Kind      AccountKind
 	Name      string // for people
 	Merchant  string // the merchant id that offers name, for a merchant only
 	Currency  string
 	CreatedAt time.Time
+	// Suspended accounts get recorded answers and see what is theirs, no more;
+	// Reason is why.
+	Suspended bool
+	Reason    string
+	// Access is how the caller got in; its zero value, of an account that was
+	// looked up, stands for all that the kind of account may do.
+	Access Access
 }
-
-const (
-	tokenPrefix = "spt_"
-	tokenBytes  = 32
-)
-
-const redacted = "[redacted]"
-
-var errSecret = errors.New("issuer: a secret does not marshal")
-
-// Token is an access token in its text form, "spt_" and 43 characters. It
-// prints as [redacted] and does not marshal; who must show it converts it to
-// a string, where a reader of the code can see it.
-type Token string
-
-// String returns [redacted].
-func (Token) String() string { return redacted }
-
-// GoString returns [redacted].
-func (Token) GoString() string { return redacted }
-
-// Format prints [redacted] whatever the verb.
-func (Token) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
-
-// LogValue returns [redacted].
-func (Token) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalText refuses.
-func (Token) MarshalText() ([]byte, error) { return nil, errSecret }
-
-// hash is what the ledger keeps: the token is 256 random bits, so nothing
-// slower than SHA-256 is called for.
-func (t Token) hash() [32]byte { return sha256.Sum256([]byte(t)) }
 
 // OpenMerchant opens the account of the merchant who signed the request
 // (coin.SignMerchantRequest) to this bank. The request shows that he holds the
@@ -100,9 +75,10 @@ func accountID(kind AccountKind, merchant string) (string, error) {
 }
 
 // CreateAccount opens an account and returns it with its access token, which
-// is not kept and can't be shown again. merchant is the merchant id for a
-// merchant's account, which the caller knows to be his, and empty for a
-// holder's. It returns ErrMalformed, ErrConflict for a merchant who has an
+// is for all that the kind of account may do, is not kept and can't be shown
+// again. merchant is the merchant id for a
+// merchant's account, which the caller knows to be his, and empty for
+// others. It returns ErrMalformed, ErrConflict for a merchant who has an
 // account, or ErrUnavailable. It is not idempotent: a holder's account whose
 // token was lost on its way stays empty.
 func (b *Bank) CreateAccount(ctx context.Context, kind AccountKind, name, merchant string) (*Account, Token, error) {
@@ -110,9 +86,9 @@ func (b *Bank) CreateAccount(ctx context.Context, kind AccountKind, name, mercha
 		return nil, "", fmt.Errorf("%w: a name is at most %d bytes of UTF-8", ErrMalformed, MaxName)
 	}
 	switch kind {
-	case Holder:
+	case Holder, Operator, Supervisor:
 		if merchant != "" {
-			return nil, "", fmt.Errorf("%w: a holder has no merchant id", ErrMalformed)
+			return nil, "", fmt.Errorf("%w: only a merchant has a merchant id", ErrMalformed)
 		}
 	case Merchant:
 		if raw, err := base64.RawURLEncoding.Strict().DecodeString(merchant); err != nil || len(raw) != sha256.Size || len(merchant) != 43 {
@@ -125,18 +101,19 @@ func (b *Bank) CreateAccount(ctx context.Context, kind AccountKind, name, mercha
 	if err != nil {
 		return nil, "", fmt.Errorf("issuer: create account: %w", err)
 	}
-	var secret [tokenBytes]byte
-	if _, err := rand.Read(secret[:]); err != nil {
-		return nil, "", fmt.Errorf("issuer: create account: %w", err)
+	token, err := newToken()
+	if err != nil {
+		return nil, "", err
 	}
-	token := Token(tokenPrefix + base64.RawURLEncoding.EncodeToString(secret[:]))
 	record := ledger.Account{
 		ID: id, Kind: string(kind), Name: name,
 		Key: []byte(merchant), Currency: b.currency, CreatedAt: b.now(),
 	}
-	err = b.cfg.Ledger.CreateAccount(ctx, record, ledger.AccessToken{
-		Hash: token.hash(), Account: id, CreatedAt: b.now(),
-	})
+	access := ledger.AccessToken{Hash: token.hash(), Account: id, CreatedAt: record.CreatedAt}
+	for _, s := range Scopes(kind) {
+		access.Scopes = append(access.Scopes, string(s))
+	}
+	err = b.cfg.Ledger.CreateAccount(ctx, record, access)
 	if errors.Is(err, ledger.ErrDuplicate) {
 		return nil, "", fmt.Errorf("%w: this merchant has an account", ErrConflict)
 	}
@@ -149,32 +126,8 @@ func (b *Bank) CreateAccount(ctx context.Context, kind AccountKind, name, mercha
 func accountOf(r *ledger.Account) *Account {
 	return &Account{
 		ID: r.ID, Kind: AccountKind(r.Kind), Name: r.Name, Merchant: string(r.Key),
-		Currency: r.Currency, CreatedAt: r.CreatedAt,
+		Currency: r.Currency, CreatedAt: r.CreatedAt, Suspended: r.Suspended, Reason: r.Reason,
 	}
-}
-
-// Authenticate returns the account of an access token: ErrUnauthorized if
-// there is none, ErrSuspended if it is suspended.
-func (b *Bank) Authenticate(ctx context.Context, token Token) (*Account, error) {
-	if !strings.HasPrefix(string(token), tokenPrefix) ||
-		len(token) != len(tokenPrefix)+base64.RawURLEncoding.EncodedLen(tokenBytes) {
-		return nil, ErrUnauthorized
-	}
-	hash := token.hash()
-	access, record, err := b.cfg.Ledger.Token(ctx, hash)
-	if errors.Is(err, ledger.ErrNotFound) {
-		return nil, ErrUnauthorized
-	}
-	if err != nil {
-		return nil, fmt.Errorf("issuer: authenticate: %w", store(err))
-	}
-	if subtle.ConstantTimeCompare(hash[:], access.Hash[:]) != 1 {
-		return nil, ErrUnauthorized
-	}
-	if record.Suspended {
-		return nil, ErrSuspended
-	}
-	return accountOf(record), nil
 }
 
 // Balance returns what an account holds, in minor units.
@@ -200,11 +153,49 @@ func (b *Bank) Entries(ctx context.Context, account string, page ledger.Page) ([
 	return entries, next, nil
 }
 
+// Account looks an account up, or returns ErrNotFound.
+func (b *Bank) Account(ctx context.Context, id string) (*Account, error) {
+	if err := checkAccountID(id, Holder, Merchant, Operator, Supervisor); err != nil {
+		return nil, err
+	}
+	record, err := b.cfg.Ledger.Account(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("issuer: account: %w", store(err))
+	}
+	return accountOf(record), nil
+}
+
+// Accounts lists accounts of a kind, or of all kinds if it is empty, in the
+// order of their ids, from the one after after on; limit is as in ledger.Page.
+// next is what the next page comes after, empty on the last.
+func (b *Bank) Accounts(ctx context.Context, kind AccountKind, after string, limit int) (list []Account, next string, err error) {
+	prefix := ""
+	if kind != "" {
+		if prefix = string(kind) + "/"; len(Scopes(kind)) == 0 {
+			return nil, "", fmt.Errorf("%w: unknown kind of account", ErrMalformed)
+		}
+	}
+	if after != "" && !ledger.ValidAccount(after) {
+		return nil, "", fmt.Errorf("%w: not the id of an account", ErrMalformed)
+	}
+	records, err := b.cfg.Ledger.Accounts(ctx, prefix, after, limit)
+	if err != nil {
+		return nil, "", fmt.Errorf("issuer: accounts: %w", store(err))
+	}
+	for i := range records {
+		list = append(list, *accountOf(&records[i]))
+	}
+	if len(list) == (ledger.Page{Limit: limit}).Size() {
+		next = list[len(list)-1].ID
+	}
+	return list, next, nil
+}
+
 // checkAccountID keeps ids that come from outside to those that CreateAccount
-// makes: "reserve" is an account too.
-func checkAccountID(id string) error {
+// makes for these kinds: "reserve" is an account too.
+func checkAccountID(id string, kinds ...AccountKind) error {
 	class := AccountKind(ledger.Class(id))
-	if !ledger.ValidAccount(id) || (class != Holder && class != Merchant) || id == string(class) {
+	if !ledger.ValidAccount(id) || !slices.Contains(kinds, class) || id == string(class) {
 		return fmt.Errorf("%w: not the id of an account", ErrMalformed)
 	}
 	return nil

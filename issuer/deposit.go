@@ -55,6 +55,9 @@ func (b *Bank) Deposit(ctx context.Context, account *Account, r *DepositRequest)
 		return nil, err
 	}
 	if op == nil {
+		if err := account.active(); err != nil {
+			return nil, err
+		}
 		if op, err = b.recordDeposit(ctx, id, account, r); err != nil {
 			return nil, err
 		}

@@ -17,10 +17,14 @@ var (
 	ErrConfig = errors.New("issuer: configuration refused")
 	// ErrUnauthorized: no account has this token.
 	ErrUnauthorized = errors.New("issuer: unknown access token")
-	// ErrForbidden: the account is of another kind.
+	// ErrForbidden: the account is of another kind, or its token does not allow
+	// this.
 	ErrForbidden = errors.New("issuer: not allowed for this account")
-	// ErrSuspended: the account is shut until an operator reinstates it.
+	// ErrSuspended: the account is shut until an operator reinstates it. Its
+	// owner sees what is his and has recorded requests answered again.
 	ErrSuspended = errors.New("issuer: the account is suspended")
+	// ErrDraining: the bank redeems, and issues nothing beyond what comes in.
+	ErrDraining = errors.New("issuer: the bank only redeems now")
 	// ErrLimit: more than the bank allows at a time; the error is a *LimitError.
 	ErrLimit = errors.New("issuer: limit reached")
 	// ErrHeld: coins are held for another operation; the error is a *HeldError.
@@ -145,7 +149,7 @@ type LimitError struct {
 	Name string
 	// Max is what it allows.
 	Max int64
-	// Until is when to ask again.
+	// Until is when to ask again; zero if waiting does not help.
 	Until time.Time
 }
 

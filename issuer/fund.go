@@ -32,7 +32,7 @@ func (b *Bank) Fund(ctx context.Context, account string, amount coin.Amount, ref
 	if reference == "" || len(reference) > MaxReference || !utf8.ValidString(reference) || strings.ContainsRune(reference, 0) {
 		return ledger.ID{}, fmt.Errorf("%w: a reference is 1 to %d bytes of UTF-8", ErrMalformed, MaxReference)
 	}
-	if err := checkAccountID(account); err != nil {
+	if err := checkAccountID(account, Holder, Merchant); err != nil {
 		return ledger.ID{}, err
 	}
 	sum, err := amountOf(amount)

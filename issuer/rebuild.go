@@ -32,6 +32,8 @@ func (f *inForce) rebuild(op *ledger.Op) (*rebuilt, error) {
 		return f.rebuildSpend(op)
 	case KindFunding:
 		return f.rebuildFunding(op)
+	case KindSuspension, KindReinstatement:
+		return f.rebuildSuspension(op)
 	case KindCase:
 		var file caseJSON
 		if err := json.Unmarshal(op.Request, &file); err != nil {

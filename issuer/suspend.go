@@ -58,8 +58,18 @@ func versionCause(account *ledger.Account, rev uint64) []byte {
 	return d[:]
 }
 
-// Suspend shuts an account until Reinstate opens it again: every request with
-// one of its tokens is ErrSuspended. The reason, for the operator, is on the
+// active returns ErrSuspended for a suspended account. It is asked once no
+// recorded operation was found: what was promised is kept.
+func (a *Account) active() error {
+	if a.Suspended {
+		return ErrSuspended
+	}
+	return nil
+}
+
+// Suspend shuts an account until Reinstate opens it again: with its tokens one
+// sees what is in it, gets recorded answers again and revokes tokens, and all
+// else is ErrSuspended. The reason, for the operator, is on the
 // account and in the ledger. An account that is suspended stays as it is.
 // ErrMalformed, ErrNotFound.
 func (b *Bank) Suspend(ctx context.Context, account, reason string) error {
@@ -133,7 +143,7 @@ func (b *Bank) Reinstate(ctx context.Context, account, reason string) error {
 
 // account reads the record of an account that somebody logs in to.
 func (b *Bank) account(ctx context.Context, id string) (*ledger.Account, error) {
-	if err := checkAccountID(id); err != nil {
+	if err := checkAccountID(id, Holder, Merchant, Operator, Supervisor); err != nil {
 		return nil, err
 	}
 	a, err := b.cfg.Ledger.Account(ctx, id)
@@ -160,4 +170,16 @@ func checkReason(reason string) error {
 		return fmt.Errorf("%w: a reason is 1 to %d bytes of UTF-8", ErrMalformed, MaxReason)
 	}
 	return nil
+}
+
+// rebuildSuspension recomputes a suspension or reinstatement.
+func (f *inForce) rebuildSuspension(op *ledger.Op) (*rebuilt, error) {
+	var r suspensionRecord
+	if err := json.Unmarshal(op.Request, &r); err != nil {
+		return nil, fmt.Errorf("request does not read: %v", err)
+	}
+	if op.Account != strikesAccount || r.Reason == "" {
+		return nil, errors.New("it is filed under another account, or gives no reason")
+	}
+	return &rebuilt{id: r.id(f.keyset.Bank, op.Kind)}, nil
 }

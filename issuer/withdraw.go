@@ -18,6 +18,7 @@ const (
 	KindRecoup     = "recoup"
 	KindRecover    = "recover"
 	KindFunding    = "funding"
+	KindPayout     = "payout"
 	KindCase       = "case"
 )
 
@@ -39,8 +40,8 @@ type withdrawalRequest struct {
 // signs them. Refusals: ErrForbidden, ErrInsufficientFunds, ErrOutputUsed,
 // coin.ErrTooLarge, or those of coin.Keyset.CheckOutputs.
 func (b *Bank) Withdraw(ctx context.Context, account *Account, outputs []coin.Output) (*Signed, error) {
-	if account.Kind != Holder {
-		return nil, fmt.Errorf("%w: withdrawals are for holders", ErrForbidden)
+	if account.Kind != Holder && account.Kind != Merchant {
+		return nil, fmt.Errorf("%w: withdrawals are for holders and merchants", ErrForbidden)
 	}
 	if len(outputs) == 0 {
 		return nil, fmt.Errorf("%w: no output", ErrMalformed)
@@ -54,6 +55,9 @@ func (b *Bank) Withdraw(ctx context.Context, account *Account, outputs []coin.Ou
 		return nil, err
 	}
 	if recorded == nil {
+		if err := account.active(); err != nil {
+			return nil, err
+		}
 		if err := b.recordWithdrawal(ctx, id, account, outputs); err != nil {
 			return nil, err
 		}

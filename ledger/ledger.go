@@ -154,8 +154,9 @@ type Ledger interface {
 	// ErrMalformed, a *DuplicateError for FieldToken, or ErrFull when MaxTokens
 	// others are neither revoked nor, at t.CreatedAt, past their time.
 	CreateToken(ctx context.Context, t AccessToken) error
-	// RevokeToken marks a token as revoked at that time. One that is revoked
-	// stays as it is. ErrNotFound, ErrMalformed.
+	// RevokeToken marks a token as revoked at that time, which may be ahead. If
+	// it was revoked before, the earlier of both times stands. ErrNotFound,
+	// ErrMalformed.
 	RevokeToken(ctx context.Context, hash [32]byte, at time.Time) error
 	// Token returns the token with that hash and the account it opens, revoked
 	// or not, or ErrNotFound.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -103,9 +102,7 @@ func NewIssuer(bank *issuer.Bank, opts IssuerOptions) *Issuer {
 
 // issuerRoutes is all that the world can reach.
 func issuerRoutes(bank *issuer.Bank) routes {
-	holder := accountGuard(bank, issuer.Holder)
-	merchant := accountGuard(bank, issuer.Merchant)
-	either := accountGuard(bank, issuer.Holder, issuer.Merchant)
+	may := func(s issuer.Scope) guard { return accountGuard(bank, s) }
 	return routes{
 		"GET /v1/info":            {},
 		"GET /v1/keys":            {cache: "public, max-age=60"},
@@ -116,10 +113,10 @@ func issuerRoutes(bank *issuer.Bank) routes {
 		"POST /v1/exchanges":      {limit: maxExchange},
 		"POST /v1/recoups":        {limit: maxRecoup},
 		"POST /v1/recoveries":     {limit: maxRecoup},
-		"POST /v1/withdrawals":    {limit: maxWithdrawal, guard: holder},
-		"POST /v1/deposits":       {limit: maxDeposit, guard: merchant},
-		"GET /v1/account":         {guard: either},
-		"GET /v1/account/entries": {guard: either},
+		"POST /v1/withdrawals":    {limit: maxWithdrawal, guard: may(issuer.ScopeWithdraw)},
+		"POST /v1/deposits":       {limit: maxDeposit, guard: may(issuer.ScopeDeposit)},
+		"GET /v1/account":         {guard: may(issuer.ScopeAccount)},
+		"GET /v1/account/entries": {guard: may(issuer.ScopeAccount)},
 	}
 }
 
@@ -140,15 +137,15 @@ func issuerAdminRoutes() routes {
 
 type accountKey struct{}
 
-// accountGuard lets accounts of the given kinds pass.
-func accountGuard(bank *issuer.Bank, kinds ...issuer.AccountKind) guard {
+// accountGuard lets accounts pass that may do what is of that scope.
+func accountGuard(bank *issuer.Bank, s issuer.Scope) guard {
 	return func(ctx context.Context, token string) (context.Context, error) {
 		account, err := bank.Authenticate(ctx, issuer.Token(token))
+		if err == nil {
+			err = account.May(s)
+		}
 		if err != nil {
 			return nil, err
-		}
-		if !slices.Contains(kinds, account.Kind) {
-			return nil, fmt.Errorf("%w: this is a %s's account", issuer.ErrForbidden, account.Kind)
 		}
 		return context.WithValue(ctx, accountKey{}, account), nil
 	}

@@ -24,6 +24,7 @@ func issuerRefusals() []issuerRefusal {
 		{issuer.ErrUnauthorized, http.StatusUnauthorized, CodeUnauthorized},
 		{issuer.ErrForbidden, http.StatusForbidden, CodeForbidden},
 		{issuer.ErrSuspended, http.StatusForbidden, CodeSuspended},
+		{issuer.ErrDraining, http.StatusConflict, CodeDraining},
 		{issuer.ErrHoldEnded, http.StatusConflict, CodeHoldEnded},
 		{issuer.ErrSettled, http.StatusConflict, CodeSettled},
 		{issuer.ErrRefund, http.StatusConflict, CodeRefund},
@@ -87,10 +88,14 @@ func issuerProblem(err error, now time.Time) *Problem {
 	}
 	var limit *issuer.LimitError
 	if errors.As(err, &limit) {
-		return &Problem{
-			Status: http.StatusTooManyRequests, Code: CodeLimit, Detail: limit.Error(), RetryAfter: until(limit.Until, now),
+		p := &Problem{
+			Status: http.StatusTooManyRequests, Code: CodeLimit, Detail: limit.Error(),
 			Members: map[string]any{"limit": limit.Name, "max": limit.Max},
 		}
+		if !limit.Until.IsZero() {
+			p.RetryAfter = until(limit.Until, now)
+		}
+		return p
 	}
 	// Before the refusals: what stands behind an unavailable token or store
 	// may look like one, and a client would give up money that is recorded.

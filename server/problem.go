@@ -24,6 +24,7 @@ const (
 	CodeTooLarge          Code = "too-large"
 	CodeUnauthorized      Code = "unauthorized"
 	CodeForbidden         Code = "forbidden"
+	CodeDraining          Code = "draining"
 	CodeNotFound          Code = "not-found"
 	CodeConflict          Code = "conflict"
 	CodeUnavailable       Code = "unavailable"

@@ -59,10 +59,12 @@ func (e AuditState) Valid() bool {
 // Defines values for Code.
 const (
 	CodeBinding           Code = "binding"
+	CodeBusy              Code = "busy"
 	CodeClaim             Code = "claim"
 	CodeCoinSignature     Code = "coin-signature"
 	CodeConflict          Code = "conflict"
 	CodeDoubleSpend       Code = "double-spend"
+	CodeDraining          Code = "draining"
 	CodeDuplicateCoin     Code = "duplicate-coin"
 	CodeEpoch             Code = "epoch"
 	CodeExpelled          Code = "expelled"
@@ -75,12 +77,14 @@ const (
 	CodeKeyNotRevoked     Code = "key-not-revoked"
 	CodeKeyNotYet         Code = "key-not-yet"
 	CodeKeyRevoked        Code = "key-revoked"
+	CodeLimit             Code = "limit"
 	CodeMalformed         Code = "malformed"
 	CodeNotFound          Code = "not-found"
 	CodeOfferExpired      Code = "offer-expired"
 	CodeOutputUsed        Code = "output-used"
 	CodeOwnerSignature    Code = "owner-signature"
 	CodeSuccession        Code = "succession"
+	CodeSuspended         Code = "suspended"
 	CodeTooEarly          Code = "too-early"
 	CodeTooLarge          Code = "too-large"
 	CodeUnauthorized      Code = "unauthorized"
@@ -98,6 +102,8 @@ func (e Code) Valid() bool {
 	switch e {
 	case CodeBinding:
 		return true
+	case CodeBusy:
+		return true
 	case CodeClaim:
 		return true
 	case CodeCoinSignature:
@@ -105,6 +111,8 @@ func (e Code) Valid() bool {
 	case CodeConflict:
 		return true
 	case CodeDoubleSpend:
+		return true
+	case CodeDraining:
 		return true
 	case CodeDuplicateCoin:
 		return true
@@ -130,6 +138,8 @@ func (e Code) Valid() bool {
 		return true
 	case CodeKeyRevoked:
 		return true
+	case CodeLimit:
+		return true
 	case CodeMalformed:
 		return true
 	case CodeNotFound:
@@ -141,6 +151,8 @@ func (e Code) Valid() bool {
 	case CodeOwnerSignature:
 		return true
 	case CodeSuccession:
+		return true
+	case CodeSuspended:
 		return true
 	case CodeTooEarly:
 		return true
