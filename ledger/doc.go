@@ -12,14 +12,18 @@
 //
 // An [Op] is the unit of change: it marks ids as spent, moves amounts between
 // accounts, and records the exact request that caused it, all or nothing. Its
-// id is the idempotency key. [Ledger.Apply] asks three questions in this
-// order, and the first that is answered ends the matter:
+// id is the idempotency key. [Ledger.Apply] asks five questions in this
+// order, and the first that is answered yes ends the matter:
 //
 //  1. Is the op's id recorded? Then the outcome is Replayed, with the op as
 //     it was recorded, whatever is wrong with the new one.
 //  2. Is one of its spends taken? Then Conflict, naming the ops that took
 //     them, whose requests are the evidence.
-//  3. Would an account in Floors fall below zero? Then Insufficient.
+//  3. Is one of its spends kept by a hold under another id that is open at the
+//     op's time, or have MaxStrikes tries been made under its own? Then Held,
+//     with the hold.
+//  4. Would a counter in Quotas pass its Max? Then Exceeded.
+//  5. Would an account in Floors fall below zero? Then Insufficient.
 //
 // Otherwise it is Applied. Drivers commit concurrent ops together, but the
 // outcomes are those of some order of applying them one after the other.
@@ -29,6 +33,13 @@
 // What was recorded never changes. An op's state and answer may be settled
 // later by [Ledger.SetAnswer], which appends: a state leaves
 // [StatePending] once, and an answer, once there, stays.
+//
+// # Holds and quotas
+//
+// A [Hold] keeps coins for the one op that has its id. It needs nobody to end
+// it: an op is compared with it by the op's own time, and so is another hold.
+// Quotas are counters that ops raise; what an op counted is part of it, and
+// a counter is their sum.
 //
 // # Accounts and books
 //
@@ -65,7 +76,8 @@
 //
 // # Errors
 //
-// Outcomes are not errors: Replayed, Conflict and Insufficient are answers.
+// Outcomes are not errors: Replayed, Conflict, Held, Exceeded and Insufficient
+// are answers.
 // Errors match one of the Err variables by errors.Is. After
 // [ErrUnavailable] or the end of a context the op may or may not have been
 // recorded; replaying it with the same id is always safe and is the only way

@@ -23,14 +23,14 @@ type Hold struct {
 	// Strikes counts the different wrong tries made under the hold. The store
 	// sets it.
 	Strikes int
-	// Released says that the account let go of it before Until. The store
-	// sets it.
+	// Released says that it ended before Until: the account let go of it, or its
+	// op was recorded. The store sets it.
 	Released bool
 }
 
 // HoldLimits are what an account may hold. Zero is no limit.
 type HoldLimits struct {
-	// Open is how many holds it may have open at once.
+	// Open is how many holds it may have open at once, at the new one's At.
 	Open int
 	// PerCoin is how often it may hold the same coin: holds placed at Since or
 	// later count, ended or not. Outcome.Over names what would be passed, "open"

@@ -19,6 +19,9 @@ type batch struct {
 	known    map[ledger.ID]struct{}             // op ids recorded
 	spent    map[string]map[ledger.ID]ledger.ID // by epoch, id to op; no entry for an epoch that is not open
 	balances map[purse]int64
+	counted  map[string]int64       // toward quotas
+	held     holdings               // on coins of the ops
+	own      map[ledger.ID]*holding // under the ops' ids, not released
 	applied  []*applied
 }
 
@@ -37,18 +40,25 @@ func (l *Ledger) applyAll(t *tx, rec *recorder, jobs []*job) (wrote bool, err er
 		known:    make(map[ledger.ID]struct{}),
 		spent:    make(map[string]map[ledger.ID]ledger.ID),
 		balances: make(map[purse]int64),
-	}
-	if err := b.loadKnown(t, jobs); err != nil {
-		return false, err
+		counted:  make(map[string]int64),
+		own:      make(map[ledger.ID]*holding),
 	}
 	if err := l.loadSpent(t, b, jobs); err != nil {
 		return false, err
 	}
-	if err := b.loadBalances(t, jobs); err != nil {
-		return false, err
+	for _, load := range []func(*tx, []*job) error{b.loadKnown, b.loadHolds, b.loadQuotas, b.loadBalances} {
+		if err := load(t, jobs); err != nil {
+			return false, err
+		}
 	}
 	for _, j := range jobs {
 		j.op.outcome, j.err = b.decide(j.op)
+		if j.op.outcome.Status != ledger.Held {
+			continue
+		}
+		if j.op.outcome.Hold, err = holdByID(t.query, j.op.outcome.Hold.ID); err != nil {
+			return false, err
+		}
 	}
 	if len(b.applied) == 0 {
 		return false, nil
@@ -56,7 +66,8 @@ func (l *Ledger) applyAll(t *tx, rec *recorder, jobs []*job) (wrote bool, err er
 	return true, b.write(t, rec)
 }
 
-// decide asks the three questions of package ledger in their order.
+// decide asks the questions of package ledger in their order. Of a hold it
+// gives the id only.
 func (b *batch) decide(j *opJob) (ledger.Outcome, error) {
 	op := &j.op
 	if _, ok := b.known[op.ID]; ok {
@@ -77,6 +88,12 @@ func (b *batch) decide(j *opJob) (ledger.Outcome, error) {
 	}
 	if conflicts != nil {
 		return ledger.Outcome{Status: ledger.Conflict, Conflicts: conflicts}, nil
+	}
+	if h := b.keptFrom(op); h != nil {
+		return ledger.Outcome{Status: ledger.Held, Hold: &ledger.Hold{ID: h.id}}, nil
+	}
+	if over := b.over(op); over != nil {
+		return ledger.Outcome{Status: ledger.Exceeded, Over: over}, nil
 	}
 	after := make([]int64, len(op.Postings))
 	var short []string
@@ -100,6 +117,9 @@ func (b *batch) decide(j *opJob) (ledger.Outcome, error) {
 	for i, p := range op.Postings {
 		b.balances[purse{p.Account, p.Currency}] = after[i]
 	}
+	for _, q := range op.Quotas {
+		b.counted[q.Name] += q.Amount
+	}
 	b.applied = append(b.applied, &applied{opJob: j})
 	return ledger.Outcome{Status: ledger.Applied}, nil
 }
@@ -121,17 +141,13 @@ func (b *batch) loadKnown(t *tx, jobs []*job) error {
 
 // loadSpent looks up every spend of the well-formed ops, epoch by epoch.
 func (l *Ledger) loadSpent(t *tx, b *batch, jobs []*job) error {
-	keys := make(map[string][]any)
+	var spends []ledger.Spend
 	for _, j := range jobs {
-		if j.op.invalid != nil {
-			continue
-		}
-		for i := range j.op.op.Spends {
-			s := &j.op.op.Spends[i]
-			keys[s.Epoch] = append(keys[s.Epoch], s.ID[:])
+		if j.op.invalid == nil {
+			spends = append(spends, j.op.op.Spends...)
 		}
 	}
-	for epoch, ids := range keys {
+	for epoch, keys := range spendsByEpoch(spends) {
 		open, err := l.knowsEpoch(epoch, t.get)
 		if err != nil {
 			return err
@@ -139,21 +155,35 @@ func (l *Ledger) loadSpent(t *tx, b *batch, jobs []*job) error {
 		if !open {
 			continue
 		}
-		set := make(map[ledger.ID]ledger.ID)
-		b.spent[epoch] = set
-		err = t.lookup(func(rows *sql.Rows) error {
-			var id, op sql.RawBytes
-			if err := rows.Scan(&id, &op); err != nil {
-				return classify(err)
-			}
-			set[toID(id)] = toID(op)
-			return nil
-		}, "SELECT id, op FROM spent_"+epoch+" WHERE id IN ", sorted(ids))
-		if err != nil {
+		if b.spent[epoch], err = spentIn(t, epoch, keys); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// spendsByEpoch returns the ids of spends, to be looked up.
+func spendsByEpoch(spends []ledger.Spend) map[string][]any {
+	keys := make(map[string][]any)
+	for i := range spends {
+		s := &spends[i]
+		keys[s.Epoch] = append(keys[s.Epoch], s.ID[:])
+	}
+	return keys
+}
+
+// spentIn returns the ops that spent those ids of an open epoch.
+func spentIn(t *tx, epoch string, keys []any) (map[ledger.ID]ledger.ID, error) {
+	set := make(map[ledger.ID]ledger.ID)
+	err := t.lookup(func(rows *sql.Rows) error {
+		var id, op sql.RawBytes
+		if err := rows.Scan(&id, &op); err != nil {
+			return classify(err)
+		}
+		set[toID(id)] = toID(op)
+		return nil
+	}, "SELECT id, op FROM spent_"+epoch+" WHERE id IN ", sorted(keys))
+	return set, err
 }
 
 func (b *batch) loadBalances(t *tx, jobs []*job) error {
@@ -223,6 +253,12 @@ func (b *batch) write(t *tx, rec *recorder) error {
 		return err
 	}
 	if err := b.writeSpent(t); err != nil {
+		return err
+	}
+	if err := b.writeQuotas(t); err != nil {
+		return err
+	}
+	if err := b.endHolds(t); err != nil {
 		return err
 	}
 	return b.writeBalances(t, touched)

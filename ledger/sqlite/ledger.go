@@ -47,6 +47,7 @@ func (l *Ledger) Apply(ctx context.Context, op ledger.Op) (ledger.Outcome, error
 	// still at it.
 	op.Request, op.Answer = bytes.Clone(op.Request), bytes.Clone(op.Answer)
 	op.Spends, op.Postings, op.Floors = slices.Clone(op.Spends), slices.Clone(op.Postings), slices.Clone(op.Floors)
+	op.Quotas = slices.Clone(op.Quotas)
 	if op.Lane == "" {
 		op.Lane = l.opts.Lane
 	}
@@ -85,15 +86,18 @@ func (l *Ledger) SetAnswer(ctx context.Context, id ledger.ID, state string, answ
 	return nil
 }
 
-// runBatch decides and writes ops, then answers: any order is as good, since
-// all of them are waiting at the same time.
+// runBatch decides and writes ops, then answers, then the rest: any order is
+// as good, since all of them are waiting at the same time.
 func (l *Ledger) runBatch(t *tx, jobs []*job) error {
-	var ops, answers []*job
+	var ops, answers, joint []*job
 	for _, j := range jobs {
-		if j.op != nil {
+		switch {
+		case j.op != nil:
 			ops = append(ops, j)
-		} else {
+		case j.answer != nil:
 			answers = append(answers, j)
+		default:
+			joint = append(joint, j)
 		}
 	}
 	rec := newRecorder(t)
@@ -105,7 +109,11 @@ func (l *Ledger) runBatch(t *tx, jobs []*job) error {
 	if err != nil {
 		return err
 	}
-	if !wroteOps && !wroteAnswers {
+	wroteJoint, err := runJoint(t, joint)
+	if err != nil {
+		return err
+	}
+	if !wroteOps && !wroteAnswers && !wroteJoint {
 		return errNothing
 	}
 	return rec.flush()
@@ -160,4 +168,12 @@ func (l *Ledger) knowsEpoch(epoch string, ask func(into []any, query string, arg
 	}
 	l.learnEpoch(epoch)
 	return true, nil
+}
+
+// epochIsOpen is knowsEpoch for readers.
+func (l *Ledger) epochIsOpen(ctx context.Context, epoch string) (bool, error) {
+	if !ledger.ValidEpoch(epoch) {
+		return false, ledger.ErrMalformed
+	}
+	return l.knowsEpoch(epoch, l.get(ctx))
 }

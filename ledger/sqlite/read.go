@@ -77,7 +77,7 @@ func (l *Ledger) complete(ctx context.Context, op *ledger.Op, seq int64) error {
 	if err != nil {
 		return err
 	}
-	return l.list(ctx, func(rows *sql.Rows) error {
+	err = l.list(ctx, func(rows *sql.Rows) error {
 		var s ledger.Spend
 		var id []byte
 		err := rows.Scan(&s.Epoch, &id, &s.Value)
@@ -85,6 +85,28 @@ func (l *Ledger) complete(ctx context.Context, op *ledger.Op, seq int64) error {
 		op.Spends = append(op.Spends, s)
 		return classify(err)
 	}, "SELECT epoch, id, value FROM op_spends WHERE lane=? AND seq=? ORDER BY n", op.Lane, seq)
+	if err != nil {
+		return err
+	}
+	return l.list(ctx, func(rows *sql.Rows) error {
+		var q ledger.Quota
+		err := rows.Scan(&q.Name, &q.Amount)
+		op.Quotas = append(op.Quotas, q)
+		return classify(err)
+	}, "SELECT name, amount FROM op_quotas WHERE lane=? AND seq=? ORDER BY n", op.Lane, seq)
+}
+
+// span returns the bounds of a page's times: from the first to before the
+// second.
+func span(page ledger.Page) (from, until int64) {
+	from, until = 0, math.MaxInt64
+	if !page.From.IsZero() {
+		from = page.From.UnixMicro()
+	}
+	if !page.Until.IsZero() {
+		until = page.Until.UnixMicro()
+	}
+	return from, until
 }
 
 // start returns the place that a page begins below.
@@ -114,10 +136,11 @@ func (l *Ledger) OpsByAccount(ctx context.Context, account string, page ledger.P
 }
 
 func (l *Ledger) opsByAccount(ctx context.Context, account string, page ledger.Page) ([]ledger.Op, ledger.Cursor, error) {
-	from, err := l.start(ctx, page.After)
+	below, err := l.start(ctx, page.After)
 	if err != nil {
 		return nil, "", err
 	}
+	from, until := span(page)
 	var ops []ledger.Op
 	var seqs []int64
 	err = l.list(ctx, func(rows *sql.Rows) error {
@@ -126,8 +149,8 @@ func (l *Ledger) opsByAccount(ctx context.Context, account string, page ledger.P
 		err := scanOp(rows.Scan, &op, &seq)
 		ops, seqs = append(ops, op), append(seqs, seq)
 		return classify(err)
-	}, "SELECT "+opColumns+` FROM ops o WHERE o.account=? AND (o.at, o.lane, o.seq) < (?, ?, ?)
-		ORDER BY o.at DESC, o.lane DESC, o.seq DESC LIMIT ?`, account, from.at, from.lane, from.seq, page.Size()+1)
+	}, "SELECT "+opColumns+` FROM ops o WHERE o.account=? AND o.at>=? AND o.at<? AND (o.at, o.lane, o.seq) < (?, ?, ?)
+		ORDER BY o.at DESC, o.lane DESC, o.seq DESC LIMIT ?`, account, from, until, below.at, below.lane, below.seq, page.Size()+1)
 	if err != nil {
 		return nil, "", err
 	}
@@ -154,10 +177,11 @@ func (l *Ledger) Entries(ctx context.Context, account string, page ledger.Page) 
 }
 
 func (l *Ledger) entries(ctx context.Context, account string, page ledger.Page) ([]ledger.Entry, ledger.Cursor, error) {
-	from, err := l.start(ctx, page.After)
+	below, err := l.start(ctx, page.After)
 	if err != nil {
 		return nil, "", err
 	}
+	from, until := span(page)
 	var entries []ledger.Entry
 	var ns []int
 	err = l.list(ctx, func(rows *sql.Rows) error {
@@ -173,9 +197,9 @@ func (l *Ledger) entries(ctx context.Context, account string, page ledger.Page) 
 			WHERE a.op_lane = o.lane AND a.op_seq = o.seq ORDER BY a.rev DESC LIMIT 1), o.state),
 			p.amount, p.currency, p.at, p.n
 		FROM postings p JOIN ops o ON o.lane = p.lane AND o.seq = p.seq
-		WHERE p.account=? AND (p.at, p.lane, p.seq, p.n) < (?, ?, ?, ?)
+		WHERE p.account=? AND p.at>=? AND p.at<? AND (p.at, p.lane, p.seq, p.n) < (?, ?, ?, ?)
 		ORDER BY p.at DESC, p.lane DESC, p.seq DESC, p.n DESC LIMIT ?`,
-		account, from.at, from.lane, from.seq, from.n, page.Size()+1)
+		account, from, until, below.at, below.lane, below.seq, below.n, page.Size()+1)
 	if err != nil {
 		return nil, "", err
 	}
@@ -190,36 +214,33 @@ func (l *Ledger) entries(ctx context.Context, account string, page ledger.Page) 
 
 // SpentBy implements ledger.Ledger.
 func (l *Ledger) SpentBy(ctx context.Context, epoch string, ids []ledger.ID) (map[ledger.ID]ledger.ID, error) {
-	fail := func(err error) (map[ledger.ID]ledger.ID, error) {
+	out := make(map[ledger.ID]ledger.ID)
+	open, err := l.epochIsOpen(ctx, epoch)
+	if err == nil && !open {
+		err = ledger.ErrUnknownEpoch
+	}
+	if err == nil {
+		err = inChunks("SELECT id, op FROM spent_"+epoch+" WHERE id IN ", keysOf(ids), func(query string, args []any) error {
+			return l.list(ctx, func(rows *sql.Rows) error {
+				var id, op []byte
+				err := rows.Scan(&id, &op)
+				out[toID(id)] = toID(op)
+				return classify(err)
+			}, query, args...)
+		})
+	}
+	if err != nil {
 		return nil, fmt.Errorf("sqlite: spent ids of epoch %q: %w", epoch, err)
 	}
-	if !ledger.ValidEpoch(epoch) {
-		return fail(ledger.ErrMalformed)
-	}
-	open, err := l.knowsEpoch(epoch, l.get(ctx))
-	if err != nil {
-		return fail(err)
-	}
-	if !open {
-		return fail(ledger.ErrUnknownEpoch)
-	}
-	out := make(map[ledger.ID]ledger.ID)
+	return out, nil
+}
+
+func keysOf(ids []ledger.ID) []any {
 	keys := make([]any, len(ids))
 	for i := range ids {
 		keys[i] = ids[i][:]
 	}
-	err = inChunks("SELECT id, op FROM spent_"+epoch+" WHERE id IN ", keys, func(query string, args []any) error {
-		return l.list(ctx, func(rows *sql.Rows) error {
-			var id, op []byte
-			err := rows.Scan(&id, &op)
-			out[toID(id)] = toID(op)
-			return classify(err)
-		}, query, args...)
-	})
-	if err != nil {
-		return fail(err)
-	}
-	return out, nil
+	return keys
 }
 
 // Balance implements ledger.Ledger.
@@ -230,6 +251,27 @@ func (l *Ledger) Balance(ctx context.Context, account, currency string) (int64, 
 		return 0, fmt.Errorf("sqlite: balance of %s: %w", account, err)
 	}
 	return amount, nil
+}
+
+// BalanceAt implements ledger.Ledger. Most who ask mean a time not long ago: it
+// takes back what was posted since.
+func (l *Ledger) BalanceAt(ctx context.Context, account, currency string, at time.Time) (int64, error) {
+	var amount int64
+	_, err := l.get(ctx)([]any{&amount}, `SELECT COALESCE((SELECT amount FROM balances WHERE account=? AND currency=?), 0)
+		- COALESCE((SELECT SUM(amount) FROM postings WHERE account=? AND currency=? AND at>=?), 0)`,
+		account, currency, account, currency, at.UnixMicro())
+	if err != nil {
+		return 0, fmt.Errorf("sqlite: balance of %s at %v: %w", account, at, err)
+	}
+	return amount, nil
+}
+
+// Count implements ledger.Ledger.
+func (l *Ledger) Count(ctx context.Context, name string) (n int64, err error) {
+	if _, err := l.get(ctx)([]any{&n}, "SELECT counted FROM quotas WHERE name=?", name); err != nil {
+		return 0, fmt.Errorf("sqlite: count of %s: %w", name, err)
+	}
+	return n, nil
 }
 
 // Totals implements ledger.Ledger.

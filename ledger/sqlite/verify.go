@@ -22,6 +22,7 @@ type audit struct {
 	tokens   map[string]version
 	meta     map[string]version
 	epochs   map[string]version
+	open     []string  // epochs whose sets are there and sound to look into
 	answers  *sql.Stmt // the answer row of a journal record
 }
 
@@ -66,7 +67,7 @@ func (a *audit) run(r *reader) (err error) {
 	}
 	defer a.answers.Close()
 	for _, step := range []func() error{
-		a.size, a.file, a.journal, a.unrecorded, a.balances, a.spentSets, a.accountRows, a.tokenRows, a.metaRows,
+		a.size, a.file, a.journal, a.unrecorded, a.balances, a.quotaSums, a.spentSets, a.holds, a.accountRows, a.tokenRows, a.metaRows,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -153,6 +154,20 @@ func (a *audit) balances() error {
 		GROUP BY account, currency HAVING SUM(folded) <> SUM(kept)`)
 }
 
+// quotaSums compares each counter with what ops counted toward it.
+func (a *audit) quotaSums() error {
+	return a.each(func(rows *sql.Rows) error {
+		var name string
+		var folded, kept int64
+		err := rows.Scan(&name, &folded, &kept)
+		a.out.Problem("quotas: %s stands at %d, ops counted %d", name, kept, folded)
+		return err
+	}, `SELECT name, SUM(folded), SUM(kept) FROM (
+			SELECT name, amount AS folded, 0 AS kept FROM op_quotas
+			UNION ALL SELECT name, 0, counted FROM quotas) AS both
+		GROUP BY name HAVING SUM(folded) <> SUM(kept)`)
+}
+
 // spentSets compares each spent set with the spends of ops. Every row of a
 // set must be a spend of the op it names; a set's ids are unique, so that
 // equal counts then make the two the same.
@@ -224,6 +239,7 @@ func (a *audit) spentSet(epoch string, spends int64) error {
 	if err := a.conn.QueryRowContext(a.ctx, "SELECT COUNT(*) FROM "+table).Scan(&n); err != nil {
 		return err
 	}
+	a.open = append(a.open, epoch)
 	if n != spends {
 		a.out.Problem("%s: %d ids, but ops spend %d", table, n, spends)
 	}

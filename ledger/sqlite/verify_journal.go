@@ -9,20 +9,55 @@ import (
 	"github.com/speciecash/specie/ledger"
 )
 
+// sides are the tables that hold the lists of ops, in the order of ops.
+type sides struct{ postings, spends, quotas *side }
+
+func (a *audit) openSides() (_ *sides, err error) {
+	var s sides
+	for _, t := range []struct {
+		into        **side
+		table, rest string
+	}{
+		{&s.postings, "postings", "account, amount, currency, at"},
+		{&s.spends, "op_spends", "epoch, id, value"},
+		{&s.quotas, "op_quotas", "name, amount"},
+	} {
+		if *t.into, err = a.openSide(t.table, "SELECT lane, seq, "+t.rest+" FROM "+t.table+" ORDER BY lane, seq, n"); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+	}
+	return &s, nil
+}
+
+func (s *sides) close() error {
+	var errs []error
+	for _, t := range []*side{s.postings, s.spends, s.quotas} {
+		if t != nil {
+			errs = append(errs, t.rows.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// orphans is side.orphans for all.
+func (s *sides) orphans(lane string, seq uint64, out *ledger.Audit) error {
+	for _, t := range []*side{s.postings, s.spends, s.quotas} {
+		if err := t.orphans(lane, seq, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // journal walks all lanes in order, and beside them the ops with their
-// postings and spends, which stand in the same order: every link is
-// recomputed, and every op from its rows.
-func (a *audit) journal() error {
-	postings, err := a.openSide("SELECT lane, seq, account, amount, currency, at FROM postings ORDER BY lane, seq, n")
+// lists, which stand in the same order: every link is recomputed, and every op
+// from its rows.
+func (a *audit) journal() (err error) {
+	lists, err := a.openSides()
 	if err != nil {
 		return err
 	}
-	defer postings.rows.Close()
-	spends, err := a.openSide("SELECT lane, seq, epoch, id, value FROM op_spends ORDER BY lane, seq, n")
-	if err != nil {
-		return err
-	}
-	defer spends.rows.Close()
+	defer func() { err = errors.Join(err, lists.close()) }()
 
 	var head ledger.Head
 	err = a.each(func(rows *sql.Rows) error {
@@ -40,7 +75,7 @@ func (a *audit) journal() error {
 			a.out.Problem("journal: %v", err)
 		}
 		if rec.Event == ledger.EventOp {
-			return a.op(rec, op, postings, spends)
+			return a.op(rec, op, lists)
 		}
 		return a.other(rec)
 	}, "SELECT j.lane, j.seq, j.event, j.subject, j.rev, j.digest, j.prev, j.hash, "+
@@ -50,10 +85,7 @@ func (a *audit) journal() error {
 		return err
 	}
 	a.closeLane(head)
-	if err := postings.orphans("", 0, "postings", a.out); err != nil {
-		return err
-	}
-	return spends.orphans("", 0, "op_spends", a.out)
+	return lists.orphans("", 0, a.out)
 }
 
 func (a *audit) closeLane(head ledger.Head) {
@@ -84,11 +116,8 @@ func scanRecord(rows *sql.Rows) (*ledger.Record, *ledger.Op, error) {
 }
 
 // op checks an op's record against the op as its rows tell it.
-func (a *audit) op(rec *ledger.Record, op *ledger.Op, postings, spends *side) error {
-	if err := postings.orphans(rec.Lane, rec.Seq, "postings", a.out); err != nil {
-		return err
-	}
-	if err := spends.orphans(rec.Lane, rec.Seq, "op_spends", a.out); err != nil {
+func (a *audit) op(rec *ledger.Record, op *ledger.Op, lists *sides) error {
+	if err := lists.orphans(rec.Lane, rec.Seq, a.out); err != nil {
 		return err
 	}
 	if op == nil {
@@ -96,33 +125,7 @@ func (a *audit) op(rec *ledger.Record, op *ledger.Op, postings, spends *side) er
 		return nil
 	}
 	a.out.Ops++
-	err := postings.take(rec.Lane, rec.Seq, func(rows *sql.Rows) error {
-		var p ledger.Posting
-		var lane string
-		var seq, at int64
-		err := rows.Scan(&lane, &seq, &p.Account, &p.Amount, &p.Currency, &at)
-		if err == nil && at != op.At.UnixMicro() {
-			a.out.Problem("postings: row of op %x has another time than the op", op.ID)
-		}
-		op.Postings = append(op.Postings, p)
-		a.out.Postings++
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	err = spends.take(rec.Lane, rec.Seq, func(rows *sql.Rows) error {
-		var s ledger.Spend
-		var lane string
-		var seq int64
-		var id []byte
-		err := rows.Scan(&lane, &seq, &s.Epoch, &id, &s.Value)
-		s.ID = toID(id)
-		op.Spends = append(op.Spends, s)
-		a.out.Spends++
-		return err
-	})
-	if err != nil {
+	if err := a.fill(rec, op, lists); err != nil {
 		return err
 	}
 	if !bytes.Equal(rec.Subject, op.ID[:]) || rec.Rev != 1 || op.Digest() != rec.Digest {
@@ -135,6 +138,44 @@ func (a *audit) op(rec *ledger.Record, op *ledger.Op, postings, spends *side) er
 		return a.watch.Op(op)
 	}
 	return nil
+}
+
+// fill adds its lists to an op.
+func (a *audit) fill(rec *ledger.Record, op *ledger.Op, lists *sides) error {
+	var lane string
+	var seq uint64
+	err := lists.postings.take(rec.Lane, rec.Seq, func(rows *sql.Rows) error {
+		var p ledger.Posting
+		var at int64
+		err := rows.Scan(&lane, &seq, &p.Account, &p.Amount, &p.Currency, &at)
+		if err == nil && at != op.At.UnixMicro() {
+			a.out.Problem("postings: row of op %x has another time than the op", op.ID)
+		}
+		op.Postings = append(op.Postings, p)
+		a.out.Postings++
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = lists.spends.take(rec.Lane, rec.Seq, func(rows *sql.Rows) error {
+		var s ledger.Spend
+		var id []byte
+		err := rows.Scan(&lane, &seq, &s.Epoch, &id, &s.Value)
+		s.ID = toID(id)
+		op.Spends = append(op.Spends, s)
+		a.out.Spends++
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return lists.quotas.take(rec.Lane, rec.Seq, func(rows *sql.Rows) error {
+		var q ledger.Quota
+		err := rows.Scan(&lane, &seq, &q.Name, &q.Amount)
+		op.Quotas = append(op.Quotas, q)
+		return err
+	})
 }
 
 // other checks an answer's record, and notes the newest version of the rest.
@@ -185,18 +226,19 @@ func (a *audit) answer(rec *ledger.Record) error {
 
 // side is a table read beside the journal, in the same order, one row ahead.
 type side struct {
-	rows *sql.Rows
-	lane string
-	seq  uint64
-	more bool
+	table string
+	rows  *sql.Rows
+	lane  string
+	seq   uint64
+	more  bool
 }
 
-func (a *audit) openSide(query string) (*side, error) {
+func (a *audit) openSide(table, query string) (*side, error) {
 	rows, err := a.conn.QueryContext(a.ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	s := &side{rows: rows}
+	s := &side{table: table, rows: rows}
 	if err := s.next(); err != nil {
 		return nil, errors.Join(err, rows.Close())
 	}
@@ -235,9 +277,9 @@ func (s *side) take(lane string, seq uint64, row func(*sql.Rows) error) error {
 
 // orphans reports and passes the rows before the given place, which belong to
 // no op; an empty lane stands for the end.
-func (s *side) orphans(lane string, seq uint64, table string, out *ledger.Audit) error {
+func (s *side) orphans(lane string, seq uint64, out *ledger.Audit) error {
 	for s.more && (lane == "" || s.lane < lane || s.lane == lane && s.seq < seq) {
-		out.Problem("%s: row %s/%d belongs to no op", table, s.lane, s.seq)
+		out.Problem("%s: row %s/%d belongs to no op", s.table, s.lane, s.seq)
 		if err := s.next(); err != nil {
 			return err
 		}

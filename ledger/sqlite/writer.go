@@ -21,13 +21,14 @@ const maxBatchBytes = 8 << 20
 // is rolled back, which costs no fsync, and is a success.
 var errNothing = errors.New("nothing written")
 
-// job is one call waiting for the writer. Exactly one of op, answer and task
-// is set. The writer owns a job from the moment it is queued until done is
+// job is one call waiting for the writer. Exactly one of op, answer, joint and
+// task is set. The writer owns a job from the moment it is queued until done is
 // closed; a caller that stops waiting never looks at it again.
 type job struct {
 	ctx    context.Context
 	op     *opJob
 	answer *answerJob
+	joint  func(*tx) error // runs in the transaction of a batch, see join
 	task   func(*tx) error // runs in a transaction of its own
 	size   int             // bytes it carries, roughly
 	err    error
@@ -103,6 +104,30 @@ func (w *writer) enqueue(ctx context.Context, j *job) error {
 // do runs task in a transaction of its own.
 func (w *writer) do(ctx context.Context, task func(*tx) error) error {
 	return w.submit(ctx, &job{task: task})
+}
+
+// join runs body in a transaction that it shares with others. What body
+// refuses it must refuse before it writes anything; it may run twice.
+func (w *writer) join(ctx context.Context, body func(*tx) error) error {
+	return w.submit(ctx, &job{joint: body})
+}
+
+// runJoint runs the bodies of jobs and tells whether one wrote something. Its
+// error is the whole batch's.
+func runJoint(t *tx, jobs []*job) (wrote bool, err error) {
+	for _, j := range jobs {
+		switch err := j.joint(t); {
+		case err == nil:
+			j.err, wrote = nil, true
+		case errors.Is(err, errNothing):
+			j.err = nil
+		case errors.Is(err, ledger.ErrUnavailable), errors.Is(err, ledger.ErrCorrupt):
+			return false, err
+		default:
+			j.err = err
+		}
+	}
+	return wrote, nil
 }
 
 // close lets what is queued finish. Senders hold the lock for reading, so
