@@ -52,7 +52,7 @@ func newEdge(cfg edgeConfig) *echo.Echo {
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.Binder = strictBinder{}
 	e.HTTPErrorHandler = errorHandler(cfg.log, cfg.rules)
-	e.Use(observe(cfg.log, cfg.metrics), recovered, enforce(cfg.routes))
+	e.Use(identify, observe(cfg.log, cfg.metrics), recovered, enforce(cfg.routes))
 	return e
 }
 

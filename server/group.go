@@ -27,6 +27,8 @@ type GroupOptions struct {
 // Group is what a group manager serves: Public to the world, Admin on a UNIX
 // socket.
 type Group struct {
+	// Public has /livez and /readyz besides, and no metrics: what a stranger
+	// sees change tells him what somebody does.
 	Public http.Handler
 	// Admin has /livez, /readyz and /metrics too, the latter with the numbers
 	// of members and registrations.
@@ -60,7 +62,7 @@ func NewGroup(m *registration.Manager, opts GroupOptions) *Group {
 	table := groupRoutes()
 	public := newEdge(edgeConfig{routes: table, rules: groupProblem, log: log, metrics: count})
 	groupapi.RegisterHandlers(registrar{public, table}, groupapi.NewStrictHandler(h, nil))
-	addHealth(public, count.registry, m.Ready)
+	addHealth(public, nil, m.Ready)
 
 	table = groupAdminRoutes()
 	admin := newEdge(edgeConfig{routes: table, rules: groupProblem, log: log, metrics: count})

@@ -310,10 +310,10 @@ func TestTheGroupManagersListenersAreApart(t *testing.T) {
 			refused(t, answer{rec.Code, rec.Header(), rec.Body.Bytes()}, c.status, c.code)
 		})
 	}
-	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
+	for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/metrics": 404} {
 		rec := httptest.NewRecorder()
 		o.handlers.Public.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
-		if rec.Code != http.StatusOK {
+		if rec.Code != want {
 			t.Errorf("%s answers %d", path, rec.Code)
 		}
 	}

@@ -66,6 +66,9 @@ func groupProblem(err error) *Problem {
 	}
 	for _, r := range groupRefusals() {
 		if errors.Is(err, r.err) {
+			if r.status == http.StatusServiceUnavailable {
+				return &Problem{Status: r.status, Code: r.code, Detail: err.Error(), RetryAfter: busyPause}
+			}
 			return NewProblem(r.status, r.code, err.Error())
 		}
 	}

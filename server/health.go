@@ -42,8 +42,9 @@ func (r *readiness) err() error {
 	return r.last
 }
 
-// addHealth registers /livez (the process answers), /readyz (it can do its
-// work now) and /metrics. They are not part of the API's contract.
+// addHealth registers /livez (the process answers) and /readyz (it can do its
+// work now), and /metrics unless metrics is nil. They are not part of the
+// API's contract.
 func addHealth(e *echo.Echo, metrics prometheus.Gatherer, ready func(context.Context) error) {
 	e.GET("/livez", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	state := &readiness{check: ready}
@@ -54,5 +55,8 @@ func addHealth(e *echo.Echo, metrics prometheus.Gatherer, ready func(context.Con
 		}
 		return c.String(http.StatusOK, "ok\n")
 	})
+	if metrics == nil {
+		return
+	}
 	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
 }

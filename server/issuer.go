@@ -39,6 +39,8 @@ type GroupLink struct {
 
 // Issuer is what a bank serves: Public to the world, Admin on a UNIX socket.
 type Issuer struct {
+	// Public has /livez and /readyz besides, and no metrics: what a stranger
+	// sees change tells him what somebody does.
 	Public http.Handler
 	// Admin has /livez, /readyz and /metrics too, the latter with what was
 	// issued and redeemed under each key.
@@ -85,7 +87,7 @@ func NewIssuer(bank *issuer.Bank, opts IssuerOptions) *Issuer {
 	table := issuerRoutes(bank)
 	public := newEdge(edgeConfig{routes: table, rules: rules, log: log, metrics: m})
 	issuerapi.RegisterHandlers(registrar{public, table}, issuerapi.NewStrictHandler(h, nil))
-	addHealth(public, m.registry, bank.Ready)
+	addHealth(public, nil, bank.Ready)
 
 	table = issuerAdminRoutes()
 	admin := newEdge(edgeConfig{routes: table, rules: rules, log: log, metrics: m})

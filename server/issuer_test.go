@@ -323,7 +323,7 @@ func TestEveryRouteOfTheContractIsOnOneListenerAndGuardedAsItSays(t *testing.T) 
 	c := readContract(t, "issuer.yaml")
 	public, admin := issuerRoutes(nil), issuerAdminRoutes()
 	left := len(public) + len(admin)
-	for path, item := range c.doc.Paths.Map() {
+	for path, item := range c.Doc().Paths.Map() {
 		for method, op := range item.Operations() {
 			name := method + " " + strings.NewReplacer("{", ":", "}", "").Replace(path)
 			table, other := public, admin

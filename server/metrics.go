@@ -66,7 +66,7 @@ func observe(log *slog.Logger, m *metrics) echo.MiddlewareFunc {
 				m.requests.WithLabelValues(name, strconv.Itoa(status), string(code)).Inc()
 				m.seconds.WithLabelValues(name).Observe(took.Seconds())
 			}
-			log.Debug("request", "route", name, "status", status, "code", code, "took", took)
+			log.Debug("request", "request", requestID(c.Response()), "route", name, "status", status, "code", code, "took", took)
 			return nil
 		}
 	}

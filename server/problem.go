@@ -96,6 +96,8 @@ type Problem struct {
 	RetryAfter time.Duration
 	// Cause is for the log and never sent.
 	Cause error
+
+	request string // the request's id, set when it is written
 }
 
 // NewProblem is a Problem without extension members.
@@ -127,15 +129,23 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 	if p.Detail != "" {
 		m["detail"] = p.Detail
 	}
+	if p.request != "" {
+		m["request_id"] = p.request
+	}
 	return json.Marshal(m)
 }
 
 // write sends the problem.
 func (p *Problem) write(w http.ResponseWriter) error {
-	body, err := json.Marshal(p)
+	named := *p
+	named.request = requestID(w)
+	body, err := json.Marshal(&named)
 	if err != nil {
-		p = &Problem{Status: http.StatusInternalServerError, Code: CodeInternal, Cause: err}
-		body = []byte(`{"type":"urn:specie:problem:internal","title":"Internal Server Error","status":500,"code":"internal"}`)
+		// Without the members that can't be written; what is left can.
+		p = &Problem{Status: http.StatusInternalServerError, Code: CodeInternal, Cause: err, request: named.request}
+		if body, err = json.Marshal(p); err != nil {
+			return err
+		}
 	}
 	h := w.Header()
 	h.Set("Content-Type", problemType)
@@ -200,13 +210,13 @@ func errorHandler(log *slog.Logger, rules translator) echo.HTTPErrorHandler {
 		p := problemOf(err, rules)
 		c.Set(codeKey, p.Code)
 		if p.Status >= 500 {
-			log.Error("request failed", "route", c.Path(), "code", p.Code, "error", err)
+			log.Error("request failed", "request", requestID(c.Response()), "route", c.Path(), "code", p.Code, "error", err)
 		}
 		if c.Response().Committed {
 			return
 		}
 		if err := p.write(c.Response()); err != nil {
-			log.Debug("problem not sent", "route", c.Path(), "error", err)
+			log.Debug("problem not sent", "request", requestID(c.Response()), "route", c.Path(), "error", err)
 		}
 	}
 }

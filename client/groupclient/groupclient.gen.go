@@ -383,9 +383,12 @@ type Problem struct {
 	// - `unavailable` (503), `internal` (500): repeat the request unchanged
 	Code   Code    `json:"code"`
 	Detail *string `json:"detail,omitempty"`
-	Status int     `json:"status"`
-	Title  string  `json:"title"`
-	Type   string  `json:"type"`
+
+	// RequestId The X-Request-Id of the answer, for whoever asks the operator.
+	RequestId *string `json:"request_id,omitempty"`
+	Status    int     `json:"status"`
+	Title     string  `json:"title"`
+	Type      string  `json:"type"`
 }
 
 // Readmission defines model for Readmission.
@@ -2289,6 +2292,7 @@ type ClientWithResponsesInterface interface {
 // GetMembersResponseDefaultHeaders the declared response headers of an HTTP default response for GetMembers
 type GetMembersResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetMembersResponse struct {
@@ -2344,6 +2348,7 @@ func (r GetMembersResponse) ContentType() string {
 // GetMemberResponseDefaultHeaders the declared response headers of an HTTP default response for GetMember
 type GetMemberResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetMemberResponse struct {
@@ -2399,6 +2404,7 @@ func (r GetMemberResponse) ContentType() string {
 // ExpelMemberResponseDefaultHeaders the declared response headers of an HTTP default response for ExpelMember
 type ExpelMemberResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type ExpelMemberResponse struct {
@@ -2454,6 +2460,7 @@ func (r ExpelMemberResponse) ContentType() string {
 // ReadmitMemberResponseDefaultHeaders the declared response headers of an HTTP default response for ReadmitMember
 type ReadmitMemberResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type ReadmitMemberResponse struct {
@@ -2509,6 +2516,7 @@ func (r ReadmitMemberResponse) ContentType() string {
 // HandOutTranscriptResponseDefaultHeaders the declared response headers of an HTTP default response for HandOutTranscript
 type HandOutTranscriptResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type HandOutTranscriptResponse struct {
@@ -2564,6 +2572,7 @@ func (r HandOutTranscriptResponse) ContentType() string {
 // IdentifyResponseDefaultHeaders the declared response headers of an HTTP default response for Identify
 type IdentifyResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type IdentifyResponse struct {
@@ -2619,6 +2628,7 @@ func (r IdentifyResponse) ContentType() string {
 // GetStatisticsResponseDefaultHeaders the declared response headers of an HTTP default response for GetStatistics
 type GetStatisticsResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetStatisticsResponse struct {
@@ -2674,6 +2684,7 @@ func (r GetStatisticsResponse) ContentType() string {
 // EnterWarrantResponseDefaultHeaders the declared response headers of an HTTP default response for EnterWarrant
 type EnterWarrantResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type EnterWarrantResponse struct {
@@ -2729,6 +2740,7 @@ func (r EnterWarrantResponse) ContentType() string {
 // GetWarrantPapersResponseDefaultHeaders the declared response headers of an HTTP default response for GetWarrantPapers
 type GetWarrantPapersResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetWarrantPapersResponse struct {
@@ -2789,6 +2801,7 @@ type GetGroupResponse200Headers struct {
 // GetGroupResponseDefaultHeaders the declared response headers of an HTTP default response for GetGroup
 type GetGroupResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetGroupResponse struct {
@@ -2846,6 +2859,7 @@ func (r GetGroupResponse) ContentType() string {
 // BeginRegistrationResponseDefaultHeaders the declared response headers of an HTTP default response for BeginRegistration
 type BeginRegistrationResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type BeginRegistrationResponse struct {
@@ -2901,6 +2915,7 @@ func (r BeginRegistrationResponse) ContentType() string {
 // ActivateRegistrationResponseDefaultHeaders the declared response headers of an HTTP default response for ActivateRegistration
 type ActivateRegistrationResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type ActivateRegistrationResponse struct {
@@ -2956,6 +2971,7 @@ func (r ActivateRegistrationResponse) ContentType() string {
 // JoinRegistrationResponseDefaultHeaders the declared response headers of an HTTP default response for JoinRegistration
 type JoinRegistrationResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type JoinRegistrationResponse struct {
@@ -3011,6 +3027,7 @@ func (r JoinRegistrationResponse) ContentType() string {
 // RenewResponseDefaultHeaders the declared response headers of an HTTP default response for Renew
 type RenewResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type RenewResponse struct {
@@ -3066,6 +3083,7 @@ func (r RenewResponse) ContentType() string {
 // GetWarrantsResponseDefaultHeaders the declared response headers of an HTTP default response for GetWarrants
 type GetWarrantsResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetWarrantsResponse struct {
@@ -3121,6 +3139,7 @@ func (r GetWarrantsResponse) ContentType() string {
 // CountWarrantsResponseDefaultHeaders the declared response headers of an HTTP default response for CountWarrants
 type CountWarrantsResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type CountWarrantsResponse struct {
@@ -3612,6 +3631,13 @@ func ParseGetMembersResponse(rsp *http.Response) (*GetMembersResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -3657,6 +3683,13 @@ func ParseGetMemberResponse(rsp *http.Response) (*GetMemberResponse, error) {
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}
@@ -3704,6 +3737,13 @@ func ParseExpelMemberResponse(rsp *http.Response) (*ExpelMemberResponse, error) 
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -3749,6 +3789,13 @@ func ParseReadmitMemberResponse(rsp *http.Response) (*ReadmitMemberResponse, err
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}
@@ -3796,6 +3843,13 @@ func ParseHandOutTranscriptResponse(rsp *http.Response) (*HandOutTranscriptRespo
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -3841,6 +3895,13 @@ func ParseIdentifyResponse(rsp *http.Response) (*IdentifyResponse, error) {
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}
@@ -3888,6 +3949,13 @@ func ParseGetStatisticsResponse(rsp *http.Response) (*GetStatisticsResponse, err
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -3934,6 +4002,13 @@ func ParseEnterWarrantResponse(rsp *http.Response) (*EnterWarrantResponse, error
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -3979,6 +4054,13 @@ func ParseGetWarrantPapersResponse(rsp *http.Response) (*GetWarrantPapersRespons
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}
@@ -4039,6 +4121,13 @@ func ParseGetGroupResponse(rsp *http.Response) (*GetGroupResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -4084,6 +4173,13 @@ func ParseBeginRegistrationResponse(rsp *http.Response) (*BeginRegistrationRespo
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}
@@ -4131,6 +4227,13 @@ func ParseActivateRegistrationResponse(rsp *http.Response) (*ActivateRegistratio
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -4176,6 +4279,13 @@ func ParseJoinRegistrationResponse(rsp *http.Response) (*JoinRegistrationRespons
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}
@@ -4223,6 +4333,13 @@ func ParseRenewResponse(rsp *http.Response) (*RenewResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -4269,6 +4386,13 @@ func ParseGetWarrantsResponse(rsp *http.Response) (*GetWarrantsResponse, error) 
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -4314,6 +4438,13 @@ func ParseCountWarrantsResponse(rsp *http.Response) (*CountWarrantsResponse, err
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}

@@ -633,10 +633,13 @@ type Problem struct {
 	NotBefore *time.Time `json:"not_before,omitempty"`
 
 	// Op With `conflict` and `double-spend`, the operation that stands in the way.
-	Op     *string `json:"op,omitempty"`
-	Status int     `json:"status"`
-	Title  string  `json:"title"`
-	Type   string  `json:"type"`
+	Op *string `json:"op,omitempty"`
+
+	// RequestId The X-Request-Id of the answer, for whoever asks the operator.
+	RequestId *string `json:"request_id,omitempty"`
+	Status    int     `json:"status"`
+	Title     string  `json:"title"`
+	Type      string  `json:"type"`
 }
 
 // RecoupRequest defines model for RecoupRequest.
@@ -3120,6 +3123,7 @@ type ClientWithResponsesInterface interface {
 // CreateAccountResponseDefaultHeaders the declared response headers of an HTTP default response for CreateAccount
 type CreateAccountResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type CreateAccountResponse struct {
@@ -3175,6 +3179,7 @@ func (r CreateAccountResponse) ContentType() string {
 // GetAuditResponseDefaultHeaders the declared response headers of an HTTP default response for GetAudit
 type GetAuditResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetAuditResponse struct {
@@ -3230,6 +3235,7 @@ func (r GetAuditResponse) ContentType() string {
 // StartAuditResponseDefaultHeaders the declared response headers of an HTTP default response for StartAudit
 type StartAuditResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type StartAuditResponse struct {
@@ -3285,6 +3291,7 @@ func (r StartAuditResponse) ContentType() string {
 // GetBooksResponseDefaultHeaders the declared response headers of an HTTP default response for GetBooks
 type GetBooksResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetBooksResponse struct {
@@ -3340,6 +3347,7 @@ func (r GetBooksResponse) ContentType() string {
 // GetCasesResponseDefaultHeaders the declared response headers of an HTTP default response for GetCases
 type GetCasesResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetCasesResponse struct {
@@ -3395,6 +3403,7 @@ func (r GetCasesResponse) ContentType() string {
 // GetCaseResponseDefaultHeaders the declared response headers of an HTTP default response for GetCase
 type GetCaseResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetCaseResponse struct {
@@ -3450,6 +3459,7 @@ func (r GetCaseResponse) ContentType() string {
 // FundResponseDefaultHeaders the declared response headers of an HTTP default response for Fund
 type FundResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type FundResponse struct {
@@ -3505,6 +3515,7 @@ func (r FundResponse) ContentType() string {
 // GetTraceResponseDefaultHeaders the declared response headers of an HTTP default response for GetTrace
 type GetTraceResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetTraceResponse struct {
@@ -3560,6 +3571,7 @@ func (r GetTraceResponse) ContentType() string {
 // StartTraceResponseDefaultHeaders the declared response headers of an HTTP default response for StartTrace
 type StartTraceResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type StartTraceResponse struct {
@@ -3615,6 +3627,7 @@ func (r StartTraceResponse) ContentType() string {
 // GetAccountResponseDefaultHeaders the declared response headers of an HTTP default response for GetAccount
 type GetAccountResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetAccountResponse struct {
@@ -3670,6 +3683,7 @@ func (r GetAccountResponse) ContentType() string {
 // GetEntriesResponseDefaultHeaders the declared response headers of an HTTP default response for GetEntries
 type GetEntriesResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetEntriesResponse struct {
@@ -3780,6 +3794,7 @@ func (r CoinStatesResponse) ContentType() string {
 // DepositResponseDefaultHeaders the declared response headers of an HTTP default response for Deposit
 type DepositResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type DepositResponse struct {
@@ -3835,6 +3850,7 @@ func (r DepositResponse) ContentType() string {
 // ExchangeResponseDefaultHeaders the declared response headers of an HTTP default response for Exchange
 type ExchangeResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type ExchangeResponse struct {
@@ -3890,6 +3906,7 @@ func (r ExchangeResponse) ContentType() string {
 // GetInfoResponseDefaultHeaders the declared response headers of an HTTP default response for GetInfo
 type GetInfoResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetInfoResponse struct {
@@ -3950,6 +3967,7 @@ type GetKeysResponse200Headers struct {
 // GetKeysResponseDefaultHeaders the declared response headers of an HTTP default response for GetKeys
 type GetKeysResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetKeysResponse struct {
@@ -4062,6 +4080,7 @@ func (r GetKeysetResponse) ContentType() string {
 // GetOpResponseDefaultHeaders the declared response headers of an HTTP default response for GetOp
 type GetOpResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetOpResponse struct {
@@ -4117,6 +4136,7 @@ func (r GetOpResponse) ContentType() string {
 // RecoupResponseDefaultHeaders the declared response headers of an HTTP default response for Recoup
 type RecoupResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type RecoupResponse struct {
@@ -4172,6 +4192,7 @@ func (r RecoupResponse) ContentType() string {
 // RecoverResponseDefaultHeaders the declared response headers of an HTTP default response for Recover
 type RecoverResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type RecoverResponse struct {
@@ -4282,6 +4303,7 @@ func (r RestoreResponse) ContentType() string {
 // WithdrawResponseDefaultHeaders the declared response headers of an HTTP default response for Withdraw
 type WithdrawResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type WithdrawResponse struct {
@@ -4924,6 +4946,13 @@ func ParseCreateAccountResponse(rsp *http.Response) (*CreateAccountResponse, err
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -4969,6 +4998,13 @@ func ParseGetAuditResponse(rsp *http.Response) (*GetAuditResponse, error) {
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}
@@ -5016,6 +5052,13 @@ func ParseStartAuditResponse(rsp *http.Response) (*StartAuditResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -5061,6 +5104,13 @@ func ParseGetBooksResponse(rsp *http.Response) (*GetBooksResponse, error) {
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}
@@ -5108,6 +5158,13 @@ func ParseGetCasesResponse(rsp *http.Response) (*GetCasesResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -5153,6 +5210,13 @@ func ParseGetCaseResponse(rsp *http.Response) (*GetCaseResponse, error) {
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}
@@ -5200,6 +5264,13 @@ func ParseFundResponse(rsp *http.Response) (*FundResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -5245,6 +5316,13 @@ func ParseGetTraceResponse(rsp *http.Response) (*GetTraceResponse, error) {
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}
@@ -5292,6 +5370,13 @@ func ParseStartTraceResponse(rsp *http.Response) (*StartTraceResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -5338,6 +5423,13 @@ func ParseGetAccountResponse(rsp *http.Response) (*GetAccountResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -5383,6 +5475,13 @@ func ParseGetEntriesResponse(rsp *http.Response) (*GetEntriesResponse, error) {
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}
@@ -5476,6 +5575,13 @@ func ParseDepositResponse(rsp *http.Response) (*DepositResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -5522,6 +5628,13 @@ func ParseExchangeResponse(rsp *http.Response) (*ExchangeResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -5567,6 +5680,13 @@ func ParseGetInfoResponse(rsp *http.Response) (*GetInfoResponse, error) {
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}
@@ -5626,6 +5746,13 @@ func ParseGetKeysResponse(rsp *http.Response) (*GetKeysResponse, error) {
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}
@@ -5719,6 +5846,13 @@ func ParseGetOpResponse(rsp *http.Response) (*GetOpResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -5765,6 +5899,13 @@ func ParseRecoupResponse(rsp *http.Response) (*RecoupResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -5810,6 +5951,13 @@ func ParseRecoverResponse(rsp *http.Response) (*RecoverResponse, error) {
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}
@@ -5902,6 +6050,13 @@ func ParseWithdrawResponse(rsp *http.Response) (*WithdrawResponse, error) {
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}
