@@ -46,7 +46,7 @@ type witness struct {
 }
 
 func (w *witness) Errorf(f string, a ...any) { w.failed = true; w.Logf(f, a...) }
-func (w *witness) Helper()               {}
+func (w *witness) Helper()                   {}
 
 func TestTheContractIsChecked(t *testing.T) {
 	c := readContract(t, "issuer.yaml")

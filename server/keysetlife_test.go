@@ -225,7 +225,7 @@ func TestTheOperatorSeesALeakedKeyAndStrangersDoNot(t *testing.T) {
 			}
 		}
 	}
-	rec := httptest.NewRecorder()
+	rec = httptest.NewRecorder()
 	h.Metrics.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/v1/keys", nil))
 	checkProblem(t, rec, http.StatusNotFound, CodeNotFound)
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/speciecash/specie/api/apitest"
 	"github.com/speciecash/specie/client/issuerclient"
 	"github.com/speciecash/specie/groupdoc/warrant"
 	"github.com/speciecash/specie/groupdoc/warrant/warranttest"
@@ -63,7 +64,7 @@ func newCounter(t *testing.T) *counter {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	c.socket = filepath.Join(dir, "admin.sock")
 	l := must(net.Listen("unix", c.socket))(t)
-	admin := &http.Server{Handler: h.Admin, ReadHeaderTimeout: time.Second}
+	admin := &http.Server{Handler: apitest.Read(t, apitest.Issuer).Watch(t, h.Admin), ReadHeaderTimeout: time.Second}
 	go func() { _ = admin.Serve(l) }()
 	t.Cleanup(func() { _ = admin.Close() })
 	return c

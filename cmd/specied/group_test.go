@@ -23,6 +23,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/speciecash/specie/api/apitest"
 	"github.com/speciecash/specie/attest"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/enrol"
@@ -59,15 +60,16 @@ func newAuthority(t *testing.T) *authority {
 		}
 	}
 	h := server.NewGroup(a.Manager, server.GroupOptions{})
+	contract := apitest.Read(t, apitest.Group)
 	// A socket's path is short.
 	dir := must(os.MkdirTemp("", "group"))(t)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	a.socket = filepath.Join(dir, "admin.sock")
 	l := must(net.Listen("unix", a.socket))(t)
-	admin := &http.Server{Handler: h.Admin, ReadHeaderTimeout: time.Second}
+	admin := &http.Server{Handler: contract.Watch(t, h.Admin), ReadHeaderTimeout: time.Second}
 	go func() { _ = admin.Serve(l) }()
 	t.Cleanup(func() { _ = admin.Close() })
-	public := httptest.NewServer(h.Public)
+	public := httptest.NewServer(contract.Watch(t, h.Public))
 	t.Cleanup(public.Close)
 	a.url = public.URL
 	return a

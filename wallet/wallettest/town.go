@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/speciecash/specie/api/apitest"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/groupdoctest"
@@ -114,7 +115,8 @@ func New(t testing.TB) *Town {
 	t.Cleanup(func() { must(t, store.Close()) })
 	w.ledger = store
 	w.openBank(t)
-	w.GroupGate.Set(server.NewGroup(w.Group.Manager, server.GroupOptions{}).Public)
+	group := apitest.Read(t, apitest.Group)
+	w.GroupGate.Set(group.Watch(t, server.NewGroup(w.Group.Manager, server.GroupOptions{}).Public))
 	w.BankURL, w.GroupURL = serve(t, &w.BankGate), serve(t, &w.GroupGate)
 	return w
 }
@@ -204,7 +206,8 @@ func (w *Town) openBank(t testing.TB) {
 		Groups: groups{w}, Ledger: w.ledger, Clock: w.Now,
 	})
 	must(t, err)
-	w.BankGate.Set(server.NewIssuer(w.Bank, server.IssuerOptions{}).Public)
+	contract := apitest.Read(t, apitest.Issuer)
+	w.BankGate.Set(contract.Watch(t, server.NewIssuer(w.Bank, server.IssuerOptions{}).Public))
 }
 
 // SignKeyset signs the keyset, altered by change, as the bank's master key.
