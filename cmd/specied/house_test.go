@@ -196,10 +196,18 @@ type daemon struct {
 // start runs specied with arguments, its log in NAME.log.
 func (h *house) start(name string, args ...string) *daemon {
 	h.t.Helper()
-	d := &daemon{Cmd: exec.Command(h.bin, args...), h: h, log: h.path(name + ".log"), done: make(chan struct{})}
+	cmd := exec.Command(h.bin, args...)
+	cmd.Env, cmd.Dir = h.env, h.dir
+	return h.launch(name, cmd)
+}
+
+// launch runs a command, its log in NAME.log, until the test ends.
+func (h *house) launch(name string, cmd *exec.Cmd) *daemon {
+	h.t.Helper()
+	d := &daemon{Cmd: cmd, h: h, log: h.path(name + ".log"), done: make(chan struct{})}
 	log := must(os.OpenFile(d.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600))(h.t)
 	defer log.Close()
-	d.Env, d.Dir, d.Stdout, d.Stderr = h.env, h.dir, log, log
+	d.Stdout, d.Stderr = log, log
 	d.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	check(h.t, d.Start())
 	go func() {

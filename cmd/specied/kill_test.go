@@ -1,0 +1,307 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/speciecash/specie/client/issuerclient"
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/wallet"
+)
+
+// A street is a bank, a purse and a till, each a process of its own with files
+// of its own, that can be killed at any point of package fault.
+type street struct {
+	*house
+	bank, till  *daemon
+	specie      string // the users' program
+	tillAddress string
+	funded      int64
+	offers      int
+	arrivedAt   map[string]bool // all points seen
+	killed      int
+}
+
+const (
+	atBank  = "bank"
+	atPurse = "purse"
+	atTill  = "till"
+)
+
+// buildTagged builds a program with its points.
+func buildTagged(t testing.TB, name string) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), name)
+	if out, err := exec.Command("go", "build", "-tags", "faultpoints", "-o", bin, "../"+name).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return bin
+}
+
+// newStreet opens the bank, an account with money on it for the purse, and the
+// till. configuration is what issuer.yaml says besides, with "database" in it.
+func newStreet(t testing.TB) *street {
+	t.Helper()
+	s := &street{house: newHouse(t, 5, 2), specie: buildTagged(t, "specie"), tillAddress: freeAddress(t), arrivedAt: map[string]bool{}}
+	s.bin = buildTagged(t, "specied")
+	s.env = append(s.env, s.faults(atBank)...)
+	s.openBank()
+	s.account("alice", "50.00")
+	s.funded = 5000
+	s.people(atPurse, 0, "init", "--bank", "http://"+s.issuer, "--root", "root.pem", "--token-file", "alice.token")
+	s.people(atTill, 0, "merchant", "init", "--bank", "http://"+s.issuer, "--root", "root.pem", "--name", "Café")
+	s.write("cafe.jws", []byte(s.people(atTill, 0, "merchant", "request")))
+	s.run("account", "--socket", "issuer.sock", "--kind", "merchant", "--name", "Café", "--merchant-request", "cafe.jws", "--token-out", "cafe.token")
+	s.people(atTill, 0, "merchant", "login", "--token-file", "cafe.token")
+	s.openTill()
+	return s
+}
+
+// faults is the environment that names a process's file of points.
+func (s *street) faults(who string) []string {
+	return []string{"SPECIE_FAULT=" + s.path(who+".fault"), "SPECIE_FAULT_LOG=" + s.path(who+".points")}
+}
+
+func (s *street) openBank() { s.bank = s.startIssuer("inprocess.yaml") }
+
+func (s *street) openTill() {
+	s.t.Helper()
+	check(s.t, s.remove("till.ready"))
+	s.till = s.launch("till", s.command(atTill, "merchant", "serve", "--listen", s.tillAddress, "--ready", s.path("till.ready")))
+	eventually(s.t, "the till does not open", func() bool {
+		_, err := os.Stat(s.path("till.ready"))
+		return err == nil
+	})
+}
+
+func (s *street) remove(name string) error {
+	if err := os.Remove(s.path(name)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// command is the users' program, in the home of one of them.
+func (s *street) command(who string, args ...string) *exec.Cmd {
+	cmd := exec.Command(s.specie, args...)
+	cmd.Dir = s.dir
+	cmd.Env = append(append(slices.Clone(s.env), s.faults(who)...), "SPECIE_HOME="+s.path(who))
+	return cmd
+}
+
+// people runs the users' program, which must end with one of the statuses.
+// -1 is by a signal.
+func (s *street) peopleAny(who string, statuses []int, args ...string) (string, int) {
+	s.t.Helper()
+	cmd := s.command(who, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, _ := cmd.Output()
+	status := cmd.ProcessState.ExitCode()
+	if !slices.Contains(statuses, status) {
+		s.t.Fatalf("specie %v: status %d\n%s%s", args, status, out, stderr.String())
+	}
+	return strings.TrimSpace(string(out)), status
+}
+
+func (s *street) people(who string, status int, args ...string) string {
+	s.t.Helper()
+	out, _ := s.peopleAny(who, []int{status}, args...)
+	return out
+}
+
+// killedBy says whether a process was.
+func killedBy(p *os.ProcessState, want syscall.Signal) bool {
+	status, ok := p.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == want
+}
+
+// An act is something that people do, which may be cut short anywhere.
+type act struct {
+	name string
+	// prepare makes what the act needs, undisturbed.
+	prepare func(s *street) []string
+	// do does it. Any of ok, refused, open and killed may be its end.
+	do func(s *street, args []string)
+	// finish does what people do after a mishap.
+	finish func(s *street, args []string)
+}
+
+// resume settles whatever purse and till left open.
+func resume(s *street, _ []string) {
+	s.t.Helper()
+	s.people(atTill, 0, "merchant", "resume")
+	eventually(s.t, "the purse does not come to rest", func() bool {
+		out, _ := s.peopleAny(atPurse, []int{0, 3}, "resume")
+		return strings.Contains(out, "nothing is open")
+	})
+}
+
+// anyhow runs a command of the purse, whatever comes of it.
+func anyhow(args ...string) func(*street, []string) {
+	return func(s *street, more []string) {
+		_ = s.command(atPurse, append(slices.Clone(args), more...)...).Run()
+	}
+}
+
+func (s *street) offer(amount string) string {
+	s.t.Helper()
+	s.offers++
+	return s.people(atTill, 0, "merchant", "offer", amount, "--order", fmt.Sprint(s.offers), "--to", "http://"+s.tillAddress+"/pay")
+}
+
+func acts() []act {
+	return []act{
+		{"a withdrawal", nil, anyhow("withdraw", "0.07"), resume},
+		{"a payment", func(s *street) []string { return []string{s.offer("0.05")} }, anyhow("pay", "--kind", "bearer"), resume},
+		{"an exchange", nil, anyhow("exchange"), resume},
+	}
+}
+
+// points returns how often a process arrived at each point since its list was
+// begun, and begins it anew.
+func (s *street) points(who string) map[string]int {
+	s.t.Helper()
+	raw, err := os.ReadFile(s.path(who + ".points"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.t.Fatal(err)
+	}
+	check(s.t, s.remove(who+".points"))
+	out := map[string]int{}
+	for name := range strings.FieldsSeq(string(raw)) {
+		out[name]++
+		s.arrivedAt[name] = true
+	}
+	return out
+}
+
+// play does an act once, undisturbed, and returns the points that everybody
+// arrived at.
+func (s *street) play(a act) map[string]map[string]int {
+	s.t.Helper()
+	args := s.args(a)
+	for _, who := range []string{atBank, atPurse, atTill} {
+		s.points(who)
+	}
+	a.do(s, args)
+	out := map[string]map[string]int{}
+	for _, who := range []string{atBank, atPurse, atTill} {
+		out[who] = s.points(who)
+	}
+	s.settled(a.name)
+	return out
+}
+
+func (s *street) args(a act) []string {
+	if a.prepare == nil {
+		return nil
+	}
+	return a.prepare(s)
+}
+
+// interrupt does an act while one process is killed at a point.
+func (s *street) interrupt(a act, who, point string) {
+	s.t.Helper()
+	args := s.args(a)
+	s.write(who+".fault", []byte(point))
+	a.do(s, args)
+	switch who {
+	case atBank:
+		s.died(s.bank, a, point)
+	case atTill:
+		s.died(s.till, a, point)
+	}
+	check(s.t, s.remove(who+".fault"))
+	switch who {
+	case atBank:
+		s.openBank()
+	case atTill:
+		s.openTill()
+	}
+	a.finish(s, args)
+	s.settled(fmt.Sprintf("%s, the %s killed at %s", a.name, who, point))
+	s.killed++
+}
+
+// died waits for a daemon's death by the point.
+func (s *street) died(d *daemon, a act, point string) {
+	s.t.Helper()
+	select {
+	case <-d.done:
+	case <-time.After(10 * time.Second):
+		s.t.Fatalf("%s: nobody was killed at %s", a.name, point)
+	}
+	if !killedBy(d.ProcessState, syscall.SIGKILL) {
+		s.t.Fatalf("%s at %s: the daemon ended with %v", a.name, point, d.ProcessState)
+	}
+}
+
+// settled fails unless the books balance and value is conserved: what was
+// funded is on accounts or in the purse, and what circulates is in the purse.
+func (s *street) settled(when string) {
+	s.t.Helper()
+	var books issuerclient.Books
+	unmarshal(s.t, s.run("--json", "books", "--socket", "issuer.sock"), &books)
+	class := map[string]int64{}
+	for _, c := range books.Classes {
+		class[c.Class] = c.Balance
+	}
+	var b wallet.Balance
+	unmarshal(s.t, s.people(atPurse, 0, "--json", "balance"), &b)
+	if !books.Balanced || class["circulation"] != int64(b.Total) || b.Committed != 0 ||
+		class["holder"]+class["merchant"]+class["circulation"] != s.funded || class["reserve"] != -s.funded {
+		s.t.Fatalf("%s: books %+v, purse %+v", when, class, b)
+	}
+	var takings []struct {
+		State  string      `json:"state"`
+		Amount coin.Amount `json:"amount"`
+	}
+	unmarshal(s.t, s.people(atTill, 0, "--json", "merchant", "takings"), &takings)
+	var taken int64
+	for _, x := range takings {
+		taken += int64(x.Amount)
+		if x.State != "deposited" {
+			s.t.Fatalf("%s: the till has a payment that is %s", when, x.State)
+		}
+	}
+	if taken != class["merchant"] {
+		s.t.Fatalf("%s: the till took %d, its account holds %d", when, taken, class["merchant"])
+	}
+}
+
+func TestWhoeverIsKilledWhereverNothingIsLostOrDoneTwice(t *testing.T) {
+	s := newStreet(t)
+	s.people(atPurse, 0, "withdraw", "3.00")
+	begun := time.Now()
+	for _, a := range acts() {
+		seen := s.play(a)
+		for _, who := range []string{atBank, atPurse, atTill} {
+			for _, name := range sortedKeys(seen[who]) {
+				for n := 1; n <= seen[who][name]; n++ {
+					s.interrupt(a, who, fmt.Sprintf("%s:%d", name, n))
+				}
+			}
+		}
+	}
+	s.run("audit", "--socket", "issuer.sock")
+	t.Logf("%d kills in %v, at %v", s.killed, time.Since(begun).Round(time.Second), sortedKeys(s.arrivedAt))
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
