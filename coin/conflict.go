@@ -52,7 +52,7 @@ func (p *ConflictProof) UnmarshalJSON(data []byte) error {
 
 // Verify says whether the proof shows that a coin of newSpend was spent
 // before, in another way: nil, or ErrNoConflict when the coin is not in both
-// spends or the frames are the same, ErrBank, ErrUnknownKey, ErrUnknownKind
+// spends, the frames are the same or the earlier one is a refund, ErrBank, ErrUnknownKey, ErrUnknownKind
 // and ErrCoinSignature when it is no coin of the bank, ErrOwner and
 // ErrBinding when its owner did not consent to the earlier spend.
 //
@@ -67,6 +67,9 @@ func (p *ConflictProof) Verify(newSpend *Spend, k *Keyset, verifier Presentation
 	earlier, a := p.Spend, p.Authorisation
 	if earlier == nil {
 		return fmt.Errorf("%w: no earlier spend", ErrNoConflict)
+	}
+	if earlier.Purpose == Refund {
+		return fmt.Errorf("%w: a refund spends nothing", ErrNoConflict)
 	}
 	if err := earlier.Check(); err != nil {
 		return fmt.Errorf("earlier spend: %w", err)

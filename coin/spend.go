@@ -22,8 +22,7 @@ const spendLabel = "specie/spend/1"
 // given away for one end must not be usable for another.
 type Purpose string
 
-// The purposes of this version. "refund" is reserved and refused until its
-// rules exist.
+// The purposes of this version.
 const (
 	// Pay: the coins' sum less the change goes to the payee of the offer.
 	Pay Purpose = "pay"
@@ -48,7 +47,14 @@ const (
 	// the group does, and the authorisation has a Stead that shows it. It may name
 	// a payment's offer, as a Recoup.
 	Recover Purpose = "recover"
+	// Refund: the owners of coins that were paid with say which outputs money
+	// that the payee gives back goes into. It spends nothing: it shows the payee
+	// that who asks is the payer, and no bank takes it. See VerifyRefund.
+	Refund Purpose = "refund"
 )
+
+// plain says whether Verify is all there is to the purpose.
+func (p Purpose) plain() bool { return p == Pay || p == Exchange || p == Void }
 
 // Output is a blinded message and the key under which it is to be signed.
 type Output struct {
@@ -72,7 +78,7 @@ type Spend struct {
 	Purpose     Purpose
 	Bank        string   // the issuer of all the coins
 	OfferDigest [32]byte // SHA-256 of the offer's public part; zero for Exchange
-	Amount      Amount   // what the payee gets; zero for Exchange and Void; in a Recoup or Recover, for the account
+	Amount      Amount   // what the payee gets; zero for Exchange and Void; in a Recoup or Recover, for the account; in a Refund, what the outputs are worth
 	Currency    string
 	Coins       []Coin   // ascending by ID, none twice, 1 to MaxCoins
 	ToIssuer    []Output // change, for the issuer to sign
@@ -211,6 +217,10 @@ func (s *Spend) checkHead() error {
 	case Void:
 		if s.Amount != 0 || noOffer || len(s.ToAcquirer) != 0 {
 			return fmt.Errorf("%w: a void names an offer and has no amount or acquirer", ErrAmount)
+		}
+	case Refund:
+		if s.Amount == 0 || noOffer || len(s.ToIssuer) == 0 || len(s.ToAcquirer) != 0 {
+			return fmt.Errorf("%w: a refund names an offer, an amount and outputs, and no acquirer", ErrAmount)
 		}
 	case Recoup, Recover:
 		if len(s.ToAcquirer) != 0 {

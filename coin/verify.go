@@ -24,12 +24,29 @@ import (
 // verifier may be nil where no bound coins are accepted. Purpose, offer and
 // the outputs for the acquirer are for the caller to check: a bank compares
 // the purpose with the request, Offer.CheckSpend the rest. For a Recoup see
-// VerifyRecoup, for a Recover VerifyRecover; here they are ErrPurpose.
+// VerifyRecoup, for a Recover VerifyRecover, for a Refund VerifyRefund; here they
+// are ErrPurpose.
 func Verify(s *Spend, a *Authorisation, k *Keyset, verifier PresentationVerifier, at time.Time) error {
-	if s.Purpose == Recoup || s.Purpose == Recover {
+	if !s.Purpose.plain() {
 		return ErrPurpose
 	}
 	return verify(s, a, k, verifier, at)
+}
+
+// VerifyShown makes all checks of Verify but the last, the owners' consent: what
+// a merchant and his bank can say of coins before they are paid with.
+func VerifyShown(s *Spend, k *Keyset, at time.Time) error {
+	if !s.Purpose.plain() {
+		return ErrPurpose
+	}
+	if err := s.Check(); err != nil {
+		return err
+	}
+	keys, err := checkKeys(s, k, at)
+	if err != nil {
+		return err
+	}
+	return verifySigned(s, keys)
 }
 
 // verify makes the checks of Verify, and for coins without a signature, which
@@ -54,6 +71,11 @@ func checkTerms(s *Spend, a *Authorisation, k *Keyset, at time.Time) ([]*Denomin
 	if err := a.check(s); err != nil {
 		return nil, err
 	}
+	return checkKeys(s, k, at)
+}
+
+// checkKeys compares a spend with the keyset.
+func checkKeys(s *Spend, k *Keyset, at time.Time) ([]*Denomination, error) {
 	if s.Bank != k.Bank {
 		return nil, ErrBank
 	}
@@ -66,6 +88,14 @@ func checkTerms(s *Spend, a *Authorisation, k *Keyset, at time.Time) ([]*Denomin
 // verifyCoins verifies the bank's signatures where they stand, and those of the
 // bearer coins' owners.
 func verifyCoins(s *Spend, a *Authorisation, keys []*Denomination) error {
+	if err := verifySigned(s, keys); err != nil {
+		return err
+	}
+	return a.verifyBearer(s, func(*Coin) bool { return true })
+}
+
+// verifySigned verifies the bank's signatures where they stand.
+func verifySigned(s *Spend, keys []*Denomination) error {
 	for i, d := range keys {
 		if !s.Coins[i].Signed() {
 			continue
@@ -74,7 +104,7 @@ func verifyCoins(s *Spend, a *Authorisation, keys []*Denomination) error {
 			return fmt.Errorf("coin %d: %w", i, err)
 		}
 	}
-	return a.verifyBearer(s, func(*Coin) bool { return true })
+	return nil
 }
 
 // checkSums looks up every key, checks its dates and adds up. It returns the

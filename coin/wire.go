@@ -40,10 +40,24 @@ type OutputJSON struct {
 // NewSpendJSON returns the wire form, or the error of Spend.Check or of an
 // authorisation that does not fit the coins in number.
 func NewSpendJSON(s *Spend, a *Authorisation) (*SpendJSON, error) {
-	if err := s.Check(); err != nil {
+	j, err := NewShownJSON(s)
+	if err != nil {
 		return nil, err
 	}
 	if err := a.check(s); err != nil {
+		return nil, err
+	}
+	for _, sig := range a.Bearer {
+		j.Bearer = append(j.Bearer, encode64(sig))
+	}
+	j.Presentation, j.Stead = encode64(a.Presentation), newSteadJSON(a.Stead)
+	return j, nil
+}
+
+// NewShownJSON returns the wire form of a spend that nobody has authorised yet,
+// or the error of Spend.Check.
+func NewShownJSON(s *Spend) (*SpendJSON, error) {
+	if err := s.Check(); err != nil {
 		return nil, err
 	}
 	at, err := instant(time.Unix(s.IssuedAt, 0)).MarshalText()
@@ -53,7 +67,7 @@ func NewSpendJSON(s *Spend, a *Authorisation) (*SpendJSON, error) {
 	j := &SpendJSON{
 		Version: 1, Purpose: s.Purpose, Bank: s.Bank, Offer: optional(s.OfferDigest), Amount: s.Amount,
 		Currency: s.Currency, ToIssuer: NewOutputsJSON(s.ToIssuer), ToAcquirer: NewOutputsJSON(s.ToAcquirer),
-		Group: optional(s.Group), IssuedAt: string(at), Presentation: encode64(a.Presentation),
+		Group: optional(s.Group), IssuedAt: string(at),
 	}
 	for i := range s.Coins {
 		text, err := s.Coins[i].Text()
@@ -62,10 +76,6 @@ func NewSpendJSON(s *Spend, a *Authorisation) (*SpendJSON, error) {
 		}
 		j.Coins = append(j.Coins, text)
 	}
-	for _, sig := range a.Bearer {
-		j.Bearer = append(j.Bearer, encode64(sig))
-	}
-	j.Stead = newSteadJSON(a.Stead)
 	return j, nil
 }
 
@@ -107,37 +117,12 @@ func ParseOutputsJSON(in []OutputJSON) ([]Output, error) {
 // or ErrOwner, ErrBinding and ErrHolding for an authorisation that does not fit
 // the coins in number.
 func (j *SpendJSON) Parse() (*Spend, *Authorisation, error) {
-	if j.Version != 1 {
-		return nil, nil, fmt.Errorf("%w: spend of version %d", ErrMalformed, j.Version)
+	if len(j.Bearer) > MaxCoins {
+		return nil, nil, fmt.Errorf("%w: %d signatures", ErrTooLarge, len(j.Bearer))
 	}
-	if len(j.Coins) > MaxCoins || len(j.Bearer) > MaxCoins {
-		return nil, nil, fmt.Errorf("%w: %d coins, %d signatures", ErrTooLarge, len(j.Coins), len(j.Bearer))
-	}
-	s := &Spend{Purpose: j.Purpose, Bank: j.Bank, Amount: j.Amount, Currency: j.Currency}
-	var at instant
-	if err := at.UnmarshalText([]byte(j.IssuedAt)); err != nil {
-		return nil, nil, fmt.Errorf("issued_at: %w", err)
-	}
-	s.IssuedAt = time.Time(at).Unix()
-	var err error
-	if s.OfferDigest, err = parseOptional(j.Offer); err != nil {
-		return nil, nil, fmt.Errorf("offer: %w", err)
-	}
-	if s.Group, err = parseOptional(j.Group); err != nil {
-		return nil, nil, fmt.Errorf("group: %w", err)
-	}
-	for i, text := range j.Coins {
-		c, err := ParseCoin(text)
-		if err != nil {
-			return nil, nil, fmt.Errorf("coin %d: %w", i, err)
-		}
-		s.Coins = append(s.Coins, *c)
-	}
-	if s.ToIssuer, err = ParseOutputsJSON(j.ToIssuer); err != nil {
-		return nil, nil, fmt.Errorf("to_issuer: %w", err)
-	}
-	if s.ToAcquirer, err = ParseOutputsJSON(j.ToAcquirer); err != nil {
-		return nil, nil, fmt.Errorf("to_acquirer: %w", err)
+	s, err := j.spend()
+	if err != nil {
+		return nil, nil, err
 	}
 	a, err := j.authorisation()
 	if err != nil {
@@ -150,6 +135,57 @@ func (j *SpendJSON) Parse() (*Spend, *Authorisation, error) {
 		return nil, nil, err
 	}
 	return s, a, nil
+}
+
+// ParseShown is Parse for a spend that nobody has authorised: what a payer shows
+// before he pays, and a bank is asked to hold. An authorisation beside it is
+// ErrMalformed: who sees the one has no business with the other.
+func (j *SpendJSON) ParseShown() (*Spend, error) {
+	if len(j.Bearer) != 0 || j.Presentation != "" || j.Stead != nil {
+		return nil, fmt.Errorf("%w: coins are shown without their owners' authorisation", ErrMalformed)
+	}
+	s, err := j.spend()
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Check()
+}
+
+// spend reads all but the authorisation, and checks none of it.
+func (j *SpendJSON) spend() (*Spend, error) {
+	if j.Version != 1 {
+		return nil, fmt.Errorf("%w: spend of version %d", ErrMalformed, j.Version)
+	}
+	if len(j.Coins) > MaxCoins {
+		return nil, fmt.Errorf("%w: %d coins", ErrTooLarge, len(j.Coins))
+	}
+	s := &Spend{Purpose: j.Purpose, Bank: j.Bank, Amount: j.Amount, Currency: j.Currency}
+	var at instant
+	if err := at.UnmarshalText([]byte(j.IssuedAt)); err != nil {
+		return nil, fmt.Errorf("issued_at: %w", err)
+	}
+	s.IssuedAt = time.Time(at).Unix()
+	var err error
+	if s.OfferDigest, err = parseOptional(j.Offer); err != nil {
+		return nil, fmt.Errorf("offer: %w", err)
+	}
+	if s.Group, err = parseOptional(j.Group); err != nil {
+		return nil, fmt.Errorf("group: %w", err)
+	}
+	for i, text := range j.Coins {
+		c, err := ParseCoin(text)
+		if err != nil {
+			return nil, fmt.Errorf("coin %d: %w", i, err)
+		}
+		s.Coins = append(s.Coins, *c)
+	}
+	if s.ToIssuer, err = ParseOutputsJSON(j.ToIssuer); err != nil {
+		return nil, fmt.Errorf("to_issuer: %w", err)
+	}
+	if s.ToAcquirer, err = ParseOutputsJSON(j.ToAcquirer); err != nil {
+		return nil, fmt.Errorf("to_acquirer: %w", err)
+	}
+	return s, nil
 }
 
 func (j *SpendJSON) authorisation() (*Authorisation, error) {
@@ -180,6 +216,19 @@ func EncodeSpend(s *Spend, a *Authorisation) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return encodeSpend(j)
+}
+
+// EncodeShown is EncodeSpend for a spend that nobody has authorised yet.
+func EncodeShown(s *Spend) ([]byte, error) {
+	j, err := NewShownJSON(s)
+	if err != nil {
+		return nil, err
+	}
+	return encodeSpend(j)
+}
+
+func encodeSpend(j *SpendJSON) ([]byte, error) {
 	data, err := marshal(j)
 	if err != nil {
 		return nil, err
@@ -198,6 +247,16 @@ func DecodeSpend(data []byte) (*Spend, *Authorisation, error) {
 		return nil, nil, err
 	}
 	return j.Parse()
+}
+
+// DecodeShown is DecodeSpend for a spend that nobody has authorised: see
+// SpendJSON.ParseShown.
+func DecodeShown(data []byte) (*Spend, error) {
+	var j SpendJSON
+	if err := unmarshal(data, MaxSpendJSON, &j); err != nil {
+		return nil, err
+	}
+	return j.ParseShown()
 }
 
 // optional writes 32 bytes as base64url and zero as nothing.
