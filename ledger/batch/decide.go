@@ -105,7 +105,7 @@ func (p *Picture) Against(op *ledger.Op) (longest *ledger.Hold) {
 			}
 		}
 	}
-	if own := p.Holds[op.ID]; own != nil && op.MaxStrikes > 0 && own.Strikes >= op.MaxStrikes {
+	if own := p.Holds[op.ID]; own != nil && (op.Unheld || op.MaxStrikes > 0 && own.Strikes >= op.MaxStrikes) {
 		consider(own)
 	}
 	return longest

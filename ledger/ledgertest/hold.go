@@ -251,6 +251,9 @@ func testStrikes(t *testing.T, fresh FreshLedger) {
 	elsewhere := op // it is about the hold and not about its coins
 	elsewhere.Spends = deposit(1, "merchant/m1", 2).Spends
 	apply(t, l, elsewhere, ledger.Held)
+	unheld := op
+	unheld.MaxStrikes, unheld.Unheld = 4, true
+	apply(t, l, unheld, ledger.Held)
 	op.MaxStrikes = 4
 	spent := op
 	spent.ID, spent.MaxStrikes = id("op", 3), 0
@@ -268,7 +271,7 @@ func testStrikes(t *testing.T, fresh FreshLedger) {
 			check(t, err)
 			second := end(h)
 			op := at(deposit(n, "merchant/m1", n), second)
-			op.MaxStrikes = 1
+			op.MaxStrikes, op.Unheld = 1, true
 			apply(t, l, op, ledger.Applied)
 		}
 	})

@@ -100,7 +100,7 @@ func (b *batch) keptFrom(op *ledger.Op) *holding {
 	at := op.At.UnixMicro()
 	longest := b.held.against(op.Spends, op.ID, at)
 	own := b.own[op.ID]
-	if own != nil && op.MaxStrikes > 0 && own.strikes >= op.MaxStrikes && own.until > at &&
+	if own != nil && own.until > at && (op.Unheld || op.MaxStrikes > 0 && own.strikes >= op.MaxStrikes) &&
 		(longest == nil || own.until > longest.until) {
 		return own
 	}

@@ -80,15 +80,15 @@ func addToken(t *tx, rec *recorder, lane string, k *ledger.AccessToken) error {
 	if live >= ledger.MaxTokens {
 		return fmt.Errorf("%w: %d tokens", ledger.ErrFull, live)
 	}
-	if err := t.exec("INSERT INTO access_tokens ("+tokenColumns+") VALUES (?,?,?,?,?,?,?)", tokenValues(k)...); err != nil {
+	if err := t.exec("INSERT INTO access_tokens ("+tokenColumns+", rev) VALUES (?,?,?,?,?,?,?,1)", tokenValues(k)...); err != nil {
 		return err
 	}
 	_, err = rec.append(lane, ledger.EventToken, k.Hash[:], 1, k.Digest())
 	return err
 }
 
-// RevokeToken implements ledger.Ledger. A token has two versions at most: as
-// it was made, and revoked.
+// RevokeToken implements ledger.Ledger. Each version of a token is revoked
+// earlier than the one before, the first perhaps not at all.
 func (l *Ledger) RevokeToken(ctx context.Context, hash [32]byte, at time.Time) error {
 	if at.UnixMicro() <= 0 {
 		return fmt.Errorf("sqlite: revoke token: %w: at %v", ledger.ErrMalformed, at)
@@ -104,17 +104,21 @@ func (l *Ledger) RevokeToken(ctx context.Context, hash [32]byte, at time.Time) e
 			return err
 		case k == nil:
 			return ledger.ErrNotFound
-		case !k.RevokedAt.IsZero():
+		case !k.RevokedAt.IsZero() && at.UnixMicro() >= k.RevokedAt.UnixMicro():
 			return errNothing
+		}
+		var rev uint64
+		if _, err := t.get([]any{&rev}, "SELECT rev FROM access_tokens WHERE hash=?", hash[:]); err != nil {
+			return err
 		}
 		k.RevokedAt = at
 		if err := k.Validate(); err != nil {
 			return err
 		}
-		if err := t.exec("UPDATE access_tokens SET revoked_at=? WHERE hash=?", at.UnixMicro(), hash[:]); err != nil {
+		if err := t.exec("UPDATE access_tokens SET revoked_at=?, rev=? WHERE hash=?", at.UnixMicro(), int64(rev+1), hash[:]); err != nil {
 			return err
 		}
-		return record(t, l.opts.Lane, ledger.EventToken, string(hash[:]), 2, k.Digest())
+		return record(t, l.opts.Lane, ledger.EventToken, string(hash[:]), rev+1, k.Digest())
 	})
 	if err != nil {
 		return fmt.Errorf("sqlite: revoke token: %w", err)

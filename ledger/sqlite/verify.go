@@ -260,17 +260,16 @@ func (a *audit) accountRows() error {
 	return err
 }
 
-// tokenRows needs no rev of a token: no two of its versions are alike.
 func (a *audit) tokenRows() error {
 	err := a.each(func(rows *sql.Rows) error {
-		k, err := scanToken(rows.Scan)
+		var rev uint64
+		k, err := scanToken(func(into ...any) error { return rows.Scan(append(into, &rev)...) })
 		if err != nil {
 			return err
 		}
-		key := fmt.Sprintf("%x", k.Hash)
-		a.current("access_tokens", key, a.tokens, version{a.tokens[key].rev, k.Digest()})
+		a.current("access_tokens", fmt.Sprintf("%x", k.Hash), a.tokens, version{rev, k.Digest()})
 		return nil
-	}, "SELECT "+tokenColumns+" FROM access_tokens ORDER BY hash")
+	}, "SELECT "+tokenColumns+", rev FROM access_tokens ORDER BY hash")
 	a.missing("access_tokens", a.tokens)
 	return err
 }

@@ -25,12 +25,13 @@ CREATE TABLE access_tokens (
     scopes     TEXT    NOT NULL, -- joined by blanks
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL, -- 0: never
-    revoked_at INTEGER NOT NULL  -- 0: not yet
+    revoked_at INTEGER NOT NULL, -- 0: not yet
+    rev        INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX access_tokens_by_account ON access_tokens (account, created_at, hash);
 
-INSERT INTO access_tokens SELECT token_hash, id, '', '', created_at, 0, 0 FROM accounts_1 WHERE token_hash IS NOT NULL;
+INSERT INTO access_tokens SELECT token_hash, id, '', '', created_at, 0, 0, 1 FROM accounts_1 WHERE token_hash IS NOT NULL;
 DROP TABLE accounts_1;
 
 -- What ops counted toward quotas, and the sums.

@@ -30,7 +30,8 @@ CREATE TABLE access_tokens (
     scopes     TEXT    NOT NULL, -- joined by blanks
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL, -- 0: never
-    revoked_at INTEGER NOT NULL  -- 0: not yet
+    revoked_at INTEGER NOT NULL, -- 0: not yet
+    rev        INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX access_tokens_by_account ON access_tokens (account, created_at, hash);
