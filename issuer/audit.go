@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -151,9 +152,19 @@ func (a *auditor) audit(ctx context.Context, op *ledger.Op) {
 	if made := op.Spends[coins:]; len(made) != 0 && !slices.Equal(want.makes, made) {
 		a.problem("%s %x: it marked other outputs as made than its request has", op.Kind, op.ID)
 	}
+	if !sameQuotas(want.quotas, op.Quotas) {
+		a.problem("%s %x: it counted toward other limits than its request", op.Kind, op.ID)
+	}
 	if want.spend != nil {
 		a.signatures(ctx, op, want.spend, want.authorisation)
 	}
+}
+
+// sameQuotas compares what was counted, in whatever order.
+func sameQuotas(a, b []ledger.Quota) bool {
+	byName := func(x, y ledger.Quota) int { return strings.Compare(x.Name, y.Name) }
+	same := func(x, y ledger.Quota) bool { return x.Name == y.Name && x.Amount == y.Amount }
+	return slices.EqualFunc(slices.SortedFunc(slices.Values(a), byName), slices.SortedFunc(slices.Values(b), byName), same)
 }
 
 func (a *auditor) signatures(ctx context.Context, op *ledger.Op, s *coin.Spend, authorisation *coin.Authorisation) {

@@ -69,6 +69,7 @@ type Bank struct {
 	reloads   reloads
 	watch     keyWatch
 	helpers   helpers
+	drain     drain
 }
 
 // New opens the bank. It verifies the keyset and the receipt signer's chain,

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/ledger"
 )
 
 // Limits are what the bank allows, and says so in /v1/info. DefaultLimits
@@ -32,4 +33,38 @@ type Limits struct {
 // DefaultLimits are good for a bank of any size.
 func DefaultLimits() Limits {
 	return Limits{HoldTime: time.Minute, OpenHolds: 64, HoldsPerCoin: 3, Strikes: 3, RestoreOutputs: coin.MaxOutputs}
+}
+
+// Names of limits, as /v1/info and LimitError have them.
+const (
+	LimitWithdrawalsPerDay = "withdrawals_per_day"
+	LimitWithdrawal        = "withdrawal"
+	LimitTokens            = "tokens"
+	LimitStatement         = "statement"
+)
+
+// withdrawal returns what a withdrawal counts toward, or a *LimitError for one
+// that no day has room for.
+func (l *Limits) withdrawal(account string, total coin.Amount, now time.Time) ([]ledger.Quota, error) {
+	if l.Withdrawal != 0 && total > l.Withdrawal {
+		return nil, &LimitError{Name: LimitWithdrawal, Max: int64(l.Withdrawal)}
+	}
+	if l.WithdrawalsPerDay == 0 {
+		return nil, nil
+	}
+	if total > l.WithdrawalsPerDay {
+		return nil, &LimitError{Name: LimitWithdrawalsPerDay, Max: int64(l.WithdrawalsPerDay)}
+	}
+	return []ledger.Quota{{Name: withdrawn(account, now), Amount: int64(total), Max: int64(l.WithdrawalsPerDay)}}, nil
+}
+
+// withdrawn counts what an account withdraws on a day, UTC.
+func withdrawn(account string, at time.Time) string {
+	return "withdrawn/" + account + "/" + at.UTC().Format(time.DateOnly)
+}
+
+// dayAfter is the next midnight, UTC.
+func dayAfter(at time.Time) time.Time {
+	y, m, d := at.UTC().Date()
+	return time.Date(y, m, d+1, 0, 0, 0, 0, time.UTC)
 }

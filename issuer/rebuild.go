@@ -15,6 +15,7 @@ import (
 type rebuilt struct {
 	id       ledger.ID
 	postings []ledger.Posting
+	quotas   []ledger.Quota // what it counted toward limits, in any order
 	spends   []ledger.Spend // coins
 	makes    []ledger.Spend // outputs
 	// spend is what redeemed coins, and its owners' consent; nil if none did.
@@ -30,8 +31,8 @@ func (f *inForce) rebuild(op *ledger.Op) (*rebuilt, error) {
 		return f.rebuildWithdrawal(op)
 	case KindDeposit, KindExchange, KindRecoup, KindRecover:
 		return f.rebuildSpend(op)
-	case KindFunding:
-		return f.rebuildFunding(op)
+	case KindFunding, KindPayout:
+		return f.rebuildTransfer(op)
 	case KindSuspension, KindReinstatement:
 		return f.rebuildSuspension(op)
 	case KindCase:
@@ -68,7 +69,11 @@ func (f *inForce) rebuildWithdrawal(op *ledger.Op) (*rebuilt, error) {
 	if err := f.circulate(p, outputs); err != nil {
 		return nil, err
 	}
-	return &rebuilt{id: coin.WithdrawalOp(r.Account, outputs), postings: p.list(), makes: makes(outputs)}, nil
+	out := &rebuilt{id: coin.WithdrawalOp(r.Account, outputs), postings: p.list(), makes: makes(outputs)}
+	if len(op.Quotas) != 0 { // the bank limits what is withdrawn a day
+		out.quotas = []ledger.Quota{{Name: withdrawn(r.Account, op.At), Amount: -p.sums[r.Account]}}
+	}
+	return out, nil
 }
 
 // kindOf is the kind of operation that a spend for that purpose is recorded as.
@@ -121,21 +126,6 @@ func (f *inForce) consume(p *postings, s *coin.Spend) ([]ledger.Spend, error) {
 		p.redeem(d.KeyID, d.Value)
 	}
 	return out, f.circulate(p, s.ToIssuer)
-}
-
-func (f *inForce) rebuildFunding(op *ledger.Op) (*rebuilt, error) {
-	var r fundingRequest
-	if err := json.Unmarshal(op.Request, &r); err != nil {
-		return nil, fmt.Errorf("request does not read: %v", err)
-	}
-	p := newPostings(r.Currency)
-	p.add(reserve, -int64(r.Amount))
-	p.add(r.Account, int64(r.Amount))
-	return &rebuilt{id: fundingID(f.keyset.Bank, r.Reference), postings: p.list()}, nil
-}
-
-func fundingID(bank, reference string) ledger.ID {
-	return frame.Digest([]byte("specie/funding/1"), []byte(bank), []byte(reference))
 }
 
 func caseID(bank string, coinID [32]byte) ledger.ID {

@@ -202,7 +202,7 @@ func (b *Bank) CreateToken(ctx context.Context, account *Account, r TokenRequest
 		return "", info, err
 	}
 	if errors.Is(err, ledger.ErrFull) {
-		return "", nil, &LimitError{Name: "tokens of an account", Max: ledger.MaxTokens}
+		return "", nil, &LimitError{Name: LimitTokens, Max: ledger.MaxTokens}
 	}
 	if err != nil {
 		return "", nil, fmt.Errorf("issuer: create token: %w", store(err))

@@ -37,7 +37,8 @@ type withdrawalRequest struct {
 }
 
 // Withdraw sells coins to a holder: it debits what the outputs are worth and
-// signs them. Refusals: ErrForbidden, ErrInsufficientFunds, ErrOutputUsed,
+// signs them. A merchant turns receipts into coins of his own this way.
+// Refusals: ErrForbidden, ErrSuspended, ErrDraining, *LimitError, ErrInsufficientFunds, ErrOutputUsed,
 // coin.ErrTooLarge, or those of coin.Keyset.CheckOutputs.
 func (b *Bank) Withdraw(ctx context.Context, account *Account, outputs []coin.Output) (*Signed, error) {
 	if account.Kind != Holder && account.Kind != Merchant {
@@ -55,7 +56,7 @@ func (b *Bank) Withdraw(ctx context.Context, account *Account, outputs []coin.Ou
 		return nil, err
 	}
 	if recorded == nil {
-		if err := account.active(); err != nil {
+		if err := errors.Join(account.active(), b.issuing(ctx)); err != nil {
 			return nil, err
 		}
 		if err := b.recordWithdrawal(ctx, id, account, outputs); err != nil {
@@ -75,6 +76,10 @@ func (b *Bank) recordWithdrawal(ctx context.Context, id ledger.ID, account *Acco
 	if err != nil {
 		return err
 	}
+	quotas, err := b.limits.withdrawal(account.ID, total, now)
+	if err != nil {
+		return err
+	}
 	request, err := json.Marshal(withdrawalRequest{Account: account.ID, Outputs: coin.NewOutputsJSON(outputs)})
 	if err != nil {
 		return fmt.Errorf("issuer: withdrawal: %w", err)
@@ -87,7 +92,7 @@ func (b *Bank) recordWithdrawal(ctx context.Context, id ledger.ID, account *Acco
 	out, err := b.apply(ctx, ledger.Op{
 		ID: id, Kind: KindWithdrawal, Account: account.ID, Issuer: b.id,
 		State: ledger.StateDone, Request: request, At: now,
-		Spends: makes(outputs), Postings: p.list(), Floors: []string{account.ID},
+		Spends: makes(outputs), Postings: p.list(), Floors: []string{account.ID}, Quotas: quotas,
 	})
 	if err != nil {
 		return fmt.Errorf("issuer: withdrawal: %w", store(err))
@@ -97,6 +102,8 @@ func (b *Bank) recordWithdrawal(ctx context.Context, id ledger.ID, account *Acco
 		return nil
 	case ledger.Conflict:
 		return outputUsed(len(out.Conflicts))
+	case ledger.Exceeded:
+		return &LimitError{Name: LimitWithdrawalsPerDay, Max: int64(b.limits.WithdrawalsPerDay), Until: dayAfter(now)}
 	case ledger.Insufficient:
 		return fmt.Errorf("%w: %d to withdraw", ErrInsufficientFunds, total)
 	}
