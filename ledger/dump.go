@@ -1,10 +1,12 @@
 package ledger
 
 // Row is one piece of a dumped store. Exactly one field is set. The order is:
-// Meta, Epochs, Accounts and Tokens as they stand now; then, lane by lane, each
-// journal record, followed by the Op or Answer that it is about, if it is
-// about one; then Holds.
+// Heads, the ends of all journals by lane; Meta, Epochs, Accounts and Tokens as
+// they stand now; then, lane by lane, each journal record, followed by the Op
+// or Answer that it is about, if it is about one; then Holds, each followed by
+// the tries under it.
 type Row struct {
+	Heads   *[]Head
 	Meta    *MetaRow
 	Epoch   string
 	Account *Account

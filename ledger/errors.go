@@ -24,7 +24,7 @@ var (
 	ErrStale = errors.New("record has changed")
 	// ErrAnswered: the op's state or answer is final, and another.
 	ErrAnswered = errors.New("op already has another answer")
-	// ErrState: the member's state does not allow the change.
+	// ErrState: the member's state, or the store's, does not allow the change.
 	ErrState = errors.New("wrong state")
 	// ErrReadmission: no readmission that is open stands behind the code.
 	ErrReadmission = errors.New("no such readmission")
@@ -33,6 +33,9 @@ var (
 	ErrFull = errors.New("too many")
 	// ErrExpired: the session is past its time.
 	ErrExpired = errors.New("session expired")
+	// ErrBehind: the store lacks what its Witness saw, or has another history.
+	// It is wrapped in a *BehindError that says which.
+	ErrBehind = errors.New("behind its witness")
 	// ErrUnavailable: the store could not answer. A write may or may not
 	// have been recorded: replay it.
 	ErrUnavailable = errors.New("store unavailable")

@@ -180,6 +180,11 @@ type Ledger interface {
 	// the whole store in one consistent picture, and writing goes on beside it.
 	Verify(ctx context.Context, v Verification) (*Audit, error)
 
+	// Head returns where the journal of a lane ended when it had seq records, or
+	// where it ends now if seq is zero. ErrNotFound if it has not so many, or
+	// none.
+	Head(ctx context.Context, lane string, seq uint64) (Head, error)
+
 	// Dump shows the whole store to row, in one consistent picture and in the
 	// order that Load takes it. Writing goes on beside it. progress is as in
 	// Verification.

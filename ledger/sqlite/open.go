@@ -31,6 +31,9 @@ type Options struct {
 	// Readers is the most connections reading at once; if zero, the number
 	// of processors, but at least 4.
 	Readers int
+	// OnCommit, if not nil, is told after each commit where a journal ends that
+	// grew. The writer waits for it: it must return at once and call no store.
+	OnCommit func(ledger.Head)
 	// Logger hears of new files and of failures that close the store; none
 	// if nil.
 	Logger *slog.Logger

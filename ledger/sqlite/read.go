@@ -274,6 +274,25 @@ func (l *Ledger) Count(ctx context.Context, name string) (n int64, err error) {
 	return n, nil
 }
 
+// Head implements ledger.Ledger.
+func (l *Ledger) Head(ctx context.Context, lane string, seq uint64) (ledger.Head, error) {
+	head := ledger.Head{Lane: lane}
+	var hash []byte
+	where, args := "lane=? ORDER BY seq DESC LIMIT 1", []any{lane}
+	if seq != 0 {
+		where, args = "lane=? AND seq=?", []any{lane, int64(seq)}
+	}
+	found, err := l.get(ctx)([]any{&head.Seq, &hash}, "SELECT seq, hash FROM journal WHERE "+where, args...)
+	if err == nil && !found {
+		err = ledger.ErrNotFound
+	}
+	if err != nil {
+		return ledger.Head{}, fmt.Errorf("sqlite: head of lane %s: %w", lane, err)
+	}
+	head.Hash = toID(hash)
+	return head, nil
+}
+
 // Totals implements ledger.Ledger.
 func (l *Ledger) Totals(ctx context.Context, prefix string) ([]ledger.Balance, error) {
 	var out []ledger.Balance

@@ -15,8 +15,9 @@ const maxStatements = 512
 
 // tx is the writer's transaction. Its errors are classified.
 type tx struct {
-	ctx context.Context
-	w   *writer
+	ctx   context.Context
+	w     *writer
+	heads []*ledger.Head // of the journals that grew
 }
 
 func (t *tx) prepare(query string) (*sql.Stmt, error) {
@@ -190,6 +191,7 @@ func (r *recorder) append(lane string, event ledger.Event, subject []byte, rev u
 		}
 		copy(head.Hash[:], hash)
 		r.heads[lane] = head
+		r.t.heads = append(r.t.heads, head)
 	}
 	rec := ledger.Record{Event: event, Subject: subject, Rev: rev, Digest: digest}
 	head.Append(&rec)

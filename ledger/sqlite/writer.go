@@ -42,13 +42,14 @@ type batchFunc func(*tx, []*job) error
 
 // writer is the one goroutine that writes to a file.
 type writer struct {
-	db    *sql.DB
-	conn  *sql.Conn
-	log   *slog.Logger
-	batch batchFunc
-	max   int
-	queue chan *job
-	done  chan struct{} // closed when the goroutine has ended
+	db       *sql.DB
+	conn     *sql.Conn
+	log      *slog.Logger
+	batch    batchFunc
+	max      int
+	onCommit func(ledger.Head)
+	queue    chan *job
+	done     chan struct{} // closed when the goroutine has ended
 
 	mu     sync.RWMutex // held for reading while sending to queue
 	closed bool
@@ -60,7 +61,7 @@ type writer struct {
 
 func startWriter(db *sql.DB, conn *sql.Conn, opts Options, batch batchFunc) *writer {
 	w := &writer{
-		db: db, conn: conn, log: opts.Logger, batch: batch, max: opts.Batch,
+		db: db, conn: conn, log: opts.Logger, batch: batch, max: opts.Batch, onCommit: opts.OnCommit,
 		queue:      make(chan *job, opts.Queue),
 		done:       make(chan struct{}),
 		statements: make(map[string]*sql.Stmt),
@@ -244,6 +245,11 @@ func (w *writer) transact(body func(*tx) error) error {
 	}
 	if errors.Is(err, errNothing) {
 		return nil
+	}
+	if err == nil && w.onCommit != nil {
+		for _, h := range t.heads {
+			w.onCommit(*h)
+		}
 	}
 	if broken(err) {
 		w.failed = fmt.Errorf("%w: writing stopped until the store is opened anew: %w", ledger.ErrUnavailable, err)
