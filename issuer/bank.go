@@ -68,6 +68,7 @@ type Bank struct {
 	reloading sync.Mutex // one Reload at a time
 	reloads   reloads
 	watch     keyWatch
+	fence     fenceWatch
 	helpers   helpers
 	drain     drain
 }
@@ -76,7 +77,7 @@ type Bank struct {
 // binds the ledger to the bank on first use, refuses a keyset older than the
 // last one that the ledger has seen, asks the signer for every key that may
 // still have to sign, and opens each key's spent set. It returns errors that
-// match ErrConfig or ErrUnavailable, or those of coin.ParseKeyset,
+// match ErrConfig, ErrFenced or ErrUnavailable, or those of coin.ParseKeyset,
 // coin.Keyset.CheckSigner and the ledger.
 func New(ctx context.Context, cfg Config) (*Bank, error) {
 	if cfg.Root == nil || cfg.Signer == nil || cfg.Receipts.Key == nil || cfg.Ledger == nil {
@@ -110,6 +111,9 @@ func New(ctx context.Context, cfg Config) (*Bank, error) {
 	}
 	b.id, b.currency = f.keyset.Bank, f.keyset.Currency
 	if err := f.checkKeys(ctx, cfg.Signer, b.now()); err != nil {
+		return nil, err
+	}
+	if err := b.checkFence(ctx); err != nil {
 		return nil, err
 	}
 	if err := f.record(ctx, cfg.Ledger); err != nil {

@@ -62,6 +62,11 @@ func (b *Bank) Deposit(ctx context.Context, account *Account, r *DepositRequest)
 			return nil, err
 		}
 	}
+	return b.deposited(ctx, account, op)
+}
+
+// deposited answers a recorded deposit.
+func (b *Bank) deposited(ctx context.Context, account *Account, op *ledger.Op) (*Deposited, error) {
 	if op.Kind != KindDeposit {
 		return nil, voided(op)
 	}
@@ -81,7 +86,7 @@ func (b *Bank) Deposit(ctx context.Context, account *Account, r *DepositRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &Deposited{Op: id, Receipt: receipt, Signatures: signatures}, nil
+	return &Deposited{Op: op.ID, Receipt: receipt, Signatures: signatures}, nil
 }
 
 // recordDeposit checks a payment and records it, and returns the operation as
@@ -120,6 +125,22 @@ func (b *Bank) recordDeposit(ctx context.Context, id ledger.ID, account *Account
 // checkOffer checks that the spend pays an open offer of this account's
 // merchant at this bank.
 func (b *Bank) checkOffer(account *Account, r *DepositRequest, now time.Time) (*coin.Offer, error) {
+	offer, err := b.checkPaid(account, r)
+	if err != nil {
+		return nil, err
+	}
+	// An online payment ends with its offer, so that a payer whose merchant
+	// vanished knows when his coins are his again. One taken offline comes
+	// later; it must have been made in time.
+	at := now
+	if offer.Mode == coin.Offline {
+		at = time.Unix(r.Spend.IssuedAt, 0)
+	}
+	return offer, offer.CheckOpen(at)
+}
+
+// checkPaid is checkOffer whether the offer is open or not.
+func (b *Bank) checkPaid(account *Account, r *DepositRequest) (*coin.Offer, error) {
 	offer, err := coin.ParseOffer(r.Offer)
 	if err != nil {
 		return nil, err
@@ -136,14 +157,7 @@ func (b *Bank) checkOffer(account *Account, r *DepositRequest, now time.Time) (*
 	if len(r.Spend.ToAcquirer) != 0 {
 		return nil, fmt.Errorf("%w: issuer and acquirer are one bank, change is the issuer's", coin.ErrOutput)
 	}
-	// An online payment ends with its offer, so that a payer whose merchant
-	// vanished knows when his coins are his again. One taken offline comes
-	// later; it must have been made in time.
-	at := now
-	if offer.Mode == coin.Offline {
-		at = time.Unix(r.Spend.IssuedAt, 0)
-	}
-	return offer, offer.CheckOpen(at)
+	return offer, nil
 }
 
 // Exchange signs new coins for old ones of the same value. No account takes
@@ -226,6 +240,11 @@ func (b *Bank) verifier(ctx context.Context, s *coin.Spend) (coin.PresentationVe
 // it, each output into its key's made set. p holds what the operation posts besides. It returns the operation as
 // recorded, by this call or an equal one.
 func (b *Bank) recordSpend(ctx context.Context, f *inForce, s *coin.Spend, a *coin.Authorisation, p *postings, op ledger.Op) (*ledger.Op, error) {
+	return b.recordSpendBy(ctx, b.apply, f, s, a, p, op)
+}
+
+// recordSpendBy is recordSpend by apply or applyAnyway.
+func (b *Bank) recordSpendBy(ctx context.Context, apply func(context.Context, ledger.Op) (ledger.Outcome, error), f *inForce, s *coin.Spend, a *coin.Authorisation, p *postings, op ledger.Op) (*ledger.Op, error) {
 	op.Issuer, op.State = b.id, ledger.StateDone
 	var err error
 	if op.Spends, err = f.consume(p, s); err != nil {
@@ -233,7 +252,7 @@ func (b *Bank) recordSpend(ctx context.Context, f *inForce, s *coin.Spend, a *co
 	}
 	op.Spends = append(op.Spends, makes(s.ToIssuer)...)
 	op.Postings = p.list()
-	out, err := b.apply(ctx, op)
+	out, err := apply(ctx, op)
 	switch {
 	case errors.Is(err, ledger.ErrOverflow):
 		return nil, fmt.Errorf("%w: the account can't hold that much", coin.ErrOverflow)

@@ -46,6 +46,13 @@
 // set, of the blinded messages that the bank has signed: each is signed for one
 // operation ([ErrOutputUsed]).
 //
+// # Restoration
+//
+// On a ledger that was restored from a backup the bank does not open
+// (ErrFenced) before the operator has begun to reconcile, and moves nothing
+// (ErrReconciling) before he has finished, but deposits that it gave a receipt
+// for: see BeginReconciliation and [Bank.Redeposit].
+//
 // # Trust
 //
 // The bank's keyset comes signed from a ceremony and is only served; the

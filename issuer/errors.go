@@ -23,6 +23,14 @@ var (
 	// ErrSuspended: the account is shut until an operator reinstates it. Its
 	// owner sees what is his and has recorded requests answered again.
 	ErrSuspended = errors.New("issuer: the account is suspended")
+	// ErrFenced: the ledger was restored from a backup, or is an old copy; the
+	// error is a *FencedError. See BeginReconciliation.
+	ErrFenced = errors.New("issuer: the ledger was restored and is not reconciled")
+	// ErrReconciling: not while the bank finds out what is missing from a restored
+	// ledger; the error is a *ReconcilingError.
+	ErrReconciling = errors.New("issuer: the bank is reconciling its ledger; come again later")
+	// ErrNotFenced: there is nothing to reconcile.
+	ErrNotFenced = errors.New("issuer: the ledger is not fenced, there is nothing to reconcile")
 	// ErrDraining: the bank redeems, and issues nothing beyond what comes in.
 	ErrDraining = errors.New("issuer: the bank only redeems now")
 	// ErrLimit: more than the bank allows at a time; the error is a *LimitError.

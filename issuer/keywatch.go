@@ -60,9 +60,17 @@ func flowOf(op *ledger.Op) (*flow, error) {
 	return f, nil
 }
 
-// apply is Ledger.Apply under the eyes of the watch. Every operation that
-// moves coins goes this way.
+// apply is Ledger.Apply under the eyes of the watch, unless the bank
+// reconciles. Every operation that moves coins goes this way.
 func (b *Bank) apply(ctx context.Context, op ledger.Op) (ledger.Outcome, error) {
+	if err := b.admits(ctx); err != nil {
+		return ledger.Outcome{}, err
+	}
+	return b.applyAnyway(ctx, op)
+}
+
+// applyAnyway is apply for what is taken also while the bank reconciles.
+func (b *Bank) applyAnyway(ctx context.Context, op ledger.Op) (ledger.Outcome, error) {
 	f, err := flowOf(&op)
 	if err != nil {
 		return ledger.Outcome{}, err

@@ -33,6 +33,8 @@ func (f *inForce) rebuild(op *ledger.Op) (*rebuilt, error) {
 		return f.rebuildSpend(op)
 	case KindFunding, KindPayout:
 		return f.rebuildTransfer(op)
+	case KindReconciliation:
+		return f.rebuildReconciliation(op)
 	case KindSuspension, KindReinstatement:
 		return f.rebuildSuspension(op)
 	case KindCase:

@@ -5,24 +5,51 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 )
 
-// FenceRestored is the Reason of a fence that Load raised.
-const FenceRestored = "restored"
+// Reasons of a fence: FenceRestored where Load raised it, FenceBehind where the
+// store was found behind its Witness.
+const (
+	FenceRestored = "restored"
+	FenceBehind   = "behind-witness"
+)
 
 // Fence is the value of MetaFence while it is raised: the store may lack what
 // was recorded last. What may be done before it is lowered belongs to package
 // issuer; the ledger goes on.
 type Fence struct {
-	// Reason is FenceRestored or another name, as Op.Kind.
+	// Reason is FenceRestored, FenceBehind or another name, as Op.Kind.
 	Reason string
 	// At is when it was raised.
 	At time.Time
 	// Heads are the ends of the journals as they were known then: what
 	// came after them may be missing.
 	Heads []Head
+	// Lost is how many records are known to be missing; zero if nobody can
+	// tell.
+	Lost uint64
+}
+
+// String says it in one sentence.
+func (f Fence) String() string {
+	why := f.Reason
+	switch f.Reason {
+	case FenceRestored:
+		why = "restored from a backup"
+	case FenceBehind:
+		why = "an old copy was put in its place"
+	}
+	text := fmt.Sprintf("%s (found at %s)", why, f.At.UTC().Format(time.RFC3339))
+	for _, h := range f.Heads {
+		text += fmt.Sprintf(", journal %s at record %d", h.Lane, h.Seq)
+	}
+	if f.Lost > 0 {
+		return fmt.Sprintf("%s; journal records known to be missing: %d", text, f.Lost)
+	}
+	return text + "; nobody can tell how many journal records are missing"
 }
 
 // fenceJSON and headJSON are how they are written down.
@@ -30,6 +57,7 @@ type fenceJSON struct {
 	Reason string     `json:"reason"`
 	At     time.Time  `json:"at"`
 	Heads  []headJSON `json:"heads"`
+	Lost   uint64     `json:"lost,omitempty"`
 }
 
 type headJSON struct {
@@ -53,7 +81,7 @@ func (h headJSON) head() (Head, error) {
 // Encode returns the value as JSON: reason, at (RFC 3339) and heads, each with
 // lane, seq and hash (hexadecimal).
 func (f Fence) Encode() []byte {
-	out := fenceJSON{Reason: f.Reason, At: f.At.UTC(), Heads: []headJSON{}}
+	out := fenceJSON{Reason: f.Reason, At: f.At.UTC(), Heads: []headJSON{}, Lost: f.Lost}
 	for _, h := range f.Heads {
 		out.Heads = append(out.Heads, h.toJSON())
 	}
@@ -77,7 +105,7 @@ func ParseFence(value []byte) (*Fence, error) {
 	if !ValidName(in.Reason) || !validTime(in.At) {
 		return nil, malformed("fence %q at %v", in.Reason, in.At)
 	}
-	out := &Fence{Reason: in.Reason, At: in.At.UTC()}
+	out := &Fence{Reason: in.Reason, At: in.At.UTC(), Lost: in.Lost}
 	for _, h := range in.Heads {
 		head, err := h.head()
 		if err != nil {
