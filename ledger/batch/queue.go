@@ -16,13 +16,14 @@ import (
 const maxBytes = 8 << 20
 
 // Call is one call waiting for the writer; T is the driver's transaction.
-// Exactly one of Op, Answer and Task is set, or none: then the caller only
-// waits for the next commit. The writer owns a call from the moment it is
+// Exactly one of Op, Answer, Joint and Task is set, or none: then the caller
+// only waits for the next commit. The writer owns a call from the moment it is
 // queued until it is answered; a caller that stops waiting never looks at it
 // again.
 type Call[T any] struct {
 	Op     *Op
 	Answer *Answer
+	Joint  func(T) error // runs in the batch's transaction; what it refuses it refuses before it writes
 	Task   func(T) error // runs in a transaction of its own
 	Size   int           // bytes it carries, roughly
 	Err    error         // what Submit returns
@@ -113,6 +114,9 @@ func (q *Queue[T]) enqueue(ctx context.Context, c *Call[T]) error {
 		return ctx.Err()
 	}
 }
+
+// Waiting returns how many calls are in the queue.
+func (q *Queue[T]) Waiting() int { return len(q.calls) }
 
 // Do submits a task.
 func (q *Queue[T]) Do(ctx context.Context, task func(T) error) error {

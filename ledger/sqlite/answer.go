@@ -26,19 +26,19 @@ func answerAll(t *tx, rec *recorder, lane string, jobs []*job) (wrote bool, err 
 	}
 	var rows []any
 	for _, j := range jobs {
-		a := j.answer
-		op, ok := ops[a.id]
+		a := j.Answer
+		op, ok := ops[a.ID]
 		if !ok {
-			j.err = ledger.ErrNotFound
+			j.Err = ledger.ErrNotFound
 			continue
 		}
-		state, answer, changed, err := ledger.Settle(op.state, op.answer, a.state, a.answer)
-		j.err = err
+		state, answer, changed, err := ledger.Settle(op.state, op.answer, a.State, a.Answer)
+		j.Err = err
 		if err != nil || !changed {
 			continue
 		}
 		op.state, op.answer, op.rev = state, answer, op.rev+1
-		seq, err := rec.append(lane, ledger.EventAnswer, a.id[:], op.rev, ledger.AnswerDigest(state, answer))
+		seq, err := rec.append(lane, ledger.EventAnswer, a.ID[:], op.rev, ledger.AnswerDigest(state, answer))
 		if err != nil {
 			return false, err
 		}
@@ -53,7 +53,7 @@ func answerAll(t *tx, rec *recorder, lane string, jobs []*job) (wrote bool, err 
 func loadStandings(t *tx, jobs []*job) (map[ledger.ID]*standing, error) {
 	keys := make([]any, 0, len(jobs))
 	for _, j := range jobs {
-		keys = append(keys, j.answer.id[:])
+		keys = append(keys, j.Answer.ID[:])
 	}
 	ops := make(map[ledger.ID]*standing, len(jobs))
 	err := t.lookup(func(rows *sql.Rows) error {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/ledger"
+	"github.com/speciecash/specie/ledger/batch"
 )
 
 func openTest(t *testing.T, opts Options) *Ledger {
@@ -64,7 +65,7 @@ func TestOneBatch(t *testing.T) {
 	cases := []struct {
 		name   string
 		before []ledger.Op
-		batch  []ledger.Op
+		ops    []ledger.Op
 		want   []ledger.Status // 0: an error
 	}{
 		{"two spends of one coin", nil,
@@ -108,15 +109,14 @@ func TestOneBatch(t *testing.T) {
 				_, err := l.Apply(context.Background(), op)
 				must(t, err)
 			}
-			jobs := make([]*job, len(c.batch))
-			for i, op := range c.batch {
-				op.Lane = "main"
-				jobs[i] = &job{op: &opJob{op: op, digest: op.Digest(), invalid: op.Validate()}}
+			jobs := make([]*job, len(c.ops))
+			for i, op := range c.ops {
+				jobs[i] = &job{Op: batch.NewOp(op, "main")}
 			}
 			must(t, l.writer.do(context.Background(), func(tx *tx) error { return l.runBatch(tx, jobs) }))
 			for i, want := range c.want {
-				if got := jobs[i].op.outcome.Status; got != want || (jobs[i].err != nil) != (want == 0) {
-					t.Errorf("op %d: got %v, %v; want %v", i, got, jobs[i].err, want)
+				if got := jobs[i].Op.Outcome.Status; got != want || (jobs[i].Err != nil) != (want == 0) {
+					t.Errorf("op %d: got %v, %v; want %v", i, got, jobs[i].Err, want)
 				}
 			}
 			sound(t, l)
@@ -127,18 +127,18 @@ func TestOneBatch(t *testing.T) {
 func TestAnswersInOneBatch(t *testing.T) {
 	l := openTest(t, Options{})
 	op := fund(1, "m", 1, 7)
-	op.Lane, op.State = "main", ledger.StatePending
+	op.State = ledger.StatePending
 	jobs := []*job{
-		{answer: &answerJob{id: op.ID, state: ledger.StateDone, answer: []byte("a")}},
-		{op: &opJob{op: op, digest: op.Digest()}},
-		{answer: &answerJob{id: op.ID, state: ledger.StateDone, answer: []byte("a")}},
-		{answer: &answerJob{id: op.ID, state: ledger.StateDone, answer: []byte("b")}},
-		{answer: &answerJob{id: ledger.ID{9}, state: ledger.StateDone}},
+		{Answer: &batch.Answer{ID: op.ID, State: ledger.StateDone, Answer: []byte("a")}},
+		{Op: batch.NewOp(op, "main")},
+		{Answer: &batch.Answer{ID: op.ID, State: ledger.StateDone, Answer: []byte("a")}},
+		{Answer: &batch.Answer{ID: op.ID, State: ledger.StateDone, Answer: []byte("b")}},
+		{Answer: &batch.Answer{ID: ledger.ID{9}, State: ledger.StateDone}},
 	}
 	must(t, l.writer.do(context.Background(), func(tx *tx) error { return l.runBatch(tx, jobs) }))
 	for i, want := range []error{nil, nil, nil, ledger.ErrAnswered, ledger.ErrNotFound} {
-		if !errors.Is(jobs[i].err, want) {
-			t.Errorf("job %d: got %v, want %v", i, jobs[i].err, want)
+		if !errors.Is(jobs[i].Err, want) {
+			t.Errorf("job %d: got %v, want %v", i, jobs[i].Err, want)
 		}
 	}
 	got, err := l.Op(context.Background(), op.ID)
@@ -183,7 +183,7 @@ func applyAsync(ctx context.Context, l *Ledger, op ledger.Op) <-chan error {
 
 // queued waits until n jobs are in the queue.
 func queued(l *Ledger, n int) {
-	for len(l.writer.queue) < n {
+	for l.writer.queue.Waiting() < n {
 		time.Sleep(time.Millisecond)
 	}
 }

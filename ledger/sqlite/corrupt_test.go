@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -176,13 +177,31 @@ func TestVerifyFindsDamagedPages(t *testing.T) {
 	}
 }
 
+// rootPages are the pages where tables and indexes begin.
+func rootPages(t *testing.T, path string) (pages []int) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	must(t, err)
+	defer db.Close()
+	rows, err := db.Query("SELECT rootpage FROM sqlite_master WHERE rootpage > 1")
+	must(t, err)
+	for rows.Next() {
+		var n int
+		must(t, rows.Scan(&n))
+		pages = append(pages, n)
+	}
+	must(t, rows.Err())
+	return pages
+}
+
 // TestDamageStopsWriting: what met a damaged file writes no more to it.
 func TestDamageStopsWriting(t *testing.T) {
 	path := soundLedger(t)
+	pages := rootPages(t, path)
 	file, err := os.ReadFile(path)
 	must(t, err)
-	for i := 4096; i < len(file); i++ {
-		file[i] = 0xa5
+	for _, page := range pages {
+		copy(file[(page-1)*4096:], bytes.Repeat([]byte{0xa5}, 4096))
 	}
 	must(t, os.WriteFile(path, file, 0o600))
 	ctx := context.Background()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/ledger"
+	"github.com/speciecash/specie/ledger/batch"
 )
 
 // lister runs a query on the writer's connection or on a reader's.
@@ -86,19 +87,16 @@ func (l *Ledger) placeHold(t *tx, h *ledger.Hold, limits ledger.HoldLimits) (led
 	if err := h.Validate(); err != nil {
 		return ledger.Outcome{}, err
 	}
-	conflicts, err := l.takenCoins(t, h.Coins)
-	if err != nil {
+	p := batch.NewPicture()
+	if err := l.loadSpent(t, p, h.Coins); err != nil {
 		return ledger.Outcome{}, err
 	}
-	if conflicts != nil {
-		return ledger.Outcome{Status: ledger.Conflict, Conflicts: conflicts}, nil
-	}
-	held, err := heldAgainst(t, h)
-	if err != nil {
+	if err := loadHolds(t, p, nil, h.Coins, h.At.UnixMicro()); err != nil {
 		return ledger.Outcome{}, err
 	}
-	if held != nil {
-		return ledger.Outcome{Status: ledger.Held, Hold: held}, nil
+	out, err := p.DecideHold(h)
+	if err != nil || out.Status != ledger.Applied {
+		return out, err
 	}
 	over, err := overHoldLimits(t, h, limits)
 	if err != nil {
@@ -107,7 +105,7 @@ func (l *Ledger) placeHold(t *tx, h *ledger.Hold, limits ledger.HoldLimits) (led
 	if over != nil {
 		return ledger.Outcome{Status: ledger.Exceeded, Over: over}, nil
 	}
-	return ledger.Outcome{Status: ledger.Applied}, insertHold(t, h)
+	return out, insertHold(t, h)
 }
 
 func insertHold(t *tx, h *ledger.Hold) error {
@@ -122,44 +120,6 @@ func insertHold(t *tx, h *ledger.Hold) error {
 		args = append(args, h.ID[:], n, c.Epoch, c.ID[:], c.Value)
 	}
 	return t.insert("INSERT INTO held_coins (hold, n, epoch, id, value)", 5, "", args)
-}
-
-// takenCoins returns those of coins that are spent, in their order.
-func (l *Ledger) takenCoins(t *tx, coins []ledger.Spend) ([]ledger.Taken, error) {
-	by := make(map[string]map[ledger.ID]ledger.ID)
-	for epoch, keys := range spendsByEpoch(coins) {
-		open, err := l.knowsEpoch(epoch, t.get)
-		if err == nil && !open {
-			err = ledger.ErrUnknownEpoch
-		}
-		if err == nil {
-			by[epoch], err = spentIn(t, epoch, keys)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	var out []ledger.Taken
-	for _, s := range coins {
-		if op, taken := by[s.Epoch][s.ID]; taken {
-			out = append(out, ledger.Taken{Epoch: s.Epoch, ID: s.ID, Op: op})
-		}
-	}
-	return out, nil
-}
-
-// heldAgainst returns the hold that stands against h, the one that lasts
-// longest.
-func heldAgainst(t *tx, h *ledger.Hold) (*ledger.Hold, error) {
-	coins, err := holdingsOn(t, h.Coins)
-	if err != nil {
-		return nil, err
-	}
-	longest := coins.against(h.Coins, h.ID, h.At.UnixMicro())
-	if longest == nil {
-		return nil, nil
-	}
-	return holdByID(t.query, longest.id)
 }
 
 func overHoldLimits(t *tx, h *ledger.Hold, limits ledger.HoldLimits) (over []string, err error) {
@@ -278,9 +238,9 @@ func (l *Ledger) HeldCoins(ctx context.Context, epoch string, ids []ledger.ID, a
 	if err == nil {
 		err = inChunks(holdingsHead, keysOf(ids), func(query string, args []any) error {
 			return l.list(ctx, func(rows *sql.Rows) error {
-				coin, h, err := scanHolding(rows)
-				if err == nil && coin.epoch == epoch && h.until > at.UnixMicro() && h.until > microOrZero(out[coin.id].Until) {
-					out[coin.id] = ledger.Hold{ID: h.id, Until: fromMicro(h.until)}
+				h, err := scanHolding(rows)
+				if err == nil && h.coin.Epoch == epoch && h.until > at.UnixMicro() {
+					out[h.coin.ID] = ledger.Hold{ID: h.hold, Until: fromMicro(h.until)}
 				}
 				return err
 			}, query, args...)

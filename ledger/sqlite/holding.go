@@ -4,115 +4,80 @@ import (
 	"database/sql"
 
 	"github.com/speciecash/specie/ledger"
+	"github.com/speciecash/specie/ledger/batch"
 )
 
-// holding is what of a hold decides about others: its end, and how many wrong
-// tries were made under it.
+// holding is a hold, not released, that keeps a coin.
 type holding struct {
-	id      ledger.ID
-	until   int64
-	strikes int
+	coin  batch.Coin
+	hold  ledger.ID
+	until int64
 }
-
-// coinKey names a coin in its spent set.
-type coinKey struct {
-	epoch string
-	id    ledger.ID
-}
-
-// holdings are the holds on coins that were not released, ended or not.
-type holdings map[coinKey][]*holding
 
 // holdingsHead is what scanHolding reads, for coins to be listed behind it.
 const holdingsHead = `SELECT c.id, c.epoch, h.id, h.until FROM held_coins c JOIN holds h ON h.id = c.hold
 	WHERE h.released = 0 AND c.id IN `
 
-func scanHolding(rows *sql.Rows) (coin coinKey, h holding, err error) {
-	var id, hold []byte
-	err = rows.Scan(&id, &coin.epoch, &hold, &h.until)
-	coin.id, h.id = toID(id), toID(hold)
-	return coin, h, classify(err)
+func scanHolding(rows *sql.Rows) (h holding, err error) {
+	var coin, hold []byte
+	err = rows.Scan(&coin, &h.coin.Epoch, &hold, &h.until)
+	h.coin.ID, h.hold = toID(coin), toID(hold)
+	return h, classify(err)
 }
 
-func holdingsOn(t *tx, coins []ledger.Spend) (holdings, error) {
-	keys := make([]any, len(coins))
-	for i := range coins {
-		keys[i] = coins[i].ID[:]
-	}
-	out := make(holdings)
-	err := t.lookup(func(rows *sql.Rows) error {
-		coin, h, err := scanHolding(rows)
-		out[coin] = append(out[coin], &h)
-		return err
-	}, holdingsHead, sorted(keys))
-	return out, err
-}
-
-// against returns the hold that keeps one of the coins from id at that time,
-// the one that lasts longest, or nil.
-func (hs holdings) against(coins []ledger.Spend, id ledger.ID, at int64) (longest *holding) {
-	if len(hs) == 0 {
-		return nil
-	}
-	for i := range coins {
-		for _, h := range hs[coinKey{coins[i].Epoch, coins[i].ID}] {
-			if h.id != id && h.until > at && (longest == nil || h.until > longest.until) {
-				longest = h
-			}
-		}
-	}
-	return longest
-}
-
-// loadHolds looks up the holds on every coin of the well-formed ops, and those
-// under the ops' own ids. Most of the time there is no hold at all.
-func (b *batch) loadHolds(t *tx, jobs []*job) error {
+// loadHolds looks up the holds that keep one of spends, or have one of ids, and
+// last longer than after. Most of the time there is none at all.
+func loadHolds(t *tx, p *batch.Picture, ids []any, spends []ledger.Spend, after int64) error {
 	var some int64
 	if _, err := t.get([]any{&some}, "SELECT EXISTS (SELECT 1 FROM holds)"); err != nil || some == 0 {
 		return err
 	}
-	var ids []any
-	var coins []ledger.Spend
-	for _, j := range jobs {
-		if j.op.invalid == nil {
-			ids = append(ids, j.op.op.ID[:])
-			coins = append(coins, j.op.op.Spends...)
-		}
+	coins := make([]any, len(spends))
+	for i := range spends {
+		coins[i] = spends[i].ID[:]
 	}
+	var keepers []ledger.ID
 	err := t.lookup(func(rows *sql.Rows) error {
-		var h holding
-		var id []byte
-		err := rows.Scan(&id, &h.until, &h.strikes)
-		h.id = toID(id)
-		b.own[h.id] = &h
-		return classify(err)
-	}, `SELECT h.id, h.until, (SELECT COUNT(*) FROM hold_tries t WHERE t.hold = h.id) FROM holds h
-		WHERE h.released = 0 AND h.id IN `, sorted(ids))
+		h, err := scanHolding(rows)
+		if h.until > after {
+			keepers = append(keepers, h.hold)
+		}
+		return err
+	}, holdingsHead, sorted(coins))
 	if err != nil {
 		return err
 	}
-	b.held, err = holdingsOn(t, coins)
+	found, err := holdsByID(t, append(keysOf(keepers), ids...))
+	for i := range found {
+		h := &found[i]
+		if _, twice := p.Holds[h.ID]; twice || h.Released {
+			continue
+		}
+		p.Holds[h.ID] = h
+		for _, c := range h.Coins {
+			coin := batch.Coin{Epoch: c.Epoch, ID: c.ID}
+			p.Held[coin] = append(p.Held[coin], h)
+		}
+	}
 	return err
 }
 
-// keptFrom returns the hold that stands against an op, or nil.
-func (b *batch) keptFrom(op *ledger.Op) *holding {
-	at := op.At.UnixMicro()
-	longest := b.held.against(op.Spends, op.ID, at)
-	own := b.own[op.ID]
-	if own != nil && own.until > at && (op.Unheld || op.MaxStrikes > 0 && own.strikes >= op.MaxStrikes) &&
-		(longest == nil || own.until > longest.until) {
-		return own
-	}
-	return longest
+// holdsByID returns the holds that are there of some ids.
+func holdsByID(t *tx, ids []any) (out []ledger.Hold, err error) {
+	err = inChunks("SELECT id FROM holds WHERE id IN ", sorted(ids), func(query string, args []any) error {
+		found, err := listHolds(t.query, "h.id IN ("+query+")", args...)
+		out = append(out, found...)
+		return err
+	})
+	return out, err
 }
 
 // endHolds ends the holds whose ops were applied.
-func (b *batch) endHolds(t *tx) error {
+func endHolds(t *tx, p *batch.Picture) error {
 	var ids []any
-	for _, a := range b.applied {
-		if own := b.own[a.op.ID]; own != nil && own.until > a.op.At.UnixMicro() {
-			ids = append(ids, a.op.ID[:])
+	for _, op := range p.Applied {
+		if own := p.Holds[op.ID]; own != nil && own.Open(op.At) {
+			ids = append(ids, op.ID[:])
 		}
 	}
 	return inChunks("UPDATE holds SET released=1 WHERE id IN ", sorted(ids),

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/speciecash/specie/ledger"
+	"github.com/speciecash/specie/ledger/batch"
 )
 
 // Ledger is a bank's ledger in one SQLite file. It implements ledger.Ledger.
@@ -33,32 +33,13 @@ func OpenLedger(ctx context.Context, path string, opts Options) (*Ledger, error)
 	return l, nil
 }
 
-// opJob is an op on its way through the writer.
-type opJob struct {
-	op      ledger.Op
-	digest  [32]byte
-	invalid error // why it cannot be recorded, if its id is not
-	outcome ledger.Outcome
-}
-
 // Apply implements ledger.Ledger.
 func (l *Ledger) Apply(ctx context.Context, op ledger.Op) (ledger.Outcome, error) {
-	// A caller whose context ends may reuse his buffers while the writer is
-	// still at it.
-	op.Request, op.Answer = bytes.Clone(op.Request), bytes.Clone(op.Answer)
-	op.Spends, op.Postings, op.Floors = slices.Clone(op.Spends), slices.Clone(op.Postings), slices.Clone(op.Floors)
-	op.Quotas = slices.Clone(op.Quotas)
-	if op.Lane == "" {
-		op.Lane = l.opts.Lane
-	}
-	job := &job{op: &opJob{op: op, invalid: op.Validate()}, size: len(op.Request) + len(op.Answer)}
-	if job.op.invalid == nil {
-		job.op.digest = op.Digest()
-	}
+	job := &job{Op: batch.NewOp(op, l.opts.Lane), Size: len(op.Request) + len(op.Answer)}
 	if err := l.writer.submit(ctx, job); err != nil {
 		return ledger.Outcome{}, fmt.Errorf("sqlite: apply %x: %w", op.ID[:8], err)
 	}
-	out := job.op.outcome
+	out := job.Op.Outcome
 	if out.Status == ledger.Replayed {
 		// Read here and not by the writer, whom everybody waits for.
 		existing, err := l.Op(ctx, op.ID)
@@ -70,16 +51,9 @@ func (l *Ledger) Apply(ctx context.Context, op ledger.Op) (ledger.Outcome, error
 	return out, nil
 }
 
-// answerJob is a SetAnswer on its way through the writer.
-type answerJob struct {
-	id     ledger.ID
-	state  string
-	answer []byte
-}
-
 // SetAnswer implements ledger.Ledger.
 func (l *Ledger) SetAnswer(ctx context.Context, id ledger.ID, state string, answer []byte) error {
-	job := &job{answer: &answerJob{id: id, state: state, answer: bytes.Clone(answer)}, size: len(answer)}
+	job := &job{Answer: &batch.Answer{ID: id, State: state, Answer: bytes.Clone(answer)}, Size: len(answer)}
 	if err := l.writer.submit(ctx, job); err != nil {
 		return fmt.Errorf("sqlite: set answer of %x: %w", id[:8], err)
 	}
@@ -92,9 +66,9 @@ func (l *Ledger) runBatch(t *tx, jobs []*job) error {
 	var ops, answers, joint []*job
 	for _, j := range jobs {
 		switch {
-		case j.op != nil:
+		case j.Op != nil:
 			ops = append(ops, j)
-		case j.answer != nil:
+		case j.Answer != nil:
 			answers = append(answers, j)
 		default:
 			joint = append(joint, j)

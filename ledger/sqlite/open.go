@@ -107,7 +107,7 @@ type store struct {
 	opts Options
 }
 
-func open(ctx context.Context, path string, s schema, opts Options, batch batchFunc) (*store, error) {
+func open(ctx context.Context, path string, s schema, opts Options, together batchFunc) (*store, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func open(ctx context.Context, path string, s schema, opts Options, batch batchF
 	reads.SetMaxOpenConns(opts.Readers)
 	reads.SetMaxIdleConns(opts.Readers)
 	return &store{
-		writer: startWriter(db, conn, opts, batch),
+		writer: startWriter(db, conn, opts, together),
 		reader: &reader{db: reads, statements: make(map[string]*sql.Stmt)},
 		opts:   opts,
 	}, nil
