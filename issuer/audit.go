@@ -158,6 +158,11 @@ func (a *auditor) audit(ctx context.Context, op *ledger.Op) {
 	if want.spend != nil {
 		a.signatures(ctx, op, want.spend, want.authorisation)
 	}
+	if op.Kind == KindRefund {
+		if err := checkRefund(ctx, a.ledger, op); err != nil {
+			a.problem("%s %x: %v", op.Kind, op.ID, err)
+		}
+	}
 }
 
 // sameQuotas compares what was counted, in whatever order.

@@ -70,6 +70,7 @@ type Bank struct {
 	watch     keyWatch
 	fence     fenceWatch
 	helpers   helpers
+	pruned    atomic.Int64 // when holds were last pruned, in Unix seconds
 	drain     drain
 }
 
@@ -121,6 +122,9 @@ func New(ctx context.Context, cfg Config) (*Bank, error) {
 	}
 	b.force.Store(f)
 	b.watch.pending, b.watch.alarmed = make(map[coin.KeyID]int64), make(map[coin.KeyID]bool)
+	if err := b.resumeStrikes(ctx); err != nil {
+		return nil, err
+	}
 	if _, err := b.KeyBalances(ctx); err != nil { // sounds the alarm of a key that leaked before
 		return nil, err
 	}

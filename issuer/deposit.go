@@ -36,7 +36,9 @@ type depositRecord struct {
 
 // Deposit redeems a payment into a merchant's account. Refusals: ErrForbidden,
 // those of coin.Verify and of coin.Offer's checks, coin.ErrBank for an offer
-// of another acquirer, *VoidError and *DoubleSpendError. A deposit with the op
+// of another acquirer, *HeldError, *VoidError and *DoubleSpendError. Under an open
+// hold of the merchant's (see Hold) a wrong authorisation is a strike; after
+// Limits.Strikes of them the hold answers nothing more, and he is suspended. A deposit with the op
 // of a recorded one gets the recorded answer; its receipt is signed again, over
 // the same payload, if the key that signed it was revoked since.
 func (b *Bank) Deposit(ctx context.Context, account *Account, r *DepositRequest) (*Deposited, error) {
@@ -56,7 +58,7 @@ func (b *Bank) Deposit(ctx context.Context, account *Account, r *DepositRequest)
 	}
 	if op == nil {
 		if err := account.active(); err != nil {
-			return nil, err
+			return nil, b.suspended(ctx, id, err)
 		}
 		if op, err = b.recordDeposit(ctx, id, account, r); err != nil {
 			return nil, err
@@ -94,11 +96,11 @@ func (b *Bank) deposited(ctx context.Context, account *Account, op *ledger.Op) (
 func (b *Bank) recordDeposit(ctx context.Context, id ledger.ID, account *Account, r *DepositRequest) (*ledger.Op, error) {
 	now, f := b.now(), b.current()
 	offer, err := b.checkOffer(account, r, now)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = b.verify(ctx, f, r.Spend, r.Authorisation, now)
 	}
-	if err := b.verify(ctx, f, r.Spend, r.Authorisation, now); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, b.refusedDeposit(ctx, account, r, now, err)
 	}
 	request, err := encodeRecord(r.Offer, r.PayeeSalt[:], r.Spend, r.Authorisation)
 	if err != nil {
@@ -207,7 +209,7 @@ func (b *Bank) signed(ctx context.Context, op *ledger.Op, kind string) (*Signed,
 func (b *Bank) recordExchange(ctx context.Context, id ledger.ID, s *coin.Spend, a *coin.Authorisation) (*ledger.Op, error) {
 	now, f := b.now(), b.current()
 	if err := b.verify(ctx, f, s, a, now); err != nil {
-		return nil, err
+		return nil, b.refused(ctx, s, now, err)
 	}
 	request, err := encodeRecord(nil, nil, s, a)
 	if err != nil {
@@ -246,6 +248,8 @@ func (b *Bank) recordSpend(ctx context.Context, f *inForce, s *coin.Spend, a *co
 // recordSpendBy is recordSpend by apply or applyAnyway.
 func (b *Bank) recordSpendBy(ctx context.Context, apply func(context.Context, ledger.Op) (ledger.Outcome, error), f *inForce, s *coin.Spend, a *coin.Authorisation, p *postings, op ledger.Op) (*ledger.Op, error) {
 	op.Issuer, op.State = b.id, ledger.StateDone
+	// Coins are held for deposits.
+	op.MaxStrikes, op.Unheld = b.limits.Strikes, op.Kind != KindDeposit
 	var err error
 	if op.Spends, err = f.consume(p, s); err != nil {
 		return nil, err
@@ -264,6 +268,8 @@ func (b *Bank) recordSpendBy(ctx context.Context, apply func(context.Context, le
 		return &op, nil
 	case ledger.Replayed:
 		return out.Existing, nil
+	case ledger.Held:
+		return nil, b.held(ctx, op.ID, out.Hold)
 	case ledger.Conflict:
 		return nil, b.doubleSpend(ctx, s, a, out.Conflicts)
 	}

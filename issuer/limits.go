@@ -41,6 +41,8 @@ const (
 	LimitWithdrawal        = "withdrawal"
 	LimitTokens            = "tokens"
 	LimitStatement         = "statement"
+	LimitOpenHolds         = "open_holds"
+	LimitHoldsPerCoin      = "holds_per_coin"
 )
 
 // withdrawal returns what a withdrawal counts toward, or a *LimitError for one

@@ -10,10 +10,10 @@ import (
 	"github.com/speciecash/specie/ledger"
 )
 
-// Operation is a recorded withdrawal, deposit, exchange, recoup or recover.
+// Operation is a recorded withdrawal, deposit, exchange, recoup, recover or refund.
 type Operation struct {
 	ID         ledger.ID
-	Kind       string // KindWithdrawal, KindDeposit, KindExchange, KindRecoup or KindRecover
+	Kind       string // KindWithdrawal, KindDeposit, KindExchange, KindRecoup, KindRecover or KindRefund
 	State      string
 	At         time.Time
 	Receipt    []byte // of a deposit, a compact JWS
@@ -55,6 +55,9 @@ func recordedOutputs(op *ledger.Op) ([]coin.Output, error) {
 			return nil, fmt.Errorf("issuer: recorded withdrawal does not read: %v", err)
 		}
 		return outputs, nil
+	case KindRefund:
+		_, outputs, err := recordedRefund(op)
+		return outputs, err
 	case KindDeposit, KindExchange, KindRecoup, KindRecover:
 		s, _, err := recordedSpend(op)
 		if err != nil {

@@ -35,6 +35,10 @@ func (f *inForce) rebuild(op *ledger.Op) (*rebuilt, error) {
 		return f.rebuildTransfer(op)
 	case KindReconciliation:
 		return f.rebuildReconciliation(op)
+	case KindRefund:
+		return f.rebuildRefund(op)
+	case KindStrike:
+		return f.rebuildStrike(op)
 	case KindSuspension, KindReinstatement:
 		return f.rebuildSuspension(op)
 	case KindCase:

@@ -65,15 +65,15 @@ func (b *Bank) recordRepayment(ctx context.Context, s *coin.Spend, a *coin.Autho
 	now, f := b.now(), b.current()
 	verifier, err := b.verifier(ctx, s)
 	if err != nil {
-		return nil, err
+		return nil, b.refused(ctx, s, now, err)
 	}
 	sources := newSources(b.cfg.Ledger)
-	if err := verify(s, a, claims, f.keyset, verifier, now, sources.outputs(ctx)); err != nil {
-		return nil, err
+	var account string
+	if err = verify(s, a, claims, f.keyset, verifier, now, sources.outputs(ctx)); err == nil {
+		account, err = sources.account(s)
 	}
-	account, err := sources.account(s)
 	if err != nil {
-		return nil, err
+		return nil, b.refused(ctx, s, now, err)
 	}
 	spend, err := coin.EncodeSpend(s, a)
 	if err != nil {
