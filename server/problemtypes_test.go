@@ -201,7 +201,7 @@ Who: the issuer, the group manager, the till (a merchant's ` + "`POST /pay`" + `
 func problemMembers() [][2]string {
 	return [][2]string{
 		{"op", "the operation that stands in the way; `GET /v1/ops/{op}` shows it"},
-		{"conflict", "that operation's spend with its owners' authorisation, and `coin_id`, the coin that both spend; how to verify it is in [api.md](api.md)"},
+		{"conflict", "that operation's spend with its owners' authorisation, and `coin`, the coin that both spend; how to verify it is in [api.md](api.md)"},
 		{"not_before", "when the same request may be answered otherwise, RFC 3339"},
 	}
 }
