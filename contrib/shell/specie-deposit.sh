@@ -101,13 +101,8 @@ frame() {
 	for p in "$@"; do printf '%08x%s' $((${#p} / 2)) "$p"; done
 }
 uint64() { printf '%016x' "$1"; }
-seconds() { # RFC 3339 in UTC, whole seconds
-	case $1 in
-	[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]Z) ;;
-	*) return 1 ;;
-	esac
-	jq -rn --arg t "$1" '$t | fromdateiso8601'
-}
+# For jq: the seconds of a time in RFC 3339, UTC, whole seconds.
+seconds='def seconds: if test("^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$") then fromdateiso8601 else error("not a time") end;'
 
 # --- signed documents: section "Signed documents".
 
@@ -125,17 +120,17 @@ integer() {
 # document verifies a compact JWS: document FILE TYP ROLE NAME. It leaves the
 # payload in $tmp/NAME.json, and prints the signer's id.
 document() {
-	local file=$1 typ=$2 role=$3 name=$4 head body sig rest header n i san id bytes alg digest r s seq
+	local file=$1 typ=$2 role=$3 name=$4 head body sig rest header n i id bytes alg digest r s seq certs
 	IFS=. read -r head body sig rest <"$file" || [ -n "$sig" ] || bad "the $name is not a compact JWS"
 	[ -z "${rest:-}" ] && [ -n "$sig" ] || bad "the $name is not a compact JWS"
 	header=$(unhex "$(unb64url "$head")") || bad "the $name has no header"
 	# Nothing but these three members: nothing may change how the rest is read.
-	[ "$(jq -r '[keys[]] | join(" ")' <<<"$header")" = 'alg typ x5c' ] || bad "the $name has a header of another form"
-	[ "$(jq -r .typ <<<"$header")" = "$typ" ] || bad "the $name is not a $typ"
-	n=$(jq '.x5c | length' <<<"$header")
-	[ "$n" = 1 ] || [ "$n" = 2 ] || bad "the $name has $n certificates"
+	read -r -a certs < <(jq -r --arg typ "$typ" 'if keys == ["alg", "typ", "x5c"] and .typ == $typ
+		then .alg + " " + (.x5c | join(" ")) else "none" end' <<<"$header" 2>/dev/null) || bad "the $name has no header"
+	n=$((${#certs[@]} - 1))
+	[ "$n" = 1 ] || [ "$n" = 2 ] || bad "the $name is not a $typ under one or two certificates"
 	for ((i = 0; i < n; i++)); do
-		jq -r ".x5c[$i]" <<<"$header" | openssl base64 -d -A | openssl x509 -inform DER -out "$tmp/$name.$i.pem" 2>/dev/null ||
+		printf '%s' "${certs[i + 1]}" | openssl base64 -d -A | openssl x509 -inform DER -out "$tmp/$name.$i.pem" 2>/dev/null ||
 			bad "the $name has a certificate that does not read"
 	done
 	local untrusted=()
@@ -154,7 +149,7 @@ document() {
 	*P-256*) alg=ES256 bytes=32 digest=-sha256 ;;
 	*) bad "the $name is signed with a key of another kind" ;;
 	esac
-	[ "$(jq -r .alg <<<"$header")" = "$alg" ] || bad "the $name is not signed with $alg"
+	[ "${certs[0]}" = "$alg" ] || bad "the $name is not signed with $alg"
 	sig=$(unb64url "$sig") && [ ${#sig} -eq $((bytes * 4)) ] || bad "the $name's signature is of another length"
 	# JWS has r and s side by side (RFC 7518 §3.4), openssl wants DER.
 	r=$(integer "${sig:0:bytes * 2}") s=$(integer "${sig:bytes * 2}")
@@ -228,71 +223,83 @@ coin() {
 	coin_id=$(sha256 "$coin_prepared")
 }
 
-# denomination finds a key of the keyset: sets key_value, and its public key in
-# $tmp/<kid>.pem.
+# denomination finds a key of the keyset: sets key_*, and writes its public key
+# into $tmp/<kid>.pem.
+declare -A keys=()
 denomination() { # KID as text
-	local found
-	found=$(jq -c --arg kid "$1" '.denominations[] | select(.kid == $kid)' "$tmp/keyset.json")
-	[ -n "$found" ] || bad "the bank has no key $1"
-	key_value=$(jq -r .value <<<"$found") key_kind=$(jq -r .kind <<<"$found") key=$found
-	[ -e "$tmp/$1.pem" ] && return
-	local spki
-	spki=$(unb64url "$(jq -r .spki <<<"$found")") || bad "the keyset does not read"
-	# The id is the key's hash: the keyset can't call a key by another's name.
-	[ "$(b64url "$(sha256 "$spki")")" = "$1" ] || bad "the keyset names a key wrongly"
-	pem 'PUBLIC KEY' "$spki" >"$tmp/$1.pem"
+	local found spki
+	found=${keys[$1]:-}
+	if [ -z "$found" ]; then
+		found=$(jq -r --arg kid "$1" "$seconds"'.denominations[] | select(.kid == $kid)
+			| "\(.value) \(.kind) \(.revoked) \(.issue_from | seconds) \(.spend_until | seconds) \(.spki)"' "$tmp/keyset.json") || fail "the keyset does not read"
+		[ -n "$found" ] || bad "the bank has no key $1"
+		spki=$(unb64url "${found##* }") || fail "the keyset does not read"
+		# The id is the key's hash: the keyset can't call a key by another's name.
+		[ "$(b64url "$(sha256 "$spki")")" = "$1" ] || bad "the keyset names a key wrongly"
+		pem 'PUBLIC KEY' "$spki" >"$tmp/$1.pem"
+		keys[$1]=$found
+	fi
+	read -r key_value key_kind key_revoked key_from key_until spki <<<"$found"
 }
 
-# outputs is the digest of a list of outputs, and adds their worth to $worth.
-outputs() { # FILE MEMBER
-	local kid blinded parts=()
-	while read -r kid blinded; do
-		denomination "$kid"
+# outputs is the digest of a list of outputs, KID and BLINDED in turn; their
+# worth is in $worth.
+outputs() {
+	local parts=()
+	worth=0
+	while [ $# -ge 2 ]; do
+		denomination "$1"
 		worth=$((worth + key_value))
-		parts+=("$(unb64url "$kid")" "$(unb64url "$blinded")")
-	done < <(jq -r "(.$2 // [])[] | .kid + \" \" + .blinded" "$1")
+		parts+=("$(unb64url "$1")" "$(unb64url "$2")") || bad "an output is not base64url"
+		shift 2
+	done
 	digest=$(sha256 "$(frame "${parts[@]}")")
 }
 
-# spend verifies a spend in bearer coins and its owners' signatures, whatever
-# the time: section "Spends". It sets spend_*; with "coins" it verifies the
-# bank's signatures too.
+# spend verifies a spend in bearer coins, the bank's signatures and its owners',
+# whatever the time: section "Spends". It sets spend_*.
 spend() { # FILE
-	local file=$1 text i=0 last='' sig worth=0 digest issuer acquirer offer amount
-	jq -e '.v == 1 and (.coins | type == "array" and length > 0 and length <= 256) and (.amount | type == "number" and . >= 0 and . == floor and . <= 9007199254740991)
-		and (.presentation | not) and (.group | not) and (.stead | not)' "$file" >/dev/null 2>&1 ||
-		bad "$(basename "$file") is not a spend in bearer coins, which is all that this script can verify"
-	spend_ids=() spend_texts=() spend_sum=0 spend_joined=''
-	local owners=()
-	while read -r text; do
+	local file=$1 i last='' sig worth digest issuer acquirer text owners=() lines
+	mapfile -t lines < <(jq -r "$seconds"'select(.v == 1 and (.coins | type == "array" and length > 0 and length <= 256)
+		and (.amount | type == "number" and . >= 0 and . == floor and . <= 9007199254740991) and (.presentation or .group or .stead | not))
+		| .purpose, .bank, .currency, (.offer // ""), .amount, (.issued_at | seconds), (.coins | join(" ")), (.bearer // [] | join(" ")),
+		((.to_issuer // []) | map(.kid, .blinded) | join(" ")), ((.to_acquirer // []) | map(.kid, .blinded) | join(" "))' "$file" 2>/dev/null)
+	[ ${#lines[@]} -eq 10 ] || bad "it is not a spend in bearer coins, which is all that this script can verify"
+	spend_purpose=${lines[0]} spend_bank=${lines[1]} spend_currency=${lines[2]} spend_offer=${lines[3]} spend_amount=${lines[4]}
+	spend_ids=() spend_sum=0 spend_joined='' spend_revoked='' spend_from=0 spend_until=99999999999 spend_unsigned=''
+	[ "$spend_bank" = "$bank_id" ] || bad "it is of another bank"
+	for text in ${lines[6]}; do
 		coin "$text"
-		[ "$(unhex "$coin_bank")" = "$(jq -r .bank "$file")" ] && [ "$coin_bank" = "$(text "$bank_id")" ] || bad "a coin of another bank"
+		[ "$coin_bank" = "$(text "$bank_id")" ] || bad "a coin of another bank"
 		[ "$coin_kind" = bearer ] && [ ${#coin_owner} -eq 64 ] || bad "a coin is not a bearer coin"
 		[[ "$coin_id" > "$last" ]] || bad "the coins are not in order, or one stands there twice"
 		last=$coin_id
 		denomination "$(b64url "$coin_kid")"
 		[ "$key_kind" = bearer ] || bad "a bearer coin under a $key_kind key"
-		[ -z "$coin_sig" ] || signed "$tmp/$(b64url "$coin_kid").pem"
+		# Only a recoup has coins without signature.
+		if [ -n "$coin_sig" ]; then signed "$tmp/$(b64url "$coin_kid").pem"; else spend_unsigned=1; fi
+		[ "$key_revoked" = false ] || spend_revoked=1
+		[ "$key_from" -le "$spend_from" ] || spend_from=$key_from
+		[ "$key_until" -ge "$spend_until" ] || spend_until=$key_until
 		spend_sum=$((spend_sum + key_value))
-		spend_ids+=("$coin_id") spend_texts+=("$text") owners+=("$coin_owner") spend_joined+=$coin_id
-	done < <(jq -r '.coins[]' "$file")
-	worth=0
-	outputs "$file" to_issuer; issuer=$digest spend_change=$worth
-	worth=0
-	outputs "$file" to_acquirer; acquirer=$digest spend_acquirer=$worth
-	offer=$(jq -r '.offer // ""' "$file")
-	if [ -n "$offer" ]; then offer=$(unb64url "$offer"); else offer=$(printf '%064d' 0); fi
-	amount=$(jq '.amount' "$file")
-	spend_at=$(seconds "$(jq -r .issued_at "$file")") || bad "issued_at is not a time"
-	spend_frame=$(frame "$(text specie/spend/1)" "$(text "$(jq -r .purpose "$file")")" "$(text "$(jq -r .bank "$file")")" "$offer" \
-		"$(uint64 "$amount")" "$(text "$(jq -r .currency "$file")")" "$spend_joined" "$issuer" "$acquirer" \
-		"$(printf '%064d' 0)" "$(uint64 "$spend_at")")
+		spend_ids+=("$coin_id") owners+=("$coin_owner") spend_joined+=$coin_id
+	done
+	# shellcheck disable=SC2086 # lists without blanks in their items
+	outputs ${lines[8]}; issuer=$digest spend_change=$worth
+	# shellcheck disable=SC2086
+	outputs ${lines[9]}; acquirer=$digest spend_acquirer=$worth
+	spend_offer_hex=$(printf '%064d' 0)
+	[ -z "$spend_offer" ] || spend_offer_hex=$(unb64url "$spend_offer") || bad "the offer's digest does not read"
+	spend_frame=$(frame "$(text specie/spend/1)" "$(text "$spend_purpose")" "$(text "$spend_bank")" "$spend_offer_hex" \
+		"$(uint64 "$spend_amount")" "$(text "$spend_currency")" "$spend_joined" "$issuer" "$acquirer" \
+		"$(printf '%064d' 0)" "$(uint64 "${lines[5]}")")
 	spend_digest=$(b64url "$(sha256 "$spend_frame")")
-	spend_op=$(b64url "$(sha256 "$(frame "$offer" "$(text "$bank_id")" "$spend_joined")")")
+	spend_op=$(b64url "$(sha256 "$(frame "$spend_offer_hex" "$(text "$bank_id")" "$spend_joined")")")
 	unhex "$spend_frame" >"$tmp/frame"
-	[ "$(jq '.bearer | length' "$file")" = ${#owners[@]} ] || bad "not every owner signed"
+	read -r -a sigs <<<"${lines[7]}"
+	[ ${#sigs[@]} = ${#owners[@]} ] || bad "not every owner signed"
 	for ((i = 0; i < ${#owners[@]}; i++)); do
-		sig=$(unb64url "$(jq -r ".bearer[$i]" "$file")") || bad "owner $((i + 1))'s signature is not base64url"
+		sig=$(unb64url "${sigs[i]}") || bad "owner $((i + 1))'s signature is not base64url"
 		unhex "$sig" >"$tmp/sig"
 		pem 'PUBLIC KEY' "302a300506032b6570032100${owners[i]}" >"$tmp/owner.pem" # RFC 8410
 		openssl pkeyutl -verify -pubin -inkey "$tmp/owner.pem" -rawin -in "$tmp/frame" -sigfile "$tmp/sig" >/dev/null 2>&1 ||
@@ -314,49 +321,44 @@ signed() {
 link=$(tr -d '\r\n' <"$offer")
 case $link in 'specie:pay?o='*) ;; *) fail "$offer holds no payment link" ;; esac
 unhex "$(unb64url "${link#specie:pay?o=}")" >"$tmp/link.json" || fail "$offer does not read"
-offer_p=$(unb64url "$(jq -r .jws "$tmp/link.json" | cut -d. -f2)") || fail "$offer does not read"
+read -r jws private < <(jq -r '.jws + " " + .private' "$tmp/link.json") || fail "$offer does not read"
+offer_p=$(unb64url "$(cut -d. -f2 <<<"$jws")") || fail "$offer does not read"
 unhex "$offer_p" >"$tmp/offer.json"
-unhex "$(unb64url "$(jq -r .private "$tmp/link.json")")" >"$tmp/private.json" || fail "$offer does not read"
+unhex "$(unb64url "$private")" >"$tmp/private.json" || fail "$offer does not read"
 offer_digest=$(b64url "$(sha256 "$offer_p")")
-salt=$(jq -r .payee_salt "$tmp/private.json")
-payee=$(b64url "$(sha256 "$(unb64url "$salt")$(text "$(jq -r .merchant "$tmp/private.json")")")")
-[ "$(jq -r .payee "$tmp/offer.json")" = "$payee" ] || fail "the two parts of $offer do not belong together"
+read -r offer_payee offer_acquirer offer_amount offer_currency < <(jq -r '"\(.payee) \(.acquirer) \(.amount) \(.currency)"' "$tmp/offer.json")
+read -r salt merchant < <(jq -r '"\(.payee_salt) \(.merchant)"' "$tmp/private.json")
+[ "$(b64url "$(sha256 "$(unb64url "$salt")$(text "$merchant")")")" = "$offer_payee" ] || fail "the two parts of $offer do not belong together"
 
 # --- the keyset: section "Keys".
 
 curl -sS --max-time 30 --max-filesize 6000000 -o "$tmp/keys" "$bank/v1/keys" || fail "the bank can't be reached"
 jq -j .keyset "$tmp/keys" >"$tmp/keyset.jws" 2>/dev/null || fail "the bank answers no keyset"
 bank_id=$(document "$tmp/keyset.jws" specie-keyset+jws bank keyset)
-[ "$(jq -r .bank "$tmp/keyset.json")" = "$bank_id" ] || bad "the keyset is another bank's"
-[ "$(jq .v "$tmp/keyset.json")" = 1 ] || fail "the keyset is of a newer version"
 known='v bank currency exponent seq prev issued_at crit denominations kid value kind spki issue_from issue_until spend_until deposit_until legal_until revoked lost revoked_signers'
-jq -e --arg known "$known" '(.crit // []) - ($known | split(" ")) == []' "$tmp/keyset.json" >/dev/null ||
-	fail "the keyset has a field that this script must understand and does not"
-[ "$(seconds "$(jq -r .issued_at "$tmp/keyset.json")")" -le $((at + 86400)) ] || bad "the keyset is from the future"
+read -r version keyset_bank currency issued unknown < <(jq -r --arg known "$known" "$seconds"'"\(.v) \(.bank) \(.currency) \(.issued_at | seconds) \((.crit // []) - ($known | split(" ")) | length)"' "$tmp/keyset.json") ||
+	fail "the keyset does not read"
+[ "$version" = 1 ] && [ "$unknown" = 0 ] || fail "the keyset has something that this script must understand and does not"
+[ "$keyset_bank" = "$bank_id" ] || bad "the keyset is another bank's"
+[ "$issued" -le $((at + 86400)) ] || bad "the keyset is from the future"
 
 # --- the payment: section "What a merchant checks".
 
-[ "$(jq -r .purpose "$payment")" = pay ] || bad "it is not a payment"
-[ "$(jq -r .offer "$payment")" = "$offer_digest" ] || bad "it pays another offer"
-[ "$(jq -r .bank "$payment")" = "$bank_id" ] || bad "it is in coins of another bank"
-[ "$(jq -r .acquirer "$tmp/offer.json")" = "$bank_id" ] || bad "the offer is for another bank"
-[ "$(jq .amount "$payment")" = "$(jq .amount "$tmp/offer.json")" ] || bad "the amount is not the offer's"
-[ "$(jq -r .currency "$payment")" = "$(jq -r .currency "$tmp/offer.json")" ] || bad "the currency is not the offer's"
-[ "$(jq -r .currency "$payment")" = "$(jq -r .currency "$tmp/keyset.json")" ] || bad "the currency is not the bank's"
 spend "$payment"
+[ "$spend_purpose" = pay ] || bad "it is not a payment"
+[ "$spend_offer" = "$offer_digest" ] || bad "it pays another offer"
+[ "$offer_acquirer" = "$bank_id" ] || bad "the offer is for another bank"
+[ "$spend_amount" = "$offer_amount" ] || bad "the amount is not the offer's"
+[ "$spend_currency" = "$offer_currency" ] && [ "$spend_currency" = "$currency" ] || bad "the currency is not the offer's or not the bank's"
 [ "$spend_acquirer" = 0 ] || bad "nothing of the amount goes back"
-[ "$spend_sum" = $(($(jq .amount "$payment") + spend_change)) ] || bad "coins of $spend_sum for $(jq .amount "$payment") and $spend_change change"
-for text in "${spend_texts[@]}"; do
-	coin "$text"
-	[ -n "$coin_sig" ] || bad "a coin without the bank's signature"
-	denomination "$(b64url "$coin_kid")"
-	[ "$(jq -r .revoked <<<"$key")" = false ] || bad "a coin's key is revoked"
-	[ "$at" -ge "$(seconds "$(jq -r .issue_from <<<"$key")")" ] || bad "a coin's key is not valid yet"
-	[ "$at" -lt "$(seconds "$(jq -r .spend_until <<<"$key")")" ] || bad "a coin's key has expired"
-done
-say "verified: ${#spend_ids[@]} coins worth $spend_sum, $(jq .amount "$payment") to you, $spend_change change; op $spend_op"
+[ "$spend_sum" = $((spend_amount + spend_change)) ] || bad "coins of $spend_sum for $spend_amount and $spend_change change"
+[ -z "$spend_unsigned" ] || bad "a coin without the bank's signature"
+[ -z "$spend_revoked" ] || bad "a coin's key is revoked"
+[ "$at" -ge "$spend_from" ] || bad "a coin's key is not valid yet"
+[ "$at" -lt "$spend_until" ] || bad "a coin's key has expired"
+say "verified: ${#spend_ids[@]} coins worth $spend_sum, $spend_amount to you, $spend_change change; op $spend_op"
 if [ -n "$check" ]; then exit 0; fi
-op=$spend_op spend=$spend_digest ids=" ${spend_ids[*]} " own=$spend_frame
+op=$spend_op spent=$spend_digest ids=" ${spend_ids[*]} " own=$spend_frame
 
 # --- the deposit: section "Deposit". The same bytes again until the bank
 # answers something that is not "later".
@@ -415,7 +417,7 @@ jq -j .receipt "$tmp/answer" >"$tmp/receipt.jws" 2>/dev/null || unknown "the ban
 signer=$(document "$tmp/receipt.jws" specie-receipt+jws signing receipt) || unknown "the bank's receipt is no good"
 stolen=$(b64url "$(openssl pkey -pubin -in "$tmp/receipt.key" -outform DER | openssl dgst -sha256 -binary | hex)")
 jq -e --arg key "$stolen" '(.revoked_signers // []) | index($key) | not' "$tmp/keyset.json" >/dev/null || unknown "the receipt is signed with a key that the bank has revoked"
-jq -e --arg bank "$bank_id" --arg signer "$signer" --arg op "$op" --arg offer "$offer_digest" --arg spend "$spend" --arg payee "$payee" \
+jq -e --arg bank "$bank_id" --arg signer "$signer" --arg op "$op" --arg offer "$offer_digest" --arg spend "$spent" --arg payee "$offer_payee" \
 	--slurpfile paid "$payment" '.v == 1 and .kind == "deposit" and .bank == $bank and $signer == $bank and .op == $op and .offer == $offer
 	and .spend == $spend and .payee == $payee and .amount == $paid[0].amount and .currency == $paid[0].currency' "$tmp/receipt.json" >/dev/null ||
 	unknown "the receipt is about another deposit"
