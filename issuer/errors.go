@@ -27,7 +27,7 @@ var (
 	// error is a *FencedError. See BeginReconciliation.
 	ErrFenced = errors.New("issuer: the ledger was restored and is not reconciled")
 	// ErrReconciling: not while the bank finds out what is missing from a restored
-	// ledger; the error is a *ReconcilingError.
+	// ledger.
 	ErrReconciling = errors.New("issuer: the bank is reconciling its ledger; come again later")
 	// ErrNotFenced: there is nothing to reconcile.
 	ErrNotFenced = errors.New("issuer: the ledger is not fenced, there is nothing to reconcile")

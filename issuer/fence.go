@@ -33,9 +33,6 @@ const metaReconciling = "reconciling"
 // is posted to it.
 const fencedAccount = "reconciliations"
 
-// retryReconciling is when a caller may ask again.
-const retryReconciling = time.Minute
-
 // FencedError refuses to open a bank whose ledger was restored. It matches
 // ErrFenced.
 type FencedError struct {
@@ -48,16 +45,6 @@ func (e *FencedError) Error() string { return fmt.Sprintf("%v: %s", ErrFenced, e
 
 // Unwrap makes errors.Is(err, ErrFenced) true.
 func (e *FencedError) Unwrap() error { return ErrFenced }
-
-// ReconcilingError refuses what a bank does not do while it reconciles. It
-// matches ErrReconciling.
-type ReconcilingError struct{ Until time.Duration }
-
-// Error says when to come again.
-func (e *ReconcilingError) Error() string { return ErrReconciling.Error() }
-
-// Unwrap makes errors.Is(err, ErrReconciling) true.
-func (e *ReconcilingError) Unwrap() error { return ErrReconciling }
 
 // Reconciliation says where a bank stands after its ledger was restored.
 type Reconciliation struct {
@@ -194,7 +181,7 @@ func (b *Bank) Reconciliation(ctx context.Context) (*Reconciliation, error) {
 func (b *Bank) admits(ctx context.Context) error {
 	r, err := b.Reconciliation(ctx)
 	if err == nil && r.Open {
-		err = &ReconcilingError{Until: retryReconciling}
+		err = ErrReconciling
 	}
 	return err
 }

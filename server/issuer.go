@@ -62,7 +62,7 @@ const (
 	maxWithdrawal = 256 << 10
 	maxExchange   = coin.MaxSpendJSON + 1<<10
 	maxRecoup     = maxExchange + coin.MaxClaimsJSON
-	maxDeposit    = coin.MaxSpendJSON + 8<<10
+	maxDeposit    = coin.MaxSpendJSON + 24<<10
 	maxCoins      = 64 << 10 // 256 of 110 bytes
 	maxSmall      = 4 << 10
 )
@@ -128,6 +128,10 @@ func issuerAdminRoutes() routes {
 		"POST /admin/v1/accounts": {limit: maxSmall},
 		"POST /admin/v1/fundings": {limit: maxSmall},
 		"GET /admin/v1/audit":     {},
+
+		"GET /admin/v1/reconciliation":  {},
+		"POST /admin/v1/reconciliation": {limit: maxSmall},
+
 		"POST /admin/v1/audit":    {},
 		"GET /admin/v1/trace":     {},
 		"POST /admin/v1/trace":    {limit: opening.MaxToken + 1<<10},
@@ -175,11 +179,19 @@ type issuerHandlers struct {
 var _ issuerapi.StrictServerInterface = (*issuerHandlers)(nil)
 
 // GetInfo implements GET /v1/info.
-func (h *issuerHandlers) GetInfo(context.Context, issuerapi.GetInfoRequestObject) (issuerapi.GetInfoResponseObject, error) {
+func (h *issuerHandlers) GetInfo(ctx context.Context, _ issuerapi.GetInfoRequestObject) (issuerapi.GetInfoResponseObject, error) {
 	k, root := h.bank.Keyset(), h.bank.Root()
 	info := issuerapi.Info{
 		Bank: k.Bank, Currency: k.Currency, Exponent: k.Exponent, KeysetSeq: int64(k.Seq),
 		KeysetDigest: k.Digest[:], Root: root[:], Time: h.bank.Now(), Groups: []issuerapi.Group{},
+	}
+	standing, err := h.bank.Reconciliation(ctx)
+	if err != nil {
+		return nil, err
+	}
+	info.RestoreEpoch = int64(standing.Epoch)
+	if standing.Open {
+		info.Reconciling = &standing.Open
 	}
 	for _, g := range h.groups {
 		info.Groups = append(info.Groups, issuerapi.Group{Id: g.ID, Url: g.URL})
@@ -290,9 +302,15 @@ func (h *issuerHandlers) Deposit(ctx context.Context, r issuerapi.DepositRequest
 	if len(r.Body.PayeeSalt) != 32 {
 		return nil, fmt.Errorf("%w: payee_salt is 32 bytes", issuer.ErrMalformed)
 	}
-	done, err := h.bank.Deposit(ctx, account, &issuer.DepositRequest{
+	request := &issuer.DepositRequest{
 		Offer: r.Body.Offer, PayeeSalt: [32]byte(r.Body.PayeeSalt), Spend: spend, Authorisation: authorisation,
-	})
+	}
+	var done *issuer.Deposited
+	if r.Body.Receipt != nil {
+		done, err = h.bank.Redeposit(ctx, account, request, []byte(*r.Body.Receipt))
+	} else {
+		done, err = h.bank.Deposit(ctx, account, request)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -302,6 +302,7 @@ func TestTheWholeContractOverHTTP(t *testing.T) {
 	b.checkCases(t, operator)
 	b.checkTrace(t, operator)
 	b.checkRestore(t, ada)
+	checkReconciliation(t, c)
 	c.checkCovered(t)
 }
 

@@ -28,6 +28,8 @@ func issuerRefusals() []issuerRefusal {
 		{issuer.ErrHoldEnded, http.StatusConflict, CodeHoldEnded},
 		{issuer.ErrSettled, http.StatusConflict, CodeSettled},
 		{issuer.ErrRefund, http.StatusConflict, CodeRefund},
+		{coin.ErrReceipt, http.StatusUnprocessableEntity, CodeReceipt},
+		{issuer.ErrNotFenced, http.StatusConflict, CodeConflict},
 		{issuer.ErrNotFound, http.StatusNotFound, CodeNotFound},
 		{issuer.ErrMalformed, http.StatusBadRequest, CodeMalformed},
 		{issuer.ErrInsufficientFunds, http.StatusConflict, CodeInsufficientFunds},
@@ -96,6 +98,11 @@ func issuerProblem(err error, now time.Time) *Problem {
 			p.RetryAfter = until(limit.Until, now)
 		}
 		return p
+	}
+	// A ledger that is fenced while the bank works was put there beneath it.
+	if errors.Is(err, issuer.ErrReconciling) || errors.Is(err, issuer.ErrFenced) {
+		return &Problem{Status: http.StatusServiceUnavailable, Code: CodeReconciling, RetryAfter: time.Minute,
+			Detail: "the bank is reconciling its ledger; repeat the request unchanged later", Cause: err}
 	}
 	// Before the refusals: what stands behind an unavailable token or store
 	// may look like one, and a client would give up money that is recorded.

@@ -25,6 +25,8 @@ const (
 	CodeUnauthorized      Code = "unauthorized"
 	CodeForbidden         Code = "forbidden"
 	CodeDraining          Code = "draining"
+	CodeReconciling       Code = "reconciling"
+	CodeReceipt           Code = "receipt"
 	CodeNotFound          Code = "not-found"
 	CodeConflict          Code = "conflict"
 	CodeUnavailable       Code = "unavailable"

@@ -85,6 +85,8 @@ const (
 	CodeOfferExpired      Code = "offer-expired"
 	CodeOutputUsed        Code = "output-used"
 	CodeOwnerSignature    Code = "owner-signature"
+	CodeReceipt           Code = "receipt"
+	CodeReconciling       Code = "reconciling"
 	CodeSuccession        Code = "succession"
 	CodeSuspended         Code = "suspended"
 	CodeTooEarly          Code = "too-early"
@@ -151,6 +153,10 @@ func (e Code) Valid() bool {
 	case CodeOutputUsed:
 		return true
 	case CodeOwnerSignature:
+		return true
+	case CodeReceipt:
+		return true
+	case CodeReconciling:
 		return true
 	case CodeSuccession:
 		return true
@@ -459,6 +465,10 @@ type DepositRequest struct {
 	// PayeeSalt What opens the offer's payee to the merchant id of the caller's account.
 	PayeeSalt Bytes `json:"payee_salt"`
 
+	// Receipt The bank's own receipt for this deposit, of before its ledger was restored. It
+	// stands for all that was checked at that time. See `restore_epoch` in `/v1/info`.
+	Receipt *string `json:"receipt,omitempty"`
+
 	// Spend A spend with its owners' authorisation, see docs/protocol.md.
 	Spend Spend `json:"spend"`
 }
@@ -540,6 +550,15 @@ type Info struct {
 	// KeysetDigest 32 bytes.
 	KeysetDigest Hash  `json:"keyset_digest"`
 	KeysetSeq    int64 `json:"keyset_seq"`
+
+	// Reconciling The bank finds out what is missing after a restoration: it repeats what is
+	// recorded, takes deposits with a receipt, and refuses the rest as `reconciling`.
+	Reconciling *bool `json:"reconciling,omitempty"`
+
+	// RestoreEpoch How often the bank's ledger was restored from a backup. When it grows, a till
+	// sends every deposit again that it has a receipt for, with the receipt: what
+	// was recorded after the backup is not in the ledger.
+	RestoreEpoch int64 `json:"restore_epoch"`
 
 	// Root SHA-256 of the root certificate that the bank works under.
 	Root Hash `json:"root"`
@@ -640,6 +659,26 @@ type Problem struct {
 	Status    int     `json:"status"`
 	Title     string  `json:"title"`
 	Type      string  `json:"type"`
+}
+
+// Reconciliation defines model for Reconciliation.
+type Reconciliation struct {
+	Began *Time `json:"began,omitempty"`
+
+	// Fence Why it is needed and what is known to be missing.
+	Fence *string `json:"fence,omitempty"`
+
+	// Open The bank reconciles now.
+	Open bool `json:"open"`
+
+	// RestoreEpoch As in `/v1/info`.
+	RestoreEpoch int64 `json:"restore_epoch"`
+}
+
+// ReconciliationEnd defines model for ReconciliationEnd.
+type ReconciliationEnd struct {
+	// Reason What the operator did.
+	Reason string `json:"reason"`
 }
 
 // RecoupRequest defines model for RecoupRequest.
@@ -791,6 +830,9 @@ type CreateAccountJSONRequestBody = AccountRequest
 
 // FundJSONRequestBody defines body for Fund for application/json ContentType.
 type FundJSONRequestBody = FundingRequest
+
+// FinishReconciliationJSONRequestBody defines body for FinishReconciliation for application/json ContentType.
+type FinishReconciliationJSONRequestBody = ReconciliationEnd
 
 // StartTraceJSONRequestBody defines body for StartTrace for application/json ContentType.
 type StartTraceJSONRequestBody = TraceRequest
@@ -954,6 +996,31 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /admin/v1/fundings (the `Fund` operationId).
 	Fund(ctx context.Context, body FundJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetReconciliation Where the bank stands after its ledger was restored
+	//
+	// Corresponds with GET /admin/v1/reconciliation (the `GetReconciliation` operationId).
+	GetReconciliation(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FinishReconciliationWithBody End the reconciliation
+	//
+	// What was not handed in again by now counts as never recorded. The reason goes into
+	// the journal.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /admin/v1/reconciliation (the `FinishReconciliation` operationId).
+	FinishReconciliationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FinishReconciliation End the reconciliation
+	//
+	// What was not handed in again by now counts as never recorded. The reason goes into
+	// the journal.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /admin/v1/reconciliation (the `FinishReconciliation` operationId).
+	FinishReconciliation(ctx context.Context, body FinishReconciliationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTrace The trace that runs, or the last one that ran
 	//
@@ -1370,6 +1437,61 @@ func (c *Client) FundWithBody(ctx context.Context, contentType string, body io.R
 // Corresponds with POST /admin/v1/fundings (the `Fund` operationId).
 func (c *Client) Fund(ctx context.Context, body FundJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewFundRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetReconciliation Where the bank stands after its ledger was restored
+//
+// Corresponds with GET /admin/v1/reconciliation (the `GetReconciliation` operationId).
+func (c *Client) GetReconciliation(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetReconciliationRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FinishReconciliationWithBody End the reconciliation
+//
+// What was not handed in again by now counts as never recorded. The reason goes into
+// the journal.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /admin/v1/reconciliation (the `FinishReconciliation` operationId).
+func (c *Client) FinishReconciliationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFinishReconciliationRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FinishReconciliation End the reconciliation
+//
+// What was not handed in again by now counts as never recorded. The reason goes into
+// the journal.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /admin/v1/reconciliation (the `FinishReconciliation` operationId).
+func (c *Client) FinishReconciliation(ctx context.Context, body FinishReconciliationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFinishReconciliationRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2140,6 +2262,73 @@ func NewFundRequestWithBody(server string, contentType string, body io.Reader) (
 	return req, nil
 }
 
+// NewGetReconciliationRequest constructs an http.Request for the GetReconciliation method
+func NewGetReconciliationRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/reconciliation")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewFinishReconciliationRequest calls the generic FinishReconciliation builder with application/json body
+func NewFinishReconciliationRequest(server string, body FinishReconciliationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewFinishReconciliationRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewFinishReconciliationRequestWithBody constructs an http.Request for the FinishReconciliation method, with any body, and a specified content type
+func NewFinishReconciliationRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/reconciliation")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetTraceRequest constructs an http.Request for the GetTrace method
 func NewGetTraceRequest(server string) (*http.Request, error) {
 	var err error
@@ -2836,6 +3025,33 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /admin/v1/fundings (the `Fund` operationId).
 	FundWithResponse(ctx context.Context, body FundJSONRequestBody, reqEditors ...RequestEditorFn) (*FundResponse, error)
 
+	// GetReconciliationWithResponse Where the bank stands after its ledger was restored
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /admin/v1/reconciliation (the `GetReconciliation` operationId).
+	GetReconciliationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReconciliationResponse, error)
+
+	// FinishReconciliationWithBodyWithResponse End the reconciliation
+	//
+	// What was not handed in again by now counts as never recorded. The reason goes into
+	// the journal.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/v1/reconciliation (the `FinishReconciliation` operationId).
+	FinishReconciliationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FinishReconciliationResponse, error)
+
+	// FinishReconciliationWithResponse End the reconciliation
+	//
+	// What was not handed in again by now counts as never recorded. The reason goes into
+	// the journal.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/v1/reconciliation (the `FinishReconciliation` operationId).
+	FinishReconciliationWithResponse(ctx context.Context, body FinishReconciliationJSONRequestBody, reqEditors ...RequestEditorFn) (*FinishReconciliationResponse, error)
+
 	// GetTraceWithResponse The trace that runs, or the last one that ran
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -3512,6 +3728,118 @@ func (r FundResponse) ContentType() string {
 	return ""
 }
 
+// GetReconciliationResponseDefaultHeaders the declared response headers of an HTTP default response for GetReconciliation
+type GetReconciliationResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type GetReconciliationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Reconciliation
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetReconciliationResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetReconciliationResponse) GetJSON200() *Reconciliation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetReconciliationResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetReconciliationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetReconciliationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetReconciliationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetReconciliationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FinishReconciliationResponseDefaultHeaders the declared response headers of an HTTP default response for FinishReconciliation
+type FinishReconciliationResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type FinishReconciliationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Reconciliation
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *FinishReconciliationResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r FinishReconciliationResponse) GetJSON200() *Reconciliation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r FinishReconciliationResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r FinishReconciliationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FinishReconciliationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FinishReconciliationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FinishReconciliationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetTraceResponseDefaultHeaders the declared response headers of an HTTP default response for GetTrace
 type GetTraceResponseDefaultHeaders struct {
 	RetryAfter *string
@@ -3739,6 +4067,7 @@ func (r GetEntriesResponse) ContentType() string {
 // CoinStatesResponseDefaultHeaders the declared response headers of an HTTP default response for CoinStates
 type CoinStatesResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type CoinStatesResponse struct {
@@ -4025,6 +4354,7 @@ func (r GetKeysResponse) ContentType() string {
 // GetKeysetResponseDefaultHeaders the declared response headers of an HTTP default response for GetKeyset
 type GetKeysetResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type GetKeysetResponse struct {
@@ -4248,6 +4578,7 @@ func (r RecoverResponse) ContentType() string {
 // RestoreResponseDefaultHeaders the declared response headers of an HTTP default response for Restore
 type RestoreResponseDefaultHeaders struct {
 	RetryAfter *string
+	XRequestId *string
 }
 
 type RestoreResponse struct {
@@ -4483,6 +4814,51 @@ func (c *ClientWithResponses) FundWithResponse(ctx context.Context, body FundJSO
 		return nil, err
 	}
 	return ParseFundResponse(rsp)
+}
+
+// GetReconciliationWithResponse Where the bank stands after its ledger was restored
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /admin/v1/reconciliation (the `GetReconciliation` operationId).
+func (c *ClientWithResponses) GetReconciliationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReconciliationResponse, error) {
+	rsp, err := c.GetReconciliation(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetReconciliationResponse(rsp)
+}
+
+// FinishReconciliationWithBodyWithResponse End the reconciliation
+//
+// What was not handed in again by now counts as never recorded. The reason goes into
+// the journal.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/v1/reconciliation (the `FinishReconciliation` operationId).
+func (c *ClientWithResponses) FinishReconciliationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FinishReconciliationResponse, error) {
+	rsp, err := c.FinishReconciliationWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFinishReconciliationResponse(rsp)
+}
+
+// FinishReconciliationWithResponse End the reconciliation
+//
+// What was not handed in again by now counts as never recorded. The reason goes into
+// the journal.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/v1/reconciliation (the `FinishReconciliation` operationId).
+func (c *ClientWithResponses) FinishReconciliationWithResponse(ctx context.Context, body FinishReconciliationJSONRequestBody, reqEditors ...RequestEditorFn) (*FinishReconciliationResponse, error) {
+	rsp, err := c.FinishReconciliation(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFinishReconciliationResponse(rsp)
 }
 
 // GetTraceWithResponse The trace that runs, or the last one that ran
@@ -5277,6 +5653,112 @@ func ParseFundResponse(rsp *http.Response) (*FundResponse, error) {
 	return response, nil
 }
 
+// ParseGetReconciliationResponse parses an HTTP response from a GetReconciliationWithResponse call
+func ParseGetReconciliationResponse(rsp *http.Response) (*GetReconciliationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetReconciliationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Reconciliation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetReconciliationResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFinishReconciliationResponse parses an HTTP response from a FinishReconciliationWithResponse call
+func ParseFinishReconciliationResponse(rsp *http.Response) (*FinishReconciliationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FinishReconciliationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Reconciliation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers FinishReconciliationResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetTraceResponse parses an HTTP response from a GetTraceWithResponse call
 func ParseGetTraceResponse(rsp *http.Response) (*GetTraceResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -5528,6 +6010,13 @@ func ParseCoinStatesResponse(rsp *http.Response) (*CoinStatesResponse, error) {
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}
@@ -5800,6 +6289,13 @@ func ParseGetKeysetResponse(rsp *http.Response) (*GetKeysetResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
 		response.HeadersDefault = &headers
 	}
 
@@ -6004,6 +6500,13 @@ func ParseRestoreResponse(rsp *http.Response) (*RestoreResponse, error) {
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
 	}

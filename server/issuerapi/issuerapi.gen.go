@@ -83,6 +83,8 @@ const (
 	CodeOfferExpired      Code = "offer-expired"
 	CodeOutputUsed        Code = "output-used"
 	CodeOwnerSignature    Code = "owner-signature"
+	CodeReceipt           Code = "receipt"
+	CodeReconciling       Code = "reconciling"
 	CodeSuccession        Code = "succession"
 	CodeSuspended         Code = "suspended"
 	CodeTooEarly          Code = "too-early"
@@ -149,6 +151,10 @@ func (e Code) Valid() bool {
 	case CodeOutputUsed:
 		return true
 	case CodeOwnerSignature:
+		return true
+	case CodeReceipt:
+		return true
+	case CodeReconciling:
 		return true
 	case CodeSuccession:
 		return true
@@ -457,6 +463,10 @@ type DepositRequest struct {
 	// PayeeSalt What opens the offer's payee to the merchant id of the caller's account.
 	PayeeSalt Bytes `json:"payee_salt"`
 
+	// Receipt The bank's own receipt for this deposit, of before its ledger was restored. It
+	// stands for all that was checked at that time. See `restore_epoch` in `/v1/info`.
+	Receipt *string `json:"receipt,omitempty"`
+
 	// Spend A spend with its owners' authorisation, see docs/protocol.md.
 	Spend Spend `json:"spend"`
 }
@@ -538,6 +548,15 @@ type Info struct {
 	// KeysetDigest 32 bytes.
 	KeysetDigest Hash  `json:"keyset_digest"`
 	KeysetSeq    int64 `json:"keyset_seq"`
+
+	// Reconciling The bank finds out what is missing after a restoration: it repeats what is
+	// recorded, takes deposits with a receipt, and refuses the rest as `reconciling`.
+	Reconciling *bool `json:"reconciling,omitempty"`
+
+	// RestoreEpoch How often the bank's ledger was restored from a backup. When it grows, a till
+	// sends every deposit again that it has a receipt for, with the receipt: what
+	// was recorded after the backup is not in the ledger.
+	RestoreEpoch int64 `json:"restore_epoch"`
 
 	// Root SHA-256 of the root certificate that the bank works under.
 	Root Hash `json:"root"`
@@ -638,6 +657,26 @@ type Problem struct {
 	Status    int     `json:"status"`
 	Title     string  `json:"title"`
 	Type      string  `json:"type"`
+}
+
+// Reconciliation defines model for Reconciliation.
+type Reconciliation struct {
+	Began *Time `json:"began,omitempty"`
+
+	// Fence Why it is needed and what is known to be missing.
+	Fence *string `json:"fence,omitempty"`
+
+	// Open The bank reconciles now.
+	Open bool `json:"open"`
+
+	// RestoreEpoch As in `/v1/info`.
+	RestoreEpoch int64 `json:"restore_epoch"`
+}
+
+// ReconciliationEnd defines model for ReconciliationEnd.
+type ReconciliationEnd struct {
+	// Reason What the operator did.
+	Reason string `json:"reason"`
 }
 
 // RecoupRequest defines model for RecoupRequest.
@@ -790,6 +829,9 @@ type CreateAccountJSONRequestBody = AccountRequest
 // FundJSONRequestBody defines body for Fund for application/json ContentType.
 type FundJSONRequestBody = FundingRequest
 
+// FinishReconciliationJSONRequestBody defines body for FinishReconciliation for application/json ContentType.
+type FinishReconciliationJSONRequestBody = ReconciliationEnd
+
 // StartTraceJSONRequestBody defines body for StartTrace for application/json ContentType.
 type StartTraceJSONRequestBody = TraceRequest
 
@@ -837,6 +879,12 @@ type ServerInterface interface {
 	// Fund Credit an account from the reserve
 	// (POST /admin/v1/fundings)
 	Fund(ctx echo.Context) error
+	// GetReconciliation Where the bank stands after its ledger was restored
+	// (GET /admin/v1/reconciliation)
+	GetReconciliation(ctx echo.Context) error
+	// FinishReconciliation End the reconciliation
+	// (POST /admin/v1/reconciliation)
+	FinishReconciliation(ctx echo.Context) error
 	// GetTrace The trace that runs, or the last one that ran
 	// (GET /admin/v1/trace)
 	GetTrace(ctx echo.Context) error
@@ -972,6 +1020,24 @@ func (w *ServerInterfaceWrapper) Fund(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.Fund(ctx)
+	return err
+}
+
+// GetReconciliation converts echo context to params.
+func (w *ServerInterfaceWrapper) GetReconciliation(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetReconciliation(ctx)
+	return err
+}
+
+// FinishReconciliation converts echo context to params.
+func (w *ServerInterfaceWrapper) FinishReconciliation(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.FinishReconciliation(ctx)
 	return err
 }
 
@@ -1225,6 +1291,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/admin/v1/books", wrapper.GetBooks, options.OperationMiddlewares["getBooks"]...)
 	router.GET(options.BaseURL+"/admin/v1/audit", wrapper.GetAudit, options.OperationMiddlewares["getAudit"]...)
 	router.POST(options.BaseURL+"/admin/v1/audit", wrapper.StartAudit, options.OperationMiddlewares["startAudit"]...)
+	router.GET(options.BaseURL+"/admin/v1/reconciliation", wrapper.GetReconciliation, options.OperationMiddlewares["getReconciliation"]...)
+	router.POST(options.BaseURL+"/admin/v1/reconciliation", wrapper.FinishReconciliation, options.OperationMiddlewares["finishReconciliation"]...)
 	router.GET(options.BaseURL+"/admin/v1/trace", wrapper.GetTrace, options.OperationMiddlewares["getTrace"]...)
 	router.POST(options.BaseURL+"/admin/v1/trace", wrapper.StartTrace, options.OperationMiddlewares["startTrace"]...)
 	router.GET(options.BaseURL+"/admin/v1/cases", wrapper.GetCases, options.OperationMiddlewares["getCases"]...)
@@ -1561,6 +1629,97 @@ func (response FunddefaultApplicationProblemPlusJSONResponse) VisitFundResponse(
 	return err
 }
 
+type GetReconciliationRequestObject struct {
+}
+
+type GetReconciliationResponseObject interface {
+	VisitGetReconciliationResponse(w http.ResponseWriter) error
+}
+
+type GetReconciliation200JSONResponse Reconciliation
+
+func (response GetReconciliation200JSONResponse) VisitGetReconciliationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReconciliationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetReconciliationdefaultApplicationProblemPlusJSONResponse) VisitGetReconciliationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishReconciliationRequestObject struct {
+	Body *FinishReconciliationJSONRequestBody
+}
+
+type FinishReconciliationResponseObject interface {
+	VisitFinishReconciliationResponse(w http.ResponseWriter) error
+}
+
+type FinishReconciliation200JSONResponse Reconciliation
+
+func (response FinishReconciliation200JSONResponse) VisitFinishReconciliationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishReconciliationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response FinishReconciliationdefaultApplicationProblemPlusJSONResponse) VisitFinishReconciliationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetTraceRequestObject struct {
 }
 
@@ -1780,6 +1939,9 @@ func (response CoinStatesdefaultApplicationProblemPlusJSONResponse) VisitCoinSta
 	w.Header().Set("Content-Type", "application/problem+json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
 	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
@@ -2023,6 +2185,9 @@ func (response GetKeysetdefaultApplicationProblemPlusJSONResponse) VisitGetKeyse
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2204,6 +2369,9 @@ func (response RestoredefaultApplicationProblemPlusJSONResponse) VisitRestoreRes
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2278,6 +2446,12 @@ type StrictServerInterface interface {
 	// Fund Credit an account from the reserve
 	// (POST /admin/v1/fundings)
 	Fund(ctx context.Context, request FundRequestObject) (FundResponseObject, error)
+	// GetReconciliation Where the bank stands after its ledger was restored
+	// (GET /admin/v1/reconciliation)
+	GetReconciliation(ctx context.Context, request GetReconciliationRequestObject) (GetReconciliationResponseObject, error)
+	// FinishReconciliation End the reconciliation
+	// (POST /admin/v1/reconciliation)
+	FinishReconciliation(ctx context.Context, request FinishReconciliationRequestObject) (FinishReconciliationResponseObject, error)
 	// GetTrace The trace that runs, or the last one that ran
 	// (GET /admin/v1/trace)
 	GetTrace(ctx context.Context, request GetTraceRequestObject) (GetTraceResponseObject, error)
@@ -2542,6 +2716,75 @@ func (sh *strictHandler) Fund(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(FundResponseObject); ok {
 		return validResponse.VisitFundResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetReconciliation operation middleware
+func (sh *strictHandler) GetReconciliation(ctx echo.Context) error {
+	var request GetReconciliationRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReconciliation(ctx.Request().Context(), request.(GetReconciliationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReconciliation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetReconciliationResponseObject); ok {
+		return validResponse.VisitGetReconciliationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// FinishReconciliation operation middleware
+func (sh *strictHandler) FinishReconciliation(ctx echo.Context) error {
+	var request FinishReconciliationRequestObject
+
+	var body FinishReconciliationJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.FinishReconciliation(ctx.Request().Context(), request.(FinishReconciliationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FinishReconciliation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(FinishReconciliationResponseObject); ok {
+		return validResponse.VisitFinishReconciliationResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
