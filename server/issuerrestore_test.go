@@ -81,7 +81,7 @@ func TestWhatARestoreAsksForMustBeThere(t *testing.T) {
 		code   Code
 	}{
 		{"no output", "/v1/restore", "", issuerclient.WithdrawalRequest{Outputs: []coin.OutputJSON{}}, 400, CodeMalformed},
-		{"one output twice", "/v1/restore", "", issuerclient.WithdrawalRequest{Outputs: slices.Repeat(coin.NewOutputsJSON(used.Outputs), 2)}, 422, CodeMalformed},
+		{"one output twice", "/v1/restore", "", issuerclient.WithdrawalRequest{Outputs: slices.Repeat(coin.NewOutputsJSON(used.Outputs), 2)}, 400, CodeMalformed},
 		{"more outputs than the bank answers", "/v1/restore", "", issuerclient.WithdrawalRequest{Outputs: slices.Repeat(strange.Outputs, 257)}, 413, CodeTooLarge},
 		{"an output of a key that is not there", "/v1/restore", "", strange, 422, CodeUnknownKey},
 		{"no coin", "/v1/coins", "", issuerclient.CoinStatesRequest{Coins: []issuerclient.CoinRef{}}, 400, CodeMalformed},
