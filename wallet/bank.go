@@ -123,6 +123,76 @@ func (b *bank) recover(ctx context.Context, body []byte) ([][]byte, error) {
 	return plain(r.JSON200.Signatures), nil
 }
 
+// What the bank calls a coin that is spent, and one that is not.
+const (
+	bankUnspent = "unspent"
+	bankSpent   = "spent"
+)
+
+// signed is what the bank knows of an output.
+type signed struct {
+	found     bool
+	op        [32]byte
+	index     int
+	signature []byte // empty where there will never be one
+}
+
+// restore asks what the bank signed, one answer for each output.
+func (b *bank) restore(ctx context.Context, outputs []coin.Output) ([]signed, error) {
+	r, err := b.c.RestoreWithResponse(ctx, issuerclient.WithdrawalRequest{Outputs: coin.NewOutputsJSON(outputs)})
+	if err != nil {
+		return nil, fmt.Errorf("bank: %w", err)
+	}
+	if r.JSON200 == nil {
+		return nil, client.ReadProblem(r.HTTPResponse, r.Body)
+	}
+	if len(r.JSON200.Outputs) != len(outputs) {
+		return nil, fmt.Errorf("bank: %w: %d answers for %d outputs", ErrAnswer, len(r.JSON200.Outputs), len(outputs))
+	}
+	out := make([]signed, len(outputs))
+	for i, o := range r.JSON200.Outputs {
+		if o.Op == nil {
+			continue
+		}
+		op, err := base64.RawURLEncoding.Strict().DecodeString(*o.Op)
+		if err != nil || len(op) != 32 || o.Index == nil || o.Signature == nil {
+			return nil, fmt.Errorf("bank: %w: output %d", ErrAnswer, i)
+		}
+		out[i] = signed{true, [32]byte(op), *o.Index, *o.Signature}
+	}
+	return out, nil
+}
+
+// coinRef names a coin to the bank.
+type coinRef struct {
+	kid coin.KeyID
+	id  [32]byte
+}
+
+// coinStates asks whether coins are spent, one answer for each. It shows the bank
+// that they are in one purse.
+func (b *bank) coinStates(ctx context.Context, refs []coinRef) ([]string, error) {
+	var body issuerclient.CoinStatesRequest
+	for i := range refs {
+		body.Coins = append(body.Coins, issuerclient.CoinRef{Kid: refs[i].kid[:], Id: refs[i].id[:]})
+	}
+	r, err := b.c.CoinStatesWithResponse(ctx, body)
+	if err != nil {
+		return nil, fmt.Errorf("bank: %w", err)
+	}
+	if r.JSON200 == nil {
+		return nil, client.ReadProblem(r.HTTPResponse, r.Body)
+	}
+	if len(r.JSON200.States) != len(refs) {
+		return nil, fmt.Errorf("bank: %w: %d answers for %d coins", ErrAnswer, len(r.JSON200.States), len(refs))
+	}
+	out := make([]string, len(refs))
+	for i, s := range r.JSON200.States {
+		out[i] = string(s)
+	}
+	return out, nil
+}
+
 // recorded is an operation that the bank has carried out.
 type recorded struct {
 	kind       string

@@ -16,7 +16,7 @@ const (
 	CoinFresh     = "fresh"     // spendable
 	CoinCommitted = "committed" // promised to one operation
 	CoinSpent     = "spent"
-	CoinDormant   = "dormant" // restored and uncertain; reserved, nothing restores yet
+	CoinDormant   = "dormant" // restored and uncertain, see DormantFor
 )
 
 // StoredCoin is a coin in the purse.

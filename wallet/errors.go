@@ -95,6 +95,12 @@ var (
 	// ErrNoHolding: coins whose TPM is gone and that were made by a version of
 	// this program that kept nothing to prove whose they were.
 	ErrNoHolding = errors.New("nothing was kept of these coins that proves to the bank whose they were: they were made by an earlier version of this program")
+	// ErrBackup: it is not a backup of a purse, or a damaged one.
+	ErrBackup = errors.New("not a backup of a purse")
+	// ErrReused: this purse is an older copy, or has another one beside it that
+	// drew coins: coin numbers that it took are used. Nothing was paid twice, and
+	// what the bank signed for them is in this purse now; see [ReusedError].
+	ErrReused = errors.New("another copy of this purse has used these coin numbers")
 	// ErrSpent: another copy of this purse spent some of these coins; the bank
 	// has shown what it signed. The others are free again.
 	ErrSpent = errors.New("another copy of this purse has spent these coins")

@@ -53,7 +53,7 @@ func (w *Wallet) findEstate(ctx context.Context, coins []StoredCoin) (*estate, e
 		return nil, err
 	}
 	for i := range ops {
-		at, err := issuedBy(ops[i])
+		at, err := w.issuedBy(ops[i])
 		if err != nil {
 			return nil, err
 		}

@@ -161,6 +161,8 @@ type origin struct {
 	// toAccount says that what they are worth goes to the account that withdrew
 	// them.
 	toAccount bool
+	// repeated says that it was tried with coin numbers that were used.
+	repeated bool
 }
 
 // kind is the kind of operation.
@@ -239,7 +241,24 @@ func (w *Wallet) exchange(ctx context.Context, k *coin.Keyset, coins []StoredCoi
 	if err != nil {
 		return err
 	}
-	return w.sendExchange(ctx, k, op)
+	err = w.sendExchange(ctx, k, op)
+	if !isCode(err, codeOutputUsed) || errors.Is(err, ErrOpen) {
+		return err
+	}
+	// Another copy of this purse has used the numbers of what was to come back.
+	// Once more, with numbers behind those, and the same coins.
+	found := w.reused(ctx, k, body.Items)
+	if !errors.As(found, new(*ReusedError)) || o.repeated {
+		return errors.Join(err, found)
+	}
+	o.repeated = true
+	if o.payment == nil {
+		o.refused = nil // bearer coins alone are free again
+		if len(only(coins, coin.Bound)) > 0 {
+			o.refused = op.ID
+		}
+	}
+	return w.exchange(ctx, k, coins, o)
 }
 
 // newExchange makes the request, byte for byte, and everything that finishing

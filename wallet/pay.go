@@ -279,6 +279,13 @@ func (w *Wallet) payRefused(ctx context.Context, op Operation, body payment, err
 	}
 	gone, perr := w.earlier(ctx, p, spend)
 	if perr != nil {
+		if p.Code == codeOutputUsed {
+			// The change can't be had; the counters move on, and once the coins are
+			// taken back, the offer can be paid anew.
+			if k, kerr := w.Keyset(ctx); kerr == nil {
+				err = errors.Join(err, w.reused(ctx, k, body.Change))
+			}
+		}
 		return fmt.Errorf("pay: %w: %w (%w)", ErrPromised, err, perr)
 	}
 	uerr := w.purse.update(ctx, func(tx *sql.Tx) error { return closeDead(ctx, tx, op.ID, body.Coins, gone, p.Error()) })

@@ -293,7 +293,7 @@ func (w *Wallet) findSources(ctx context.Context, k *coin.Keyset, coins []Stored
 		return nil, err
 	}
 	for i := range ops {
-		at, err := issuedBy(ops[i])
+		at, err := w.issuedBy(ops[i])
 		if err != nil {
 			return nil, err
 		}
@@ -309,11 +309,11 @@ func (w *Wallet) findSources(ctx context.Context, k *coin.Keyset, coins []Stored
 			if planchets[0].ID() != [32]byte(id) {
 				return nil, fmt.Errorf("coin %s: %w: it is not the one that was asked for", id, ErrCoinState)
 			}
-			bankOp, outputs, err := at.request()
+			bankOp, index, outputs, err := at.source(ctx, place)
 			if err != nil {
 				return nil, err
 			}
-			s.claim[[32]byte(id)], s.issued[bankOp] = planchets[0].Claim(bankOp, place), outputs
+			s.claim[[32]byte(id)], s.issued[bankOp] = planchets[0].Claim(bankOp, index), outputs
 			if at.account != "" {
 				s.accounts[bankOp] = at.account
 			}
@@ -330,18 +330,21 @@ type issue struct {
 	items   []item
 	holding *holding // of those that are bound; nil in operations of before
 	account string   // of a withdrawal
-	// request reads the operation's id at the bank, and its outputs there.
-	request func() (op [32]byte, outputs []coin.Output, err error)
+	// source finds where an item comes from: the operation's id at the bank, the
+	// place among its outputs, and all of them.
+	source func(ctx context.Context, place int) (op [32]byte, index int, outputs []coin.Output, err error)
 }
 
-func issuedBy(op Operation) (*issue, error) {
-	ofSpend := func(spend func() (*coin.Spend, error)) func() ([32]byte, []coin.Output, error) {
-		return func() ([32]byte, []coin.Output, error) {
+type sourceFunc = func(context.Context, int) ([32]byte, int, []coin.Output, error)
+
+func (w *Wallet) issuedBy(op Operation) (*issue, error) {
+	ofSpend := func(spend func() (*coin.Spend, error)) sourceFunc {
+		return func(_ context.Context, place int) ([32]byte, int, []coin.Output, error) {
 			s, err := spend()
 			if err != nil {
-				return [32]byte{}, nil, err
+				return [32]byte{}, 0, nil, err
 			}
-			return s.Op(), s.ToIssuer, nil
+			return s.Op(), place, s.ToIssuer, nil
 		}
 	}
 	switch op.Kind {
@@ -350,22 +353,31 @@ func issuedBy(op Operation) (*issue, error) {
 		if err := decodeBody(op, &body); err != nil {
 			return nil, err
 		}
-		return &issue{items: body.Items, holding: body.Holding, account: body.Account, request: body.bankOp}, nil
+		return &issue{items: body.Items, holding: body.Holding, account: body.Account, source: func(_ context.Context, place int) ([32]byte, int, []coin.Output, error) {
+			op, outputs, err := body.bankOp()
+			return op, place, outputs, err
+		}}, nil
 	case KindExchange, KindRecoup, KindRecover:
 		var body exchange
 		if err := decodeBody(op, &body); err != nil {
 			return nil, err
 		}
-		return &issue{items: body.Items, holding: body.Holding, request: ofSpend(body.spend)}, nil
+		return &issue{items: body.Items, holding: body.Holding, source: ofSpend(body.spend)}, nil
 	case KindPay:
 		var body payment
 		if err := decodeBody(op, &body); err != nil {
 			return nil, err
 		}
-		return &issue{items: body.Change, holding: body.Holding, request: ofSpend(func() (*coin.Spend, error) {
+		return &issue{items: body.Change, holding: body.Holding, source: ofSpend(func() (*coin.Spend, error) {
 			s, _, err := coin.DecodeSpend(body.Spend)
 			return s, err
 		})}, nil
+	case KindRestore:
+		var body restoredBody
+		if err := decodeBody(op, &body); err != nil {
+			return nil, err
+		}
+		return &issue{items: body.Items, holding: body.Holding, source: w.restoredSource(body)}, nil
 	}
 	return &issue{}, nil
 }

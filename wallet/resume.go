@@ -11,15 +11,22 @@ import (
 // Resume settles every operation that a crash, a lost answer or a refusal
 // left open, oldest first, exchanges, recoups and recovers before the payments
 // that they may take back. An operation that still can't be settled is reported and left as it
-// is; the others go on. It returns the operations that it looked at, as they
+// is; the others go on. A withdrawal that the bank refused and carried out after
+// all is taken up, and dormant coins are asked after. It returns the operations that it looked at, as they
 // are now.
 func (w *Wallet) Resume(ctx context.Context) ([]Operation, error) {
+	var errs []error
+	if _, err := w.late(ctx); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := w.wake(ctx); err != nil {
+		errs = append(errs, err)
+	}
 	pending, err := queryOps(ctx, w.purse.db, "WHERE state IN (?, ?) ORDER BY kind NOT IN (?, ?, ?), created, id",
 		OpPrepared, OpSubmitted, KindExchange, KindRecoup, KindRecover)
 	if err != nil {
 		return nil, err
 	}
-	var errs []error
 	for _, op := range pending {
 		if err := w.resumeOne(ctx, op); err != nil {
 			errs = append(errs, fmt.Errorf("%s of %s: %w", op.Kind, op.Created.Format("2006-01-02 15:04:05"), err))

@@ -64,6 +64,7 @@ const (
 	KindExchange = "exchange"
 	KindRecoup   = "recoup"
 	KindRecover  = "recover"
+	KindRestore  = "restore" // coins found at the bank, see Wallet.Restore
 )
 
 // ID names an operation (16 bytes) or a coin (32). It prints and marshals as

@@ -86,6 +86,11 @@ const (
 // Create makes a new purse file with a fresh seed. It returns [ErrExists] if
 // there is one, and client.ErrAddress for a bank that can't be asked safely.
 func Create(ctx context.Context, path string, s Settings) error {
+	return create(ctx, path, s, newSeed(), func(*sql.Tx) error { return nil })
+}
+
+// create makes a purse file and puts more into it, all or nothing.
+func create(ctx context.Context, path string, s Settings, seed coin.Seed, more func(tx *sql.Tx) error) error {
 	if _, err := trust.ParseRoot(s.RootPEM); err != nil {
 		return fmt.Errorf("create purse: root: %w", err)
 	}
@@ -102,12 +107,12 @@ func Create(ctx context.Context, path string, s Settings) error {
 		err = ErrExists
 	}
 	if err == nil {
-		var seed coin.Seed
-		if _, err = rand.Read(seed[:]); err == nil {
-			err = p.update(ctx, func(tx *sql.Tx) error {
-				return errors.Join(putMeta(ctx, tx, metaSettings, s), putMeta(ctx, tx, metaSeed, seed[:]))
-			})
-		}
+		err = p.update(ctx, func(tx *sql.Tx) error {
+			if err := errors.Join(putMeta(ctx, tx, metaSettings, s), putMeta(ctx, tx, metaSeed, seed[:])); err != nil {
+				return err
+			}
+			return more(tx)
+		})
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("create purse: %w", err), p.close())
