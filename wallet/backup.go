@@ -34,10 +34,15 @@ type backupJSON struct {
 	Seed    string `json:"seed"` // base64url
 	Root    string `json:"root"` // PEM
 	Bank    string `json:"bank"`
-	// Membership and Former are as in the purse, Keys the key files by name.
-	Membership json.RawMessage   `json:"membership,omitempty"`
-	Former     json.RawMessage   `json:"former,omitempty"`
-	Keys       map[string]string `json:"keys,omitempty"`
+	// Membership and Former are as in the purse, Keys the files of the keys.
+	Membership json.RawMessage `json:"membership,omitempty"`
+	Former     json.RawMessage `json:"former,omitempty"`
+	Keys       []backupKey     `json:"keys,omitempty"`
+}
+
+type backupKey struct {
+	File string `json:"file"`
+	PEM  string `json:"pem"`
 }
 
 // Backup returns all that [CreateFromBackup] and [Wallet.Restore] need to make this
@@ -50,7 +55,7 @@ type backupJSON struct {
 func (w *Wallet) Backup(ctx context.Context) ([]byte, error) {
 	b := backupJSON{
 		Version: 1, Type: backupType, Seed: base64.RawURLEncoding.EncodeToString(w.seed[:]),
-		Root: string(w.settings.RootPEM), Bank: w.settings.BankURL, Keys: map[string]string{},
+		Root: string(w.settings.RootPEM), Bank: w.settings.BankURL,
 	}
 	if _, err := w.purse.get(ctx, metaMembership, &b.Membership); err != nil {
 		return nil, fmt.Errorf("backup: %w", err)
@@ -63,7 +68,7 @@ func (w *Wallet) Backup(ctx context.Context) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("backup: %w: %w", ErrKeyFile, err)
 		}
-		b.Keys[w.enrolled.File] = string(raw)
+		b.Keys = []backupKey{{File: w.enrolled.File, PEM: string(raw)}}
 	}
 	out, err := json.MarshalIndent(b, "", "  ")
 	if err != nil {
@@ -78,7 +83,7 @@ type backup struct {
 	seed       coin.Seed
 	membership *membership
 	former     []former
-	keys       map[string]string
+	keys       []backupKey
 }
 
 // parseBackup reads a backup: ErrBackup.
@@ -125,9 +130,9 @@ func (b *backup) readMemberships(j *backupJSON) error {
 			return fmt.Errorf("%w: a former membership does not read", ErrBackup)
 		}
 	}
-	for name, text := range b.keys {
-		block, rest := pem.Decode([]byte(text))
-		ref := keyRef{File: name, Name: make([]byte, nameSize)}
+	for _, key := range b.keys {
+		block, rest := pem.Decode([]byte(key.PEM))
+		ref := keyRef{File: key.File, Name: make([]byte, nameSize)}
 		if ref.check() != nil || block == nil || len(bytes.TrimSpace(rest)) != 0 {
 			return fmt.Errorf("%w: a key file does not read", ErrBackup)
 		}
@@ -170,15 +175,15 @@ func (b *backup) writeKeys(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("key files: %w", err)
 	}
-	for name, text := range b.keys {
-		f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	for _, key := range b.keys {
+		f, err := os.OpenFile(filepath.Join(dir, key.File), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("key files: %w", err)
 		}
-		_, err = f.WriteString(text)
+		_, err = f.WriteString(key.PEM)
 		if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 			return fmt.Errorf("key files: %w", err)
 		}

@@ -156,7 +156,7 @@ func TestFalseProofsFreeNoCoin(t *testing.T) {
 	alice := town.NewHolder(t, 100)
 	alice.Draw(t, 24, coin.Bearer)
 	copied := alice.Copy(t)
-	_, err := copied.Pay(t.Context(), honest.Ask(t, 13)) // with the 16
+	_, err := copied.Pay(t.Context(), honest.Ask(t, 16)) // with the 16, and no change
 	must(t, err)
 	never, err := alice.Pay(t.Context(), honest.Ask(t, 20)) // with both: never deposited
 	want(t, err, wallet.ErrSpent)

@@ -1,8 +1,10 @@
 package wallettest
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -173,4 +175,31 @@ func copyFile(t testing.TB, from, to string) {
 	b, err := os.ReadFile(from)
 	must(t, err)
 	must(t, os.WriteFile(to, b, 0o600))
+}
+
+// NewHolderFrom makes a purse of a backup, for who lost the one that old is, and
+// opens it. It has old's account.
+func (w *Town) NewHolderFrom(t testing.TB, saved []byte, old *Holder) *Holder {
+	t.Helper()
+	h := &Holder{Path: filepath.Join(t.TempDir(), "purse.db"), Wire: &Wire{}, town: w, Account: old.Account, Token: old.Token}
+	must(t, wallet.CreateFromBackup(t.Context(), h.Path, saved))
+	h.open(t)
+	must(t, h.SetToken(t.Context(), h.Token))
+	t.Cleanup(func() { must(t, h.Close()) })
+	return h
+}
+
+// Replay has a request arrive that was lost before.
+func (w *Town) Replay(t testing.TB, s Sent, token string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), s.Method, s.URL, bytes.NewReader(s.Body))
+	must(t, err)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+token)
+	resp, err := http.DefaultClient.Do(r)
+	must(t, err)
+	must(t, resp.Body.Close())
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s: %s", s.Method, s.Path, resp.Status)
+	}
 }
