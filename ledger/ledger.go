@@ -186,13 +186,16 @@ type Ledger interface {
 	Head(ctx context.Context, lane string, seq uint64) (Head, error)
 
 	// Dump shows the whole store to row, in one consistent picture and in the
-	// order that Load takes it. Writing goes on beside it. progress is as in
-	// Verification.
+	// order that Load takes it. Writing goes on beside it. row may keep what it
+	// is shown; its error ends Dump. progress is as in Verification. ErrCorrupt,
+	// when all was shown, if rows do not agree with their journal.
 	Dump(ctx context.Context, row func(*Row) error, progress func(done, total int64)) error
 	// Load fills an empty store with what Dump showed, all or nothing, and
 	// raises its fence (MetaFence): what the other store recorded later is not
-	// in it. next returns io.EOF at the end. ErrState if the store is not
-	// empty, ErrCorrupt if the rows do not agree with their journal.
+	// in it. next returns io.EOF at the end; Load may keep what it returns, and
+	// calls it no more when it has returned itself. ErrState if the store is not
+	// empty, ErrCorrupt if the rows do not agree with each other (see
+	// RowChecker), or the error of next.
 	Load(ctx context.Context, next func() (*Row, error)) error
 
 	// Close waits for writes under way and releases the store.

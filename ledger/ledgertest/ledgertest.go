@@ -73,6 +73,10 @@ func Ledger(t *testing.T, fresh FreshLedger) {
 		{"a caller may leave", testContext},
 		{"a closed store says so", testClosed},
 		{"money is conserved", testConservation},
+		{"a journal has a head at any time", testHeads},
+		{"what was dumped loads into an empty store", testDumpAndLoad},
+		{"load refuses what is not whole", testLoadRefuses},
+		{"a dump is one picture", testDumpBesideWriting},
 		{"who verifies sees every op and how far it is", testVerification},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, fresh) })

@@ -47,7 +47,11 @@ func answerAll(t *tx, rec *recorder, lane string, jobs []*job) (wrote bool, err 
 	if len(rows) == 0 {
 		return false, nil
 	}
-	return true, t.insert("INSERT INTO answers (lane, seq, op_lane, op_seq, rev, state, answer)", 7, "", rows)
+	return true, insertAnswers(t, rows)
+}
+
+func insertAnswers(t *tx, rows []any) error {
+	return t.insert("INSERT INTO answers (lane, seq, op_lane, op_seq, rev, state, answer)", 7, "", rows)
 }
 
 func loadStandings(t *tx, jobs []*job) (map[ledger.ID]*standing, error) {

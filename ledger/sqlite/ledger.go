@@ -99,16 +99,13 @@ func (l *Ledger) OpenEpoch(ctx context.Context, epoch string) error {
 		return fmt.Errorf("sqlite: %w: epoch %q", ledger.ErrMalformed, epoch)
 	}
 	err := l.writer.do(ctx, func(t *tx) error {
-		n, err := t.change("INSERT INTO epochs (name) VALUES (?) ON CONFLICT DO NOTHING", epoch)
-		if err != nil {
+		var name string
+		if open, err := t.get([]any{&name}, "SELECT name FROM epochs WHERE name=?", epoch); err != nil {
 			return err
-		}
-		if n == 0 {
+		} else if open {
 			return errNothing
 		}
-		// No IF NOT EXISTS: a table that is there unregistered is none of
-		// ours, or a set taken off the hot path that must not come back so.
-		if err := t.exec("CREATE TABLE spent_" + epoch + " (id BLOB NOT NULL PRIMARY KEY, op BLOB NOT NULL) STRICT, WITHOUT ROWID"); err != nil {
+		if err := makeEpoch(t, epoch); err != nil {
 			return err
 		}
 		return record(t, l.opts.Lane, ledger.EventEpoch, epoch, 1, ledger.EpochDigest(epoch))
@@ -118,6 +115,16 @@ func (l *Ledger) OpenEpoch(ctx context.Context, epoch string) error {
 	}
 	l.learnEpoch(epoch)
 	return nil
+}
+
+// makeEpoch makes a set that is not there. No IF NOT EXISTS: a table that is
+// there unregistered is none of ours, or a set taken off the hot path that must
+// not come back so.
+func makeEpoch(t *tx, epoch string) error {
+	if err := t.exec("INSERT INTO epochs (name) VALUES (?)", epoch); err != nil {
+		return err
+	}
+	return t.exec("CREATE TABLE spent_" + epoch + " (id BLOB NOT NULL PRIMARY KEY, op BLOB NOT NULL) STRICT, WITHOUT ROWID")
 }
 
 func (l *Ledger) learnEpoch(epoch string) {

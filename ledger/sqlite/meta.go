@@ -20,38 +20,41 @@ func (s *store) Meta(ctx context.Context, key string) ([]byte, error) {
 	return value, nil
 }
 
-// setMeta writes a value; record, if not nil, runs in the same transaction
-// with the value's new rev.
-func (s *store) setMeta(ctx context.Context, key string, value []byte, record func(t *tx, rev uint64) error) error {
+// setMeta writes a value with put, in a transaction.
+func (s *store) setMeta(ctx context.Context, key string, value []byte, put func(t *tx, key string, value []byte) error) error {
 	if !ledger.ValidMetaKey(key) || len(value) > ledger.MaxMeta {
 		return fmt.Errorf("sqlite: %w: meta %q of %d bytes", ledger.ErrMalformed, key, len(value))
 	}
 	value = append([]byte{}, value...)
-	err := s.writer.do(ctx, func(t *tx) error {
-		var rev uint64
-		if _, err := t.get([]any{&rev}, "SELECT rev FROM meta WHERE name=?", key); err != nil {
-			return err
-		}
-		rev++
-		err := t.exec(`INSERT INTO meta (name, value, rev) VALUES (?, ?, ?)
-			ON CONFLICT (name) DO UPDATE SET value = excluded.value, rev = excluded.rev`, key, value, int64(rev))
-		if err != nil || record == nil {
-			return err
-		}
-		return record(t, rev)
-	})
+	err := s.writer.do(ctx, func(t *tx) error { return put(t, key, value) })
 	if err != nil {
 		return fmt.Errorf("sqlite: set meta %q: %w", key, err)
 	}
 	return nil
 }
 
+// writeMeta writes a value and returns its new rev.
+func writeMeta(t *tx, key string, value []byte) (rev uint64, err error) {
+	if _, err := t.get([]any{&rev}, "SELECT rev FROM meta WHERE name=?", key); err != nil {
+		return 0, err
+	}
+	rev++
+	return rev, t.exec(`INSERT INTO meta (name, value, rev) VALUES (?, ?, ?)
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value, rev = excluded.rev`, key, value, int64(rev))
+}
+
 // SetMeta implements ledger.Ledger.
 func (l *Ledger) SetMeta(ctx context.Context, key string, value []byte) error {
-	digest := ledger.MetaDigest(key, value)
-	return l.setMeta(ctx, key, value, func(t *tx, rev uint64) error {
-		return record(t, l.opts.Lane, ledger.EventMeta, key, rev, digest)
-	})
+	return l.setMeta(ctx, key, value, l.putMeta)
+}
+
+// putMeta writes a value and its record.
+func (l *Ledger) putMeta(t *tx, key string, value []byte) error {
+	rev, err := writeMeta(t, key, value)
+	if err != nil {
+		return err
+	}
+	return record(t, l.opts.Lane, ledger.EventMeta, key, rev, ledger.MetaDigest(key, value))
 }
 
 // record appends the one record of a transaction that has no others.

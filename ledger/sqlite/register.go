@@ -32,7 +32,10 @@ func OpenRegister(ctx context.Context, path string, opts Options) (*Register, er
 
 // SetMeta implements ledger.Register.
 func (r *Register) SetMeta(ctx context.Context, key string, value []byte) error {
-	return r.setMeta(ctx, key, value, nil)
+	return r.setMeta(ctx, key, value, func(t *tx, key string, value []byte) error {
+		_, err := writeMeta(t, key, value)
+		return err
+	})
 }
 
 const sessionColumns = "id, ek, nonce, state, expires, payload"

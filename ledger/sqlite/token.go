@@ -80,11 +80,15 @@ func addToken(t *tx, rec *recorder, lane string, k *ledger.AccessToken) error {
 	if live >= ledger.MaxTokens {
 		return fmt.Errorf("%w: %d tokens", ledger.ErrFull, live)
 	}
-	if err := t.exec("INSERT INTO access_tokens ("+tokenColumns+", rev) VALUES (?,?,?,?,?,?,?,1)", tokenValues(k)...); err != nil {
+	if err := insertToken(t, k); err != nil {
 		return err
 	}
 	_, err = rec.append(lane, ledger.EventToken, k.Hash[:], 1, k.Digest())
 	return err
+}
+
+func insertToken(t *tx, k *ledger.AccessToken) error {
+	return t.exec("INSERT INTO access_tokens ("+tokenColumns+", rev) VALUES (?,?,?,?,?,?,?,1)", tokenValues(k)...)
 }
 
 // RevokeToken implements ledger.Ledger. Each version of a token is revoked

@@ -204,5 +204,9 @@ func (r *recorder) append(lane string, event ledger.Event, subject []byte, rev u
 func (r *recorder) flush() error {
 	args := r.args
 	r.args = nil
-	return r.t.insert("INSERT INTO journal (lane, seq, event, subject, rev, digest, prev, hash)", 8, "", args)
+	return insertRecords(r.t, args)
+}
+
+func insertRecords(t *tx, rows []any) error {
+	return t.insert("INSERT INTO journal (lane, seq, event, subject, rev, digest, prev, hash)", 8, "", rows)
 }

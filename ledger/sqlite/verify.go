@@ -16,7 +16,8 @@ type audit struct {
 	conn     *sql.Conn
 	out      *ledger.Audit
 	watch    ledger.Verification
-	done     int64 // of total rows
+	show     func(*ledger.Row) error // is shown the journal and what it is about
+	done     int64                   // of total rows
 	total    int64
 	accounts map[string]version
 	tokens   map[string]version
@@ -32,13 +33,22 @@ type version struct {
 	digest [32]byte
 }
 
-// Verify implements ledger.Ledger.
-func (l *Ledger) Verify(ctx context.Context, v ledger.Verification) (_ *ledger.Audit, err error) {
-	a := &audit{
-		ctx: ctx, out: &ledger.Audit{}, watch: v,
-		accounts: make(map[string]version), tokens: make(map[string]version), meta: make(map[string]version), epochs: make(map[string]version),
+func newAudit(ctx context.Context, v ledger.Verification) *audit {
+	return &audit{
+		ctx: ctx, out: &ledger.Audit{}, watch: v, show: func(*ledger.Row) error { return nil },
+		accounts: make(map[string]version), tokens: make(map[string]version), meta: make(map[string]version),
+		epochs: make(map[string]version),
 	}
-	stopped := classify(a.run(l.reader))
+}
+
+// Verify implements ledger.Ledger.
+func (l *Ledger) Verify(ctx context.Context, v ledger.Verification) (*ledger.Audit, error) {
+	a := newAudit(ctx, v)
+	stopped := classify(a.within(l.reader,
+		func() error {
+			return a.size("SELECT (SELECT COUNT(*) FROM journal) + (SELECT COUNT(*) FROM op_spends)")
+		},
+		a.file, a.journal, a.unrecorded, a.balances, a.quotaSums, a.spentSets, a.holds, a.accountRows, a.tokenRows, a.metaRows))
 	// What stopped it half-way may come of the damage found: say both.
 	if err := errors.Join(a.out.Err(), stopped); err != nil {
 		return a.out, fmt.Errorf("sqlite: verify: %w", err)
@@ -46,7 +56,8 @@ func (l *Ledger) Verify(ctx context.Context, v ledger.Verification) (_ *ledger.A
 	return a.out, nil
 }
 
-func (a *audit) run(r *reader) (err error) {
+// within runs steps in one read transaction.
+func (a *audit) within(r *reader, steps ...func() error) (err error) {
 	if a.conn, err = r.conn(a.ctx); err != nil {
 		return err
 	}
@@ -66,9 +77,7 @@ func (a *audit) run(r *reader) (err error) {
 		return err
 	}
 	defer a.answers.Close()
-	for _, step := range []func() error{
-		a.size, a.file, a.journal, a.unrecorded, a.balances, a.quotaSums, a.spentSets, a.holds, a.accountRows, a.tokenRows, a.metaRows,
-	} {
+	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
 		}
@@ -81,10 +90,10 @@ func (a *audit) run(r *reader) (err error) {
 // progressEvery is how many rows pass between two words about them.
 const progressEvery = 1024
 
-// size counts the rows that the progress is told by: the journal's, and those
-// of the spent sets, which are looked at one by one too.
-func (a *audit) size() error {
-	err := a.conn.QueryRowContext(a.ctx, "SELECT (SELECT COUNT(*) FROM journal) + (SELECT COUNT(*) FROM op_spends)").Scan(&a.total)
+// size counts the rows that the progress is told by: the journal's, and for
+// Verify those of the spent sets, which are looked at one by one too.
+func (a *audit) size(query string) error {
+	err := a.conn.QueryRowContext(a.ctx, query).Scan(&a.total)
 	a.progress(0)
 	return err
 }

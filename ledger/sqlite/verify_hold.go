@@ -10,7 +10,7 @@ import (
 // holds looks at what no journal vouches for: that each hold is well formed, and
 // that nobody got what it kept from him.
 func (a *audit) holds() error {
-	found, err := listHolds(func(row func(*sql.Rows) error, query string, args ...any) error { return a.each(row, query, args...) }, "TRUE")
+	found, err := listHolds(a.each, "TRUE")
 	if err != nil {
 		return err
 	}

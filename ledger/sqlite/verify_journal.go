@@ -74,6 +74,9 @@ func (a *audit) journal() (err error) {
 		if err := head.Check(rec); err != nil {
 			a.out.Problem("journal: %v", err)
 		}
+		if err := a.show(&ledger.Row{Record: rec}); err != nil {
+			return err
+		}
 		if rec.Event == ledger.EventOp {
 			return a.op(rec, op, lists)
 		}
@@ -135,9 +138,11 @@ func (a *audit) op(rec *ledger.Record, op *ledger.Op, lists *sides) error {
 		a.out.Problem("postings: op %x: %v", op.ID, err)
 	}
 	if a.watch.Op != nil {
-		return a.watch.Op(op)
+		if err := a.watch.Op(op); err != nil {
+			return err
+		}
 	}
-	return nil
+	return a.show(&ledger.Row{Op: op})
 }
 
 // fill adds its lists to an op.
@@ -216,7 +221,7 @@ func (a *audit) answer(rec *ledger.Record) error {
 			a.out.Problem("answers: answer of op %x is not as the journal has it", rec.Subject)
 		}
 		a.out.Answers++
-		return nil
+		return a.show(&ledger.Row{Answer: &ledger.AnswerRow{Op: toID(id), Rev: rev, State: state, Answer: answer}})
 	})
 	if err == nil && !found {
 		a.out.Problem("answers: answer of op %x, record %s/%d, is gone", rec.Subject, rec.Lane, rec.Seq)
