@@ -210,11 +210,18 @@ func (h *House) Successor(t testing.TB, previous *coin.Keyset, change func(*coin
 // NewKey generates a key in the token, for a denomination like like.
 func (h *House) NewKey(t testing.TB, like *coin.Denomination) coin.Denomination {
 	t.Helper()
+	d, _ := h.NewKeyOf(t, like, 2048)
+	return d
+}
+
+// NewKeyOf is NewKey with that many bits, and shows the key besides.
+func (h *House) NewKeyOf(t testing.TB, like *coin.Denomination, bits int) (coin.Denomination, *hsm.RSAKey) {
+	t.Helper()
 	label := fmt.Sprintf("%s-%d-%d", like.Kind, like.Value, h.made.Add(1))
-	key := must(h.Token.GenerateRSA(context.Background(), label, 2048))(t)
+	key := must(h.Token.GenerateRSA(context.Background(), label, bits))(t)
 	d := *like
 	d.KeyID, d.PublicKey = must(coin.NewKeyID(key.Public()))(t), key.Public()
-	return d
+	return d, key
 }
 
 // NewReceipts generates another online key in the token and certifies it.
