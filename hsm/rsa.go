@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/big"
 
+	"filippo.io/bigmod"
 	"github.com/miekg/pkcs11"
 )
 
@@ -21,6 +22,9 @@ type RSAKey struct {
 	public  *rsa.PublicKey
 	modulus []byte // big-endian, without leading zeros
 	e       *big.Int
+	// mod is the modulus where bigmod is the faster one: it has assembly for
+	// 2048 bits, half the time of math/big, and is three times slower above.
+	mod *bigmod.Modulus
 }
 
 func rsaRules() []rule {
@@ -100,7 +104,10 @@ func (k *RSAKey) sameModulus(s pkcs11.SessionHandle, h pkcs11.ObjectHandle) erro
 	if k.public == nil {
 		k.public = &rsa.PublicKey{N: n, E: publicExponent}
 		k.modulus = n.Bytes()
-		return nil
+		if n.BitLen() == 2048 {
+			k.mod, err = bigmod.NewModulus(k.modulus)
+		}
+		return err
 	}
 	if k.public.N.Cmp(n) != 0 {
 		return fmt.Errorf("%w: key %q: CKA_MODULUS changed", ErrAudit, k.label)
@@ -127,27 +134,78 @@ func (k *RSAKey) Size() int { return len(k.modulus) }
 // (Boneh, DeMillo, Lipton 1997). A wrong one is ErrFaulty. The signature is a
 // function of m, so a caller may ask again at any time.
 func (k *RSAKey) BlindSign(ctx context.Context, m []byte) ([]byte, error) {
-	if len(m) != len(k.modulus) {
-		return nil, fmt.Errorf("%w: a blinded message has %d bytes, not %d", ErrInput, len(k.modulus), len(m))
+	signatures, err := k.tok.BlindSignBatch(ctx, []*RSAKey{k}, [][]byte{m})
+	if err != nil {
+		return nil, err
 	}
-	if bytes.Compare(m, k.modulus) >= 0 {
-		return nil, fmt.Errorf("%w: the blinded message is not below the modulus", ErrInput)
+	return signatures[0], nil
+}
+
+// BlindSignBatch is BlindSign for many messages, each under the key of the
+// same place, all keys of this token. They are signed one after the other in
+// one session: what it costs to get a session and to be woken by it is paid
+// once. Any error means that no signature was released, those that were made
+// included. A batch holds its session until it is done, so a caller with much
+// to sign asks for a few at a time, or others wait.
+func (t *Token) BlindSignBatch(ctx context.Context, keys []*RSAKey, messages [][]byte) ([][]byte, error) {
+	if len(keys) != len(messages) {
+		return nil, fmt.Errorf("%w: %d keys for %d messages", ErrInput, len(keys), len(messages))
 	}
-	if allZero(m) {
-		return nil, fmt.Errorf("%w: the blinded message is zero", ErrInput)
-	}
-	var sig []byte
-	m = bytes.Clone(m) // the module may still read it when ctx has ended
-	err := k.tok.do(ctx, func(s pkcs11.SessionHandle) error {
-		h, err := k.handle(s)
-		if err != nil {
-			return err
+	own := make([][]byte, len(messages)) // the module may still read them when ctx has ended
+	for i, k := range keys {
+		if k.tok != t {
+			return nil, fmt.Errorf("%w: key %q is on another token", ErrInput, k.label)
 		}
-		sig, err = k.raw(s, h, m)
-		return err
+		if err := k.checkBlinded(messages[i]); err != nil {
+			return nil, err
+		}
+		own[i] = bytes.Clone(messages[i])
+	}
+	signatures := make([][]byte, len(messages))
+	var at int
+	err := t.do(ctx, func(s pkcs11.SessionHandle) error {
+		// From where it stopped, if it is run again: what was made is good.
+		for ; at < len(keys); at++ {
+			sig, err := keys[at].blind(s, own[at])
+			if err != nil {
+				return fmt.Errorf("key %q: %w", keys[at].label, err)
+			}
+			signatures[at] = sig
+			if ctx.Err() != nil {
+				return fmt.Errorf("hsm: %w", ctx.Err())
+			}
+		}
+		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("key %q: %w", k.label, err)
+		return nil, err
+	}
+	return signatures, nil
+}
+
+// checkBlinded refuses what the module must not see.
+func (k *RSAKey) checkBlinded(m []byte) error {
+	if len(m) != len(k.modulus) {
+		return fmt.Errorf("%w: a blinded message has %d bytes, not %d", ErrInput, len(k.modulus), len(m))
+	}
+	if bytes.Compare(m, k.modulus) >= 0 {
+		return fmt.Errorf("%w: the blinded message is not below the modulus", ErrInput)
+	}
+	if allZero(m) {
+		return fmt.Errorf("%w: the blinded message is zero", ErrInput)
+	}
+	return nil
+}
+
+// blind makes one signature and checks it.
+func (k *RSAKey) blind(s pkcs11.SessionHandle, m []byte) ([]byte, error) {
+	h, err := k.handle(s)
+	if err != nil {
+		return nil, err
+	}
+	sig, err := k.raw(s, h, m)
+	if err != nil {
+		return nil, err
 	}
 	if !k.signs(sig, m) {
 		k.tok.log.Error("the token returned a wrong RSA signature", "key", k.label)
@@ -168,6 +226,10 @@ func (k *RSAKey) raw(s pkcs11.SessionHandle, h pkcs11.ObjectHandle, m []byte) ([
 func (k *RSAKey) signs(sig, m []byte) bool {
 	if len(sig) != len(k.modulus) || bytes.Compare(sig, k.modulus) >= 0 {
 		return false
+	}
+	if k.mod != nil {
+		x, err := bigmod.NewNat().SetBytes(sig, k.mod)
+		return err == nil && bytes.Equal(bigmod.NewNat().ExpShortVarTime(x, publicExponent, k.mod).Bytes(k.mod), m)
 	}
 	x := new(big.Int).SetBytes(sig)
 	x.Exp(x, k.e, k.public.N)

@@ -17,9 +17,10 @@ type RawKey interface {
 	BlindSign(ctx context.Context, blinded []byte) ([]byte, error)
 }
 
-// Keyring is a BlindSigner over keys that are open in this process.
+// Keyring is a BatchSigner over keys that are open in this process.
 type Keyring struct {
-	list func(context.Context) (map[coin.KeyID]RawKey, error)
+	list  func(context.Context) (map[coin.KeyID]RawKey, error)
+	batch func(ctx context.Context, keys []RawKey, blinded [][]byte) ([][]byte, error) // may be nil
 
 	listing sync.Mutex // one look at the token at a time
 	keys    atomic.Pointer[map[coin.KeyID]RawKey]
@@ -29,7 +30,11 @@ type Keyring struct {
 // has audited them, as hsm.Token.RSAKeys does. The token is listed when a key
 // is first asked for by Has, and again whenever Has is asked for one that was
 // not there: keys of a later ceremony need no restart.
-func NewKeyring[K RawKey](list func(context.Context) ([]K, error)) *Keyring {
+//
+// batch, if it is not nil, signs several messages for less than they cost one
+// by one, each under the key of the same place, and releases all signatures or
+// none, as hsm.Token.BlindSignBatch does.
+func NewKeyring[K RawKey](list func(context.Context) ([]K, error), batch func(ctx context.Context, keys []K, blinded [][]byte) ([][]byte, error)) *Keyring {
 	r := &Keyring{list: func(ctx context.Context) (map[coin.KeyID]RawKey, error) {
 		keys, err := list(ctx)
 		if err != nil {
@@ -45,6 +50,15 @@ func NewKeyring[K RawKey](list func(context.Context) ([]K, error)) *Keyring {
 		return byID, nil
 	}}
 	r.keys.Store(&map[coin.KeyID]RawKey{})
+	if batch != nil {
+		r.batch = func(ctx context.Context, keys []RawKey, blinded [][]byte) ([][]byte, error) {
+			own := make([]K, len(keys))
+			for i := range keys {
+				own[i] = keys[i].(K) // list put it there
+			}
+			return batch(ctx, own, blinded)
+		}
+	}
 	return r
 }
 
@@ -76,4 +90,21 @@ func (r *Keyring) BlindSign(ctx context.Context, kid coin.KeyID, blinded []byte)
 		return nil, fmt.Errorf("issuer: sign: %w", coin.ErrUnknownKey)
 	}
 	return key.BlindSign(ctx, blinded)
+}
+
+// BlindSignBatch implements BatchSigner.
+func (r *Keyring) BlindSignBatch(ctx context.Context, outputs []coin.Output) ([][]byte, error) {
+	if r.batch == nil {
+		return oneByOne(ctx, r, outputs)
+	}
+	known := *r.keys.Load()
+	keys, blinded := make([]RawKey, len(outputs)), make([][]byte, len(outputs))
+	for i := range outputs {
+		key, ok := known[outputs[i].KeyID]
+		if !ok {
+			return nil, fmt.Errorf("issuer: sign: %w", coin.ErrUnknownKey)
+		}
+		keys[i], blinded[i] = key, outputs[i].Blinded
+	}
+	return r.batch(ctx, keys, blinded)
 }

@@ -1,6 +1,7 @@
 package issuer_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rsa"
 	"errors"
@@ -16,7 +17,7 @@ import (
 
 // ringOf is a keyring of some of the house's keys.
 func ringOf(keys ...*hsm.RSAKey) *issuer.Keyring {
-	return issuer.NewKeyring(func(context.Context) ([]*hsm.RSAKey, error) { return keys, nil })
+	return issuer.NewKeyring(func(context.Context) ([]*hsm.RSAKey, error) { return keys, nil }, nil)
 }
 
 func TestABankOpensOnlyWithEveryKeyThatMayHaveToSign(t *testing.T) {
@@ -65,7 +66,7 @@ func TestAKeyringLooksAgainForAKeyThatItDoesNotKnow(t *testing.T) {
 	looks := 0
 	listed := []issuer.RawKey{foreignKey{big.NewInt(15)}, h.Keys[0]}
 	var fault error
-	ring := issuer.NewKeyring(func(context.Context) ([]issuer.RawKey, error) { looks++; return listed, fault })
+	ring := issuer.NewKeyring(func(context.Context) ([]issuer.RawKey, error) { looks++; return listed, fault }, nil)
 
 	_, err := ring.BlindSign(t.Context(), first, make([]byte, 256))
 	expect(t, err, coin.ErrUnknownKey) // nobody asked whether it is there
@@ -84,4 +85,29 @@ func TestAKeyringLooksAgainForAKeyThatItDoesNotKnow(t *testing.T) {
 	expect(t, err, nil)
 	_, err = ring.BlindSign(t.Context(), coin.KeyID{}, make([]byte, 256))
 	expect(t, err, coin.ErrUnknownKey)
+}
+
+func TestAKeyringSignsABatchOrNothing(t *testing.T) {
+	h := issuertest.NewHouse(t)
+	ring := issuer.NewKeyring(h.Token.RSAKeys, h.Token.BlindSignBatch)
+	one, two := h.Key(t, coin.Bearer, 1), h.Key(t, coin.Bearer, 2)
+	if err := ring.Has(t.Context(), one.KeyID); err != nil {
+		t.Fatal(err)
+	}
+	m := bytes.Repeat([]byte{1}, one.PublicKey.Size())
+	outputs := []coin.Output{{KeyID: one.KeyID, Blinded: m}, {KeyID: two.KeyID, Blinded: m}, {KeyID: one.KeyID, Blinded: m}}
+	got, err := ring.BlindSignBatch(t.Context(), outputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range outputs {
+		want, err := ring.BlindSign(t.Context(), o.KeyID, m)
+		if err != nil || !bytes.Equal(got[i], want) {
+			t.Errorf("signature %d is %x, want %x (%v)", i, got[i], want, err)
+		}
+	}
+	outputs[1].KeyID = coin.KeyID{1}
+	if got, err := ring.BlindSignBatch(t.Context(), outputs); !errors.Is(err, coin.ErrUnknownKey) || got != nil {
+		t.Errorf("a key that the token lacks: %x, %v", got, err)
+	}
 }

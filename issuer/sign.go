@@ -32,31 +32,65 @@ type BlindSigner interface {
 	Has(ctx context.Context, kid coin.KeyID) error
 }
 
+// BatchSigner is a BlindSigner that makes several signatures for less than
+// they cost one by one.
+type BatchSigner interface {
+	BlindSigner
+	// BlindSignBatch is BlindSign for each output, under one promise: any error
+	// means that no signature was released. One that matches
+	// coin.ErrUnknownKey does not say which key the token lacks.
+	BlindSignBatch(ctx context.Context, outputs []coin.Output) ([][]byte, error)
+}
+
+// oneByOne is BlindSignBatch for those who can't do better.
+func oneByOne(ctx context.Context, s BlindSigner, outputs []coin.Output) ([][]byte, error) {
+	signatures := make([][]byte, len(outputs))
+	for i := range outputs {
+		var err error
+		if signatures[i], err = s.BlindSign(ctx, outputs[i].KeyID, outputs[i].Blinded); err != nil {
+			return nil, err
+		}
+	}
+	return signatures, nil
+}
+
+// maxBatch bounds the signatures made under one session of the token, so that
+// a large withdrawal delays a small one by a few signatures and not by
+// hundreds.
+const maxBatch = 16
+
 // sign signs the outputs of a recorded operation, in their order, all or
 // none but those of keys that are gone for good. It must only be called once
 // the operation is durable.
 //
 // The caller's goroutine signs; while the bank has idle helpers, they sign
-// with it. So one withdrawal at a time uses the whole token, and many at a
-// time are not slowed down by goroutines that wait for each other.
+// with it, a part each. So one withdrawal at a time uses the whole token, and
+// many at a time are not slowed down by goroutines that wait for each other.
 func (b *Bank) sign(ctx context.Context, outputs []coin.Output) ([][]byte, error) {
 	signatures := make([][]byte, len(outputs))
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	helping := 0
+	for helping < len(outputs)-1 && b.helpers.take() {
+		helping++
+	}
+	part := min((len(outputs)+helping)/(helping+1), maxBatch)
 	var next atomic.Int64
 	work := func() {
-		for i := next.Add(1) - 1; i < int64(len(outputs)) && ctx.Err() == nil; i = next.Add(1) - 1 {
-			var err error
-			if signatures[i], err = b.signOne(ctx, &outputs[i]); err != nil {
+		for ctx.Err() == nil {
+			to := int(next.Add(int64(part)))
+			from := to - part
+			if from >= len(outputs) {
+				return
+			}
+			to = min(to, len(outputs))
+			if err := b.signPart(ctx, outputs[from:to], signatures[from:to]); err != nil {
 				stop(err) // the first to fail is the one that counts
 			}
 		}
 	}
 	var group sync.WaitGroup
-	for range len(outputs) - 1 {
-		if !b.helpers.take() {
-			break
-		}
+	for range helping {
 		group.Go(func() {
 			defer b.helpers.give()
 			work()
@@ -85,14 +119,45 @@ func (h helpers) take() bool {
 
 func (h helpers) give() { <-h }
 
-func (b *Bank) signOne(ctx context.Context, o *coin.Output) ([]byte, error) {
-	d, err := b.current().find(o.KeyID)
-	if err != nil {
+// signPart fills in the signatures of some outputs.
+func (b *Bank) signPart(ctx context.Context, outputs []coin.Output, signatures [][]byte) error {
+	batch, ok := b.cfg.Signer.(BatchSigner)
+	if ok && len(outputs) > 1 {
+		made, err := batch.BlindSignBatch(ctx, outputs)
+		if err == nil && len(made) != len(outputs) {
+			return fmt.Errorf("%w: %d signatures for %d outputs", ErrUnavailable, len(made), len(outputs))
+		}
+		if !errors.Is(err, coin.ErrUnknownKey) {
+			for i := range outputs {
+				var signature []byte
+				if err == nil {
+					signature = made[i]
+				}
+				if signatures[i], err = b.signature(&outputs[i], signature, err); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		// Which key it is that the token lacks, and whether it may, is seen one
+		// by one.
+	}
+	for i := range outputs {
+		made, err := b.cfg.Signer.BlindSign(ctx, outputs[i].KeyID, outputs[i].Blinded)
+		if signatures[i], err = b.signature(&outputs[i], made, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// signature is what the bank makes of its signer's answer.
+func (b *Bank) signature(o *coin.Output, made []byte, err error) ([]byte, error) {
+	d, missing := b.current().find(o.KeyID)
+	switch {
+	case missing != nil:
 		// Not a refusal: the operation is recorded and the signature due.
 		return nil, fmt.Errorf("%w: key %s is not in the keyset any more", ErrUnavailable, o.KeyID)
-	}
-	signature, err := b.cfg.Signer.BlindSign(ctx, o.KeyID, o.Blinded)
-	switch {
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return nil, err
 	case errors.Is(err, coin.ErrUnknownKey) && (d.Revoked || d.Lost):
@@ -101,8 +166,8 @@ func (b *Bank) signOne(ctx context.Context, o *coin.Output) ([]byte, error) {
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	case len(signature) != d.PublicKey.Size():
-		return nil, fmt.Errorf("%w: signature of %d bytes under key %s", ErrUnavailable, len(signature), o.KeyID)
+	case len(made) != d.PublicKey.Size():
+		return nil, fmt.Errorf("%w: signature of %d bytes under key %s", ErrUnavailable, len(made), o.KeyID)
 	}
-	return signature, nil
+	return made, nil
 }

@@ -96,7 +96,7 @@ func (r remoteBlind) BlindSign(ctx context.Context, kid coin.KeyID, blinded []by
 func localKeys(t *tokens) *keys {
 	token := t.open[0].token
 	return &keys{
-		blind:   issuer.NewKeyring(token.RSAKeys),
+		blind:   issuer.NewKeyring(token.RSAKeys, token.BlindSignBatch),
 		where:   "token " + token.Info().Label,
 		metrics: t.metrics(),
 		signing: func(ctx context.Context, public crypto.PublicKey) (crypto.Signer, error) {

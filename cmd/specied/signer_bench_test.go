@@ -34,7 +34,7 @@ func BenchmarkSigner(b *testing.B) {
 	worker := h.startSigner().worker()
 	remote := remoteKeys(signer.NewClient(signer.ClientConfig{Socket: h.path("signer.sock"), Logger: slog.New(slog.DiscardHandler)}), "")
 	defer remote.close()
-	local := issuer.NewKeyring(h.token.RSAKeys)
+	local := issuer.NewKeyring(h.token.RSAKeys, h.token.BlindSignBatch)
 	d := &h.keyset.Denominations[0]
 	check(b, local.Has(b.Context(), d.KeyID))
 	check(b, remote.blind.Has(b.Context(), d.KeyID))

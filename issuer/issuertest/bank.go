@@ -65,6 +65,24 @@ func (s *Signer) BlindSign(ctx context.Context, kid coin.KeyID, blinded []byte) 
 	return out, err
 }
 
+// BlindSignBatch implements issuer.BatchSigner. With faults to come, it asks
+// for one signature after the other.
+func (s *Signer) BlindSignBatch(ctx context.Context, outputs []coin.Output) ([][]byte, error) {
+	inner, ok := s.inner.(issuer.BatchSigner)
+	if ok && s.FailNext.Load() <= 0 && !s.Cut.Load() {
+		s.Calls.Add(int64(len(outputs)))
+		return inner.BlindSignBatch(ctx, outputs)
+	}
+	signatures := make([][]byte, len(outputs))
+	for i := range outputs {
+		var err error
+		if signatures[i], err = s.BlindSign(ctx, outputs[i].KeyID, outputs[i].Blinded); err != nil {
+			return nil, err
+		}
+	}
+	return signatures, nil
+}
+
 // Has implements issuer.BlindSigner.
 func (s *Signer) Has(ctx context.Context, kid coin.KeyID) error { return s.inner.Has(ctx, kid) }
 
@@ -107,7 +125,7 @@ func (h *House) NewBank(t testing.TB, change func(*issuer.Config)) *Bank {
 		}
 	})
 	b.Ledger = store
-	b.Signer = &Signer{inner: issuer.NewKeyring(h.Token.RSAKeys)}
+	b.Signer = &Signer{inner: issuer.NewKeyring(h.Token.RSAKeys, h.Token.BlindSignBatch)}
 	doc := h.Document(t)
 	verifier := coin.WithSuccessors(coin.NewPresentationVerifier(must(doc.Verifier(Now))(t)), &successor.Verifier{Root: h.Root, Doc: doc})
 	b.Config = issuer.Config{

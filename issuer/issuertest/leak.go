@@ -65,5 +65,5 @@ func (k *LeakedKey) Signer(h *House) issuer.BlindSigner {
 			all = append(all, key)
 		}
 		return all, nil
-	})
+	}, nil)
 }

@@ -202,7 +202,7 @@ func (w *Town) openBank(t testing.TB) {
 	must(t, err)
 	w.Keyset.Digest = parsed.Digest
 	w.Bank, err = issuer.New(t.Context(), issuer.Config{
-		Root: w.Group.Group.Root, Keyset: w.signed, Signer: issuer.NewKeyring(w.keys), Receipts: w.receipts,
+		Root: w.Group.Group.Root, Keyset: w.signed, Signer: issuer.NewKeyring(w.keys, nil), Receipts: w.receipts,
 		Groups: groups{w}, Ledger: w.ledger, Clock: w.Now,
 	})
 	must(t, err)
