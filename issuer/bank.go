@@ -43,6 +43,9 @@ type Config struct {
 	// Groups may be nil: then no bound coin is taken.
 	Groups Groups
 	Ledger ledger.Ledger
+	// Reconciled, if not nil, is told when the bank works again after a
+	// reconciliation, whichever process finished it.
+	Reconciled func(ctx context.Context)
 	// Limits are DefaultLimits if nil.
 	Limits *Limits
 	// Clock is time.Now if nil.

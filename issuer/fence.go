@@ -171,10 +171,19 @@ func (b *Bank) Reconciliation(ctx context.Context) (*Reconciliation, error) {
 		if fenced {
 			return nil, &FencedError{Fence: r.Fence}
 		}
-		b.fence.now, b.fence.asked = r, time.Now()
+		b.stands(ctx, r)
 	}
 	r := b.fence.now
 	return &r, nil
+}
+
+// stands notes where the bank stands. The caller holds the lock.
+func (b *Bank) stands(ctx context.Context, r Reconciliation) {
+	ended := b.fence.now.Open && !r.Open
+	b.fence.now, b.fence.asked = r, time.Now()
+	if ended && b.cfg.Reconciled != nil {
+		b.cfg.Reconciled(context.WithoutCancel(ctx))
+	}
 }
 
 // admits says whether the bank moves money now.
@@ -221,7 +230,7 @@ func (b *Bank) FinishReconciliation(ctx context.Context, reason string) (*Reconc
 	b.log.WarnContext(ctx, "reconciled after the ledger was restored", "epoch", r.Epoch, "reason", reason)
 	done := Reconciliation{Epoch: r.Epoch}
 	b.fence.mu.Lock()
-	b.fence.now, b.fence.asked = done, time.Now()
+	b.stands(ctx, done)
 	b.fence.mu.Unlock()
 	return &done, nil
 }

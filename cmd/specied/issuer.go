@@ -35,7 +35,7 @@ func (c issuerCmd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := dir.openLedger(a.ctx, cfg.Store, a)
+	db, err := dir.openStore(a.ctx, cfg.Store, a)
 	if err != nil {
 		return err
 	}
@@ -44,6 +44,7 @@ func (c issuerCmd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
+	bc.Reconciled = func(ctx context.Context) { db.reconciled(ctx, a) }
 	bc.Ledger, bc.Groups = db, newGroupSources(bc.Root, cfg.Groups, db, out, a.log)
 	bank, err := issuer.New(a.ctx, *bc)
 	if err != nil {

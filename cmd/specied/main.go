@@ -18,6 +18,7 @@ import (
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/hsm"
+	"github.com/speciecash/specie/issuer"
 	"github.com/speciecash/specie/signer"
 )
 
@@ -37,12 +38,13 @@ type flags struct {
 	Signer signerCmd `cmd:"" help:"Hold the keys' tokens for a bank or a group manager, in a process of its own."`
 	Dev    devCmd    `cmd:"" help:"Run a whole box with emulated HSM and TPM, to play with."`
 
-	Account accountCmd `cmd:"" help:"Operator: open an account."`
-	Fund    fundCmd    `cmd:"" help:"Operator: credit an account from the reserve."`
-	Books   booksCmd   `cmd:"" help:"Operator: what the bank owes and holds."`
-	Audit   auditCmd   `cmd:"" help:"Operator: recompute the ledger from its rows, and look for keys that leaked."`
-	Trace   traceCmd   `cmd:"" help:"Find a traced member's payments, on a warrant."`
-	Case    caseCmd    `cmd:"" help:"Operator: double spends of bound coins, for the supervisors."`
+	Account   accountCmd   `cmd:"" help:"Operator: open an account."`
+	Fund      fundCmd      `cmd:"" help:"Operator: credit an account from the reserve."`
+	Books     booksCmd     `cmd:"" help:"Operator: what the bank owes and holds."`
+	Audit     auditCmd     `cmd:"" help:"Operator: recompute the ledger from its rows, and look for keys that leaked."`
+	Reconcile reconcileCmd `cmd:"" help:"Operator: after a restoration, find out what is missing, and let the bank work again."`
+	Trace     traceCmd     `cmd:"" help:"Find a traced member's payments, on a warrant."`
+	Case      caseCmd      `cmd:"" help:"Operator: double spends of bound coins, for the supervisors."`
 
 	Members    membersCmd    `cmd:"" help:"Group manager: list or count members."`
 	Member     memberCmd     `cmd:"" help:"Group manager: show a member."`
@@ -99,6 +101,8 @@ func hint(err error) string {
 		return "is the daemon running, and is this its --socket?"
 	case errors.Is(err, errDrafted):
 		return "without --write it is checked; to have it drafted anew, move it away"
+	case errors.Is(err, issuer.ErrFenced):
+		return `read docs/operator.md, "Restoring", then "specied reconcile begin"`
 	case errors.Is(err, fs.ErrExist):
 		return "nothing is written over: name a file that is not there"
 	case errors.Is(err, hsm.ErrTokenNotFound):

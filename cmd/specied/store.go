@@ -21,6 +21,10 @@ type storeConfig struct {
 	// Lane names the journal that this process writes, "main" if empty.
 	// Processes that share a database have a lane each.
 	Lane string `yaml:"lane"`
+	// Witness is a file that remembers how far this process's journal had come, to
+	// find out a store that was put back to an earlier state. It should be on
+	// another disk. Beside a SQLite file, with the ending .witness, if empty.
+	Witness string `yaml:"witness"`
 }
 
 // remote says whether the database is a server's, and no file.
@@ -28,9 +32,9 @@ func (c *storeConfig) remote() bool {
 	return strings.HasPrefix(c.Database, "postgres://") || strings.HasPrefix(c.Database, "postgresql://")
 }
 
-// openLedger opens what a configuration names. This is the one place that
-// knows the drivers.
-func (b base) openLedger(ctx context.Context, c storeConfig, a *app) (ledger.Ledger, error) {
+// openLedger opens what a configuration names, without its witness: see
+// openStore. This is the one place that knows the drivers. onCommit may be nil.
+func (b base) openLedger(ctx context.Context, c storeConfig, onCommit func(ledger.Head), a *app) (ledger.Ledger, error) {
 	if c.Lane != "" && !ledger.ValidLane(c.Lane) {
 		return nil, fmt.Errorf("%w: lane %q: 1 to 40 of a-z 0-9 - _", errConfig, c.Lane)
 	}
@@ -47,7 +51,7 @@ func (b base) openLedger(ctx context.Context, c storeConfig, a *app) (ledger.Led
 	case c.PasswordFile != "":
 		return nil, fmt.Errorf("%w: database_password_file goes with a postgres:// URL", errConfig)
 	}
-	return sqlite.OpenLedger(ctx, b.path(c.Database), sqlite.Options{Lane: c.Lane, Logger: a.log})
+	return sqlite.OpenLedger(ctx, b.path(c.Database), sqlite.Options{Lane: c.Lane, OnCommit: onCommit, Logger: a.log})
 }
 
 // address is a database's URL with the password in it: it must not be shown.

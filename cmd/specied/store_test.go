@@ -36,7 +36,7 @@ func TestADatabaseIsAPathOrAURLWhosePasswordIsInAFile(t *testing.T) {
 			var cfg issuerConfig
 			check(t, os.WriteFile(filepath.Join(dir, "issuer.yaml"), []byte(tt.yaml), 0o600))
 			b := must(loadYAML(filepath.Join(dir, "issuer.yaml"), &cfg))(t)
-			_, err := b.openLedger(t.Context(), cfg.Store, a)
+			_, err := b.openLedger(t.Context(), cfg.Store, nil, a)
 			if err == nil || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("got %v", err)
 			}
@@ -45,7 +45,7 @@ func TestADatabaseIsAPathOrAURLWhosePasswordIsInAFile(t *testing.T) {
 			}
 		})
 	}
-	l := must(base(dir).openLedger(t.Context(), storeConfig{Database: "issuer.db", Lane: "second"}, a))(t)
+	l := must(base(dir).openLedger(t.Context(), storeConfig{Database: "issuer.db", Lane: "second"}, nil, a))(t)
 	check(t, l.SetMeta(t.Context(), "x", nil))
 	audit := must(l.Verify(t.Context(), ledger.Verification{}))(t)
 	if len(audit.Heads) != 1 || audit.Heads[0].Lane != "second" {

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/speciecash/specie/ledger"
+)
+
+// store is a bank's ledger under the eyes of its witness.
+type store struct {
+	ledger.Ledger
+	witness *ledger.Witness
+}
+
+// openStore opens what a configuration names. Where the ledger lacks what its
+// witness saw, its fence is raised: the bank does not open on it then.
+func (b base) openStore(ctx context.Context, c storeConfig, a *app) (_ *store, err error) {
+	path := c.Witness
+	switch {
+	case path == "" && c.remote():
+		return nil, fmt.Errorf("%w: witness is missing: a file on a disk of this machine", errConfig)
+	case path == "":
+		path = c.Database + ".witness"
+	}
+	w, err := ledger.OpenWitness(b.path(path), cmp.Or(c.Lane, mainLane), a.log)
+	if err != nil {
+		return nil, err
+	}
+	l, err := b.openLedger(ctx, c, w.Commit, a)
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	s := &store{l, w}
+	if err := s.check(ctx, a); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// mainLane is the drivers' lane where none is configured.
+const mainLane = "main"
+
+// check raises the fence if it has to be. One that is raised already says
+// enough.
+func (s *store) check(ctx context.Context, a *app) error {
+	fence, err := ledger.RaisedFence(ctx, s)
+	if err != nil || fence != nil {
+		return err
+	}
+	err = s.witness.Check(ctx, s)
+	var behind *ledger.BehindError
+	if !errors.As(err, &behind) {
+		return err
+	}
+	a.log.ErrorContext(ctx, "the ledger is an old copy, or another one", "error", err)
+	raised := ledger.Fence{Reason: ledger.FenceBehind, At: time.Now(), Lost: behind.By}
+	return s.SetMeta(ctx, ledger.MetaFence, raised.Encode())
+}
+
+// reconciled has the witness take the ledger as it is now.
+func (s *store) reconciled(ctx context.Context, a *app) {
+	if err := s.witness.Accept(ctx, s); err != nil {
+		a.log.ErrorContext(ctx, "the witness was not written; it is at the next start", "error", err)
+	}
+}
+
+// Close closes the ledger, then the witness, which writes down what it saw
+// last.
+func (s *store) Close() error { return errors.Join(s.Ledger.Close(), s.witness.Close()) }
