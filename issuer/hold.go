@@ -64,7 +64,7 @@ func (b *Bank) Hold(ctx context.Context, account *Account, r *HoldRequest) (*Hel
 	if op != nil {
 		return nil, voided(op)
 	}
-	if err := account.active(); err != nil {
+	if err := errors.Join(account.active(), b.admits(ctx)); err != nil {
 		return nil, err
 	}
 	now := b.now()

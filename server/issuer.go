@@ -117,6 +117,10 @@ func issuerRoutes(bank *issuer.Bank) routes {
 		"POST /v1/recoveries":     {limit: maxRecoup},
 		"POST /v1/withdrawals":    {limit: maxWithdrawal, guard: may(issuer.ScopeWithdraw)},
 		"POST /v1/deposits":       {limit: maxDeposit, guard: may(issuer.ScopeDeposit)},
+		"GET /v1/deposits/:op":    {guard: may(issuer.ScopeDeposit)},
+		"POST /v1/holds":          {limit: maxDeposit, guard: may(issuer.ScopeHold)},
+		"DELETE /v1/holds/:op":    {guard: may(issuer.ScopeHold)},
+		"POST /v1/refunds":        {limit: maxWithdrawal, guard: may(issuer.ScopeRefund)},
 		"GET /v1/account":         {guard: may(issuer.ScopeAccount)},
 		"GET /v1/account/entries": {guard: may(issuer.ScopeAccount)},
 	}
@@ -138,6 +142,7 @@ func issuerAdminRoutes() routes {
 		"GET /admin/v1/books":     {},
 		"GET /admin/v1/cases":     {},
 		"GET /admin/v1/cases/:id": {},
+		"GET /admin/v1/strikes":   {},
 	}
 }
 

@@ -63,6 +63,7 @@ const (
 	CodeBinding           Code = "binding"
 	CodeBusy              Code = "busy"
 	CodeClaim             Code = "claim"
+	CodeCoinHeld          Code = "coin-held"
 	CodeCoinSignature     Code = "coin-signature"
 	CodeConflict          Code = "conflict"
 	CodeDoubleSpend       Code = "double-spend"
@@ -72,6 +73,7 @@ const (
 	CodeExpelled          Code = "expelled"
 	CodeForbidden         Code = "forbidden"
 	CodeForeignOffer      Code = "foreign-offer"
+	CodeHoldEnded         Code = "hold-ended"
 	CodeHolding           Code = "holding"
 	CodeInsufficientFunds Code = "insufficient-funds"
 	CodeInternal          Code = "internal"
@@ -87,6 +89,8 @@ const (
 	CodeOwnerSignature    Code = "owner-signature"
 	CodeReceipt           Code = "receipt"
 	CodeReconciling       Code = "reconciling"
+	CodeRefundExceeds     Code = "refund-exceeds"
+	CodeSettled           Code = "settled"
 	CodeSuccession        Code = "succession"
 	CodeSuspended         Code = "suspended"
 	CodeTooEarly          Code = "too-early"
@@ -110,6 +114,8 @@ func (e Code) Valid() bool {
 		return true
 	case CodeClaim:
 		return true
+	case CodeCoinHeld:
+		return true
 	case CodeCoinSignature:
 		return true
 	case CodeConflict:
@@ -127,6 +133,8 @@ func (e Code) Valid() bool {
 	case CodeForbidden:
 		return true
 	case CodeForeignOffer:
+		return true
+	case CodeHoldEnded:
 		return true
 	case CodeHolding:
 		return true
@@ -157,6 +165,10 @@ func (e Code) Valid() bool {
 	case CodeReceipt:
 		return true
 	case CodeReconciling:
+		return true
+	case CodeRefundExceeds:
+		return true
+	case CodeSettled:
 		return true
 	case CodeSuccession:
 		return true
@@ -214,6 +226,7 @@ const (
 	OpKindExchange   OpKind = "exchange"
 	OpKindRecoup     OpKind = "recoup"
 	OpKindRecover    OpKind = "recover"
+	OpKindRefund     OpKind = "refund"
 	OpKindWithdrawal OpKind = "withdrawal"
 )
 
@@ -227,6 +240,8 @@ func (e OpKind) Valid() bool {
 	case OpKindRecoup:
 		return true
 	case OpKindRecover:
+		return true
+	case OpKindRefund:
 		return true
 	case OpKindWithdrawal:
 		return true
@@ -253,6 +268,27 @@ func (e OpState) Valid() bool {
 	case OpStatePending:
 		return true
 	case OpStateRefused:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StrikeKind.
+const (
+	StrikeKindReinstatement StrikeKind = "reinstatement"
+	StrikeKindStrike        StrikeKind = "strike"
+	StrikeKindSuspension    StrikeKind = "suspension"
+)
+
+// Valid indicates whether the value is a known member of the StrikeKind enum.
+func (e StrikeKind) Valid() bool {
+	switch e {
+	case StrikeKindReinstatement:
+		return true
+	case StrikeKindStrike:
+		return true
+	case StrikeKindSuspension:
 		return true
 	default:
 		return false
@@ -473,6 +509,29 @@ type DepositRequest struct {
 	Spend Spend `json:"spend"`
 }
 
+// DepositState defines model for DepositState.
+type DepositState struct {
+	At Time `json:"at"`
+
+	// Offer 32 bytes.
+	Offer Hash `json:"offer"`
+
+	// Op 32 bytes, the hash of a request, see docs/protocol.md.
+	Op OpID `json:"op"`
+
+	// Paid Minor units of the bank's currency.
+	Paid Amount `json:"paid"`
+
+	// Refundable Minor units of the bank's currency.
+	Refundable Amount `json:"refundable"`
+
+	// Refunded Minor units of the bank's currency.
+	Refunded Amount `json:"refunded"`
+
+	// Settled The account was paid out since; nothing can be refunded.
+	Settled bool `json:"settled"`
+}
+
 // Deposited defines model for Deposited.
 type Deposited struct {
 	// Op 32 bytes, the hash of a request, see docs/protocol.md.
@@ -535,6 +594,25 @@ type Group struct {
 
 // Hash 32 bytes.
 type Hash = api.Bytes
+
+// Held defines model for Held.
+type Held struct {
+	// Op 32 bytes, the hash of a request, see docs/protocol.md.
+	Op    OpID `json:"op"`
+	Until Time `json:"until"`
+}
+
+// HoldRequest defines model for HoldRequest.
+type HoldRequest struct {
+	// Offer The offer's public part, byte for byte as the payer hashed it.
+	Offer Bytes `json:"offer"`
+
+	// PayeeSalt What opens the offer's payee to the merchant id of the caller's account.
+	PayeeSalt Bytes `json:"payee_salt"`
+
+	// Spend Without `bearer`, `presentation` and `stead`.
+	Spend Spend `json:"spend"`
+}
 
 // Info defines model for Info.
 type Info struct {
@@ -648,6 +726,12 @@ type Problem struct {
 	Conflict *json.RawMessage `json:"conflict,omitempty"`
 	Detail   *string          `json:"detail,omitempty"`
 
+	// Limit With `limit`, its name in `/v1/info`.
+	Limit *string `json:"limit,omitempty"`
+
+	// Max With `limit`, what it allows.
+	Max *int64 `json:"max,omitempty"`
+
 	// NotBefore With `too-early`, when the same request may be answered otherwise.
 	NotBefore *time.Time `json:"not_before,omitempty"`
 
@@ -697,6 +781,13 @@ type RecoverRequest struct {
 	Spend Spend `json:"spend"`
 }
 
+// RefundRequest defines model for RefundRequest.
+type RefundRequest struct {
+	// Order The merchant's word, a compact JWS of type specie-refund+jws, see docs/protocol.md.
+	Order   string   `json:"order"`
+	Outputs []Output `json:"outputs"`
+}
+
 // RestoredOutput All of it or, for an output that the bank was never paid for, nothing.
 type RestoredOutput struct {
 	// Index The place among that operation's outputs.
@@ -736,6 +827,33 @@ type Spend = coin.SpendJSON
 
 // Stead Shows whose successor signed a recover, see docs/protocol.md.
 type Stead = coin.SteadJSON
+
+// Strike What happened to a merchant's account, and why.
+type Strike struct {
+	Account string `json:"account"`
+	At      Time   `json:"at"`
+
+	// Deposit Of a strike, the wrong request as it was sent.
+	Deposit *json.RawMessage `json:"deposit,omitempty"`
+
+	// Hold The hold, where it is about one.
+	Hold *string `json:"hold,omitempty"`
+
+	// Id 32 bytes, the hash of a request, see docs/protocol.md.
+	Id     OpID       `json:"id"`
+	Kind   StrikeKind `json:"kind"`
+	Reason string     `json:"reason"`
+}
+
+// StrikeKind defines model for Strike.Kind.
+type StrikeKind string
+
+// Strikes defines model for Strikes.
+type Strikes struct {
+	// Next Absent on the last page.
+	Next    *string  `json:"next,omitempty"`
+	Strikes []Strike `json:"strikes"`
+}
 
 // Time defines model for Time.
 type Time = time.Time
@@ -813,6 +931,13 @@ type GetCasesParams struct {
 	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// GetStrikesParams defines parameters for GetStrikes.
+type GetStrikesParams struct {
+	// After The `next` of the page before.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // GetEntriesParams defines parameters for GetEntries.
 type GetEntriesParams struct {
 	// After The `next` of the page before.
@@ -846,11 +971,17 @@ type DepositJSONRequestBody = DepositRequest
 // ExchangeJSONRequestBody defines body for Exchange for application/json ContentType.
 type ExchangeJSONRequestBody = ExchangeRequest
 
+// HoldJSONRequestBody defines body for Hold for application/json ContentType.
+type HoldJSONRequestBody = HoldRequest
+
 // RecoupJSONRequestBody defines body for Recoup for application/json ContentType.
 type RecoupJSONRequestBody = RecoupRequest
 
 // RecoverJSONRequestBody defines body for Recover for application/json ContentType.
 type RecoverJSONRequestBody = RecoverRequest
+
+// RefundJSONRequestBody defines body for Refund for application/json ContentType.
+type RefundJSONRequestBody = RefundRequest
 
 // RestoreJSONRequestBody defines body for Restore for application/json ContentType.
 type RestoreJSONRequestBody = WithdrawalRequest
@@ -1022,6 +1153,11 @@ type ClientInterface interface {
 	// Corresponds with POST /admin/v1/reconciliation (the `FinishReconciliation` operationId).
 	FinishReconciliation(ctx context.Context, body FinishReconciliationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetStrikes Wrong authorisations under holds, suspensions and reinstatements, newest first
+	//
+	// Corresponds with GET /admin/v1/strikes (the `GetStrikes` operationId).
+	GetStrikes(ctx context.Context, params *GetStrikesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetTrace The trace that runs, or the last one that ran
 	//
 	// Corresponds with GET /admin/v1/trace (the `GetTrace` operationId).
@@ -1107,6 +1243,11 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/deposits (the `Deposit` operationId).
 	Deposit(ctx context.Context, body DepositJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetDeposit Where a deposit of the caller's stands
+	//
+	// Corresponds with GET /v1/deposits/{op} (the `GetDeposit` operationId).
+	GetDeposit(ctx context.Context, op OpID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ExchangeWithBody Coins in, blinded messages of equal value signed
 	//
 	// A spend with purpose `exchange` and amount 0, authorised by the coins'
@@ -1130,6 +1271,61 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/exchanges (the `Exchange` operationId).
 	Exchange(ctx context.Context, body ExchangeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// HoldWithBody Keep a payment's coins for the caller's deposit of it
+	//
+	// A check of everything but the owners' authorisation, which must not be
+	// in `spend`: offer, sums, keys and the bank's signatures; and that no
+	// coin is spent. Until the hold ends, everybody else gets `coin-held`
+	// with Retry-After for any of the coins, whatever he presents, and so
+	// does the payer's own void. The caller's deposit of the same offer and
+	// coins goes through, and ends it.
+	//
+	// One offer and the same coins are held once: the same request again gets
+	// the same answer while the hold lasts, and `hold-ended` after. How many
+	// holds may be open, and how often one coin may be held within an hour,
+	// is in `/v1/info` (`limit`).
+	//
+	// Whoever deposits under a hold with an authorisation that he could have
+	// found wrong by himself gets a strike for each different request. After
+	// the last that `/v1/info` allows, the hold answers nothing but
+	// `coin-held`, also to the right one, and the account is suspended until
+	// an operator has looked into it. So verify first, then deposit.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/holds (the `Hold` operationId).
+	HoldWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Hold Keep a payment's coins for the caller's deposit of it
+	//
+	// A check of everything but the owners' authorisation, which must not be
+	// in `spend`: offer, sums, keys and the bank's signatures; and that no
+	// coin is spent. Until the hold ends, everybody else gets `coin-held`
+	// with Retry-After for any of the coins, whatever he presents, and so
+	// does the payer's own void. The caller's deposit of the same offer and
+	// coins goes through, and ends it.
+	//
+	// One offer and the same coins are held once: the same request again gets
+	// the same answer while the hold lasts, and `hold-ended` after. How many
+	// holds may be open, and how often one coin may be held within an hour,
+	// is in `/v1/info` (`limit`).
+	//
+	// Whoever deposits under a hold with an authorisation that he could have
+	// found wrong by himself gets a strike for each different request. After
+	// the last that `/v1/info` allows, the hold answers nothing but
+	// `coin-held`, also to the right one, and the account is suspended until
+	// an operator has looked into it. So verify first, then deposit.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/holds (the `Hold` operationId).
+	Hold(ctx context.Context, body HoldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReleaseHold End a hold before its time
+	//
+	// Corresponds with DELETE /v1/holds/{op} (the `ReleaseHold` operationId).
+	ReleaseHold(ctx context.Context, op OpID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetInfo Who the bank is
 	//
@@ -1244,6 +1440,32 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/recoveries (the `Recover` operationId).
 	Recover(ctx context.Context, body RecoverJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RefundWithBody Give money of a deposit back
+	//
+	// The payer made the outputs, the caller orders that they be signed, and
+	// is debited. The idempotency key hangs on the deposit's op and the
+	// outputs. All refunds of a deposit come to what was paid at most
+	// (`refund-exceeds`); once the account was paid out after the deposit
+	// there is none (`settled`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/refunds (the `Refund` operationId).
+	RefundWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Refund Give money of a deposit back
+	//
+	// The payer made the outputs, the caller orders that they be signed, and
+	// is debited. The idempotency key hangs on the deposit's op and the
+	// outputs. All refunds of a deposit come to what was paid at most
+	// (`refund-exceeds`); once the account was paid out after the deposit
+	// there is none (`settled`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/refunds (the `Refund` operationId).
+	Refund(ctx context.Context, body RefundJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RestoreWithBody What the bank signed, after the loss of a wallet
 	//
@@ -1502,6 +1724,21 @@ func (c *Client) FinishReconciliation(ctx context.Context, body FinishReconcilia
 	return c.Client.Do(req)
 }
 
+// GetStrikes Wrong authorisations under holds, suspensions and reinstatements, newest first
+//
+// Corresponds with GET /admin/v1/strikes (the `GetStrikes` operationId).
+func (c *Client) GetStrikes(ctx context.Context, params *GetStrikesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStrikesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetTrace The trace that runs, or the last one that ran
 //
 // Corresponds with GET /admin/v1/trace (the `GetTrace` operationId).
@@ -1677,6 +1914,21 @@ func (c *Client) Deposit(ctx context.Context, body DepositJSONRequestBody, reqEd
 	return c.Client.Do(req)
 }
 
+// GetDeposit Where a deposit of the caller's stands
+//
+// Corresponds with GET /v1/deposits/{op} (the `GetDeposit` operationId).
+func (c *Client) GetDeposit(ctx context.Context, op OpID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDepositRequest(c.Server, op)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ExchangeWithBody Coins in, blinded messages of equal value signed
 //
 // A spend with purpose `exchange` and amount 0, authorised by the coins'
@@ -1711,6 +1963,91 @@ func (c *Client) ExchangeWithBody(ctx context.Context, contentType string, body 
 // Corresponds with POST /v1/exchanges (the `Exchange` operationId).
 func (c *Client) Exchange(ctx context.Context, body ExchangeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewExchangeRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HoldWithBody Keep a payment's coins for the caller's deposit of it
+//
+// A check of everything but the owners' authorisation, which must not be
+// in `spend`: offer, sums, keys and the bank's signatures; and that no
+// coin is spent. Until the hold ends, everybody else gets `coin-held`
+// with Retry-After for any of the coins, whatever he presents, and so
+// does the payer's own void. The caller's deposit of the same offer and
+// coins goes through, and ends it.
+//
+// One offer and the same coins are held once: the same request again gets
+// the same answer while the hold lasts, and `hold-ended` after. How many
+// holds may be open, and how often one coin may be held within an hour,
+// is in `/v1/info` (`limit`).
+//
+// Whoever deposits under a hold with an authorisation that he could have
+// found wrong by himself gets a strike for each different request. After
+// the last that `/v1/info` allows, the hold answers nothing but
+// `coin-held`, also to the right one, and the account is suspended until
+// an operator has looked into it. So verify first, then deposit.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/holds (the `Hold` operationId).
+func (c *Client) HoldWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHoldRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Hold Keep a payment's coins for the caller's deposit of it
+//
+// A check of everything but the owners' authorisation, which must not be
+// in `spend`: offer, sums, keys and the bank's signatures; and that no
+// coin is spent. Until the hold ends, everybody else gets `coin-held`
+// with Retry-After for any of the coins, whatever he presents, and so
+// does the payer's own void. The caller's deposit of the same offer and
+// coins goes through, and ends it.
+//
+// One offer and the same coins are held once: the same request again gets
+// the same answer while the hold lasts, and `hold-ended` after. How many
+// holds may be open, and how often one coin may be held within an hour,
+// is in `/v1/info` (`limit`).
+//
+// Whoever deposits under a hold with an authorisation that he could have
+// found wrong by himself gets a strike for each different request. After
+// the last that `/v1/info` allows, the hold answers nothing but
+// `coin-held`, also to the right one, and the account is suspended until
+// an operator has looked into it. So verify first, then deposit.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/holds (the `Hold` operationId).
+func (c *Client) Hold(ctx context.Context, body HoldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHoldRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReleaseHold End a hold before its time
+//
+// Corresponds with DELETE /v1/holds/{op} (the `ReleaseHold` operationId).
+func (c *Client) ReleaseHold(ctx context.Context, op OpID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseHoldRequest(c.Server, op)
 	if err != nil {
 		return nil, err
 	}
@@ -1905,6 +2242,52 @@ func (c *Client) RecoverWithBody(ctx context.Context, contentType string, body i
 // Corresponds with POST /v1/recoveries (the `Recover` operationId).
 func (c *Client) Recover(ctx context.Context, body RecoverJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRecoverRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RefundWithBody Give money of a deposit back
+//
+// The payer made the outputs, the caller orders that they be signed, and
+// is debited. The idempotency key hangs on the deposit's op and the
+// outputs. All refunds of a deposit come to what was paid at most
+// (`refund-exceeds`); once the account was paid out after the deposit
+// there is none (`settled`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/refunds (the `Refund` operationId).
+func (c *Client) RefundWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRefundRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Refund Give money of a deposit back
+//
+// The payer made the outputs, the caller orders that they be signed, and
+// is debited. The idempotency key hangs on the deposit's op and the
+// outputs. All refunds of a deposit come to what was paid at most
+// (`refund-exceeds`); once the account was paid out after the deposit
+// there is none (`settled`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/refunds (the `Refund` operationId).
+func (c *Client) Refund(ctx context.Context, body RefundJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRefundRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2329,6 +2712,72 @@ func NewFinishReconciliationRequestWithBody(server string, contentType string, b
 	return req, nil
 }
 
+// NewGetStrikesRequest constructs an http.Request for the GetStrikes method
+func NewGetStrikesRequest(server string, params *GetStrikesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/strikes")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetTraceRequest constructs an http.Request for the GetTrace method
 func NewGetTraceRequest(server string) (*http.Request, error) {
 	var err error
@@ -2569,6 +3018,40 @@ func NewDepositRequestWithBody(server string, contentType string, body io.Reader
 	return req, nil
 }
 
+// NewGetDepositRequest constructs an http.Request for the GetDeposit method
+func NewGetDepositRequest(server string, op OpID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "op", op, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/deposits/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewExchangeRequest calls the generic Exchange builder with application/json body
 func NewExchangeRequest(server string, body ExchangeJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2605,6 +3088,80 @@ func NewExchangeRequestWithBody(server string, contentType string, body io.Reade
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewHoldRequest calls the generic Hold builder with application/json body
+func NewHoldRequest(server string, body HoldJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewHoldRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewHoldRequestWithBody constructs an http.Request for the Hold method, with any body, and a specified content type
+func NewHoldRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/holds")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewReleaseHoldRequest constructs an http.Request for the ReleaseHold method
+func NewReleaseHoldRequest(server string, op OpID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "op", op, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/holds/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -2807,6 +3364,46 @@ func NewRecoverRequestWithBody(server string, contentType string, body io.Reader
 	}
 
 	operationPath := fmt.Sprintf("/v1/recoveries")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRefundRequest calls the generic Refund builder with application/json body
+func NewRefundRequest(server string, body RefundJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRefundRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRefundRequestWithBody constructs an http.Request for the Refund method, with any body, and a specified content type
+func NewRefundRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/refunds")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -3052,6 +3649,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /admin/v1/reconciliation (the `FinishReconciliation` operationId).
 	FinishReconciliationWithResponse(ctx context.Context, body FinishReconciliationJSONRequestBody, reqEditors ...RequestEditorFn) (*FinishReconciliationResponse, error)
 
+	// GetStrikesWithResponse Wrong authorisations under holds, suspensions and reinstatements, newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /admin/v1/strikes (the `GetStrikes` operationId).
+	GetStrikesWithResponse(ctx context.Context, params *GetStrikesParams, reqEditors ...RequestEditorFn) (*GetStrikesResponse, error)
+
 	// GetTraceWithResponse The trace that runs, or the last one that ran
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -3143,6 +3747,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/deposits (the `Deposit` operationId).
 	DepositWithResponse(ctx context.Context, body DepositJSONRequestBody, reqEditors ...RequestEditorFn) (*DepositResponse, error)
 
+	// GetDepositWithResponse Where a deposit of the caller's stands
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/deposits/{op} (the `GetDeposit` operationId).
+	GetDepositWithResponse(ctx context.Context, op OpID, reqEditors ...RequestEditorFn) (*GetDepositResponse, error)
+
 	// ExchangeWithBodyWithResponse Coins in, blinded messages of equal value signed
 	//
 	// A spend with purpose `exchange` and amount 0, authorised by the coins'
@@ -3166,6 +3777,63 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/exchanges (the `Exchange` operationId).
 	ExchangeWithResponse(ctx context.Context, body ExchangeJSONRequestBody, reqEditors ...RequestEditorFn) (*ExchangeResponse, error)
+
+	// HoldWithBodyWithResponse Keep a payment's coins for the caller's deposit of it
+	//
+	// A check of everything but the owners' authorisation, which must not be
+	// in `spend`: offer, sums, keys and the bank's signatures; and that no
+	// coin is spent. Until the hold ends, everybody else gets `coin-held`
+	// with Retry-After for any of the coins, whatever he presents, and so
+	// does the payer's own void. The caller's deposit of the same offer and
+	// coins goes through, and ends it.
+	//
+	// One offer and the same coins are held once: the same request again gets
+	// the same answer while the hold lasts, and `hold-ended` after. How many
+	// holds may be open, and how often one coin may be held within an hour,
+	// is in `/v1/info` (`limit`).
+	//
+	// Whoever deposits under a hold with an authorisation that he could have
+	// found wrong by himself gets a strike for each different request. After
+	// the last that `/v1/info` allows, the hold answers nothing but
+	// `coin-held`, also to the right one, and the account is suspended until
+	// an operator has looked into it. So verify first, then deposit.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/holds (the `Hold` operationId).
+	HoldWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HoldResponse, error)
+
+	// HoldWithResponse Keep a payment's coins for the caller's deposit of it
+	//
+	// A check of everything but the owners' authorisation, which must not be
+	// in `spend`: offer, sums, keys and the bank's signatures; and that no
+	// coin is spent. Until the hold ends, everybody else gets `coin-held`
+	// with Retry-After for any of the coins, whatever he presents, and so
+	// does the payer's own void. The caller's deposit of the same offer and
+	// coins goes through, and ends it.
+	//
+	// One offer and the same coins are held once: the same request again gets
+	// the same answer while the hold lasts, and `hold-ended` after. How many
+	// holds may be open, and how often one coin may be held within an hour,
+	// is in `/v1/info` (`limit`).
+	//
+	// Whoever deposits under a hold with an authorisation that he could have
+	// found wrong by himself gets a strike for each different request. After
+	// the last that `/v1/info` allows, the hold answers nothing but
+	// `coin-held`, also to the right one, and the account is suspended until
+	// an operator has looked into it. So verify first, then deposit.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/holds (the `Hold` operationId).
+	HoldWithResponse(ctx context.Context, body HoldJSONRequestBody, reqEditors ...RequestEditorFn) (*HoldResponse, error)
+
+	// ReleaseHoldWithResponse End a hold before its time
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/holds/{op} (the `ReleaseHold` operationId).
+	ReleaseHoldWithResponse(ctx context.Context, op OpID, reqEditors ...RequestEditorFn) (*ReleaseHoldResponse, error)
 
 	// GetInfoWithResponse Who the bank is
 	//
@@ -3288,6 +3956,32 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/recoveries (the `Recover` operationId).
 	RecoverWithResponse(ctx context.Context, body RecoverJSONRequestBody, reqEditors ...RequestEditorFn) (*RecoverResponse, error)
+
+	// RefundWithBodyWithResponse Give money of a deposit back
+	//
+	// The payer made the outputs, the caller orders that they be signed, and
+	// is debited. The idempotency key hangs on the deposit's op and the
+	// outputs. All refunds of a deposit come to what was paid at most
+	// (`refund-exceeds`); once the account was paid out after the deposit
+	// there is none (`settled`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/refunds (the `Refund` operationId).
+	RefundWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RefundResponse, error)
+
+	// RefundWithResponse Give money of a deposit back
+	//
+	// The payer made the outputs, the caller orders that they be signed, and
+	// is debited. The idempotency key hangs on the deposit's op and the
+	// outputs. All refunds of a deposit come to what was paid at most
+	// (`refund-exceeds`); once the account was paid out after the deposit
+	// there is none (`settled`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/refunds (the `Refund` operationId).
+	RefundWithResponse(ctx context.Context, body RefundJSONRequestBody, reqEditors ...RequestEditorFn) (*RefundResponse, error)
 
 	// RestoreWithBodyWithResponse What the bank signed, after the loss of a wallet
 	//
@@ -3840,6 +4534,62 @@ func (r FinishReconciliationResponse) ContentType() string {
 	return ""
 }
 
+// GetStrikesResponseDefaultHeaders the declared response headers of an HTTP default response for GetStrikes
+type GetStrikesResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type GetStrikesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Strikes
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetStrikesResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStrikesResponse) GetJSON200() *Strikes {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetStrikesResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStrikesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStrikesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStrikesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStrikesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetTraceResponseDefaultHeaders the declared response headers of an HTTP default response for GetTrace
 type GetTraceResponseDefaultHeaders struct {
 	RetryAfter *string
@@ -4176,6 +4926,62 @@ func (r DepositResponse) ContentType() string {
 	return ""
 }
 
+// GetDepositResponseDefaultHeaders the declared response headers of an HTTP default response for GetDeposit
+type GetDepositResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type GetDepositResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DepositState
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetDepositResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDepositResponse) GetJSON200() *DepositState {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDepositResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDepositResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDepositResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDepositResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDepositResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ExchangeResponseDefaultHeaders the declared response headers of an HTTP default response for Exchange
 type ExchangeResponseDefaultHeaders struct {
 	RetryAfter *string
@@ -4226,6 +5032,111 @@ func (r ExchangeResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ExchangeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// HoldResponseDefaultHeaders the declared response headers of an HTTP default response for Hold
+type HoldResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type HoldResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Held
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *HoldResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r HoldResponse) GetJSON200() *Held {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r HoldResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r HoldResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r HoldResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r HoldResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r HoldResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReleaseHoldResponseDefaultHeaders the declared response headers of an HTTP default response for ReleaseHold
+type ReleaseHoldResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type ReleaseHoldResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ReleaseHoldResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReleaseHoldResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReleaseHoldResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReleaseHoldResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReleaseHoldResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReleaseHoldResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4575,6 +5486,62 @@ func (r RecoverResponse) ContentType() string {
 	return ""
 }
 
+// RefundResponseDefaultHeaders the declared response headers of an HTTP default response for Refund
+type RefundResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type RefundResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Signed
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RefundResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RefundResponse) GetJSON200() *Signed {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RefundResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RefundResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RefundResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RefundResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RefundResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // RestoreResponseDefaultHeaders the declared response headers of an HTTP default response for Restore
 type RestoreResponseDefaultHeaders struct {
 	RetryAfter *string
@@ -4861,6 +5828,19 @@ func (c *ClientWithResponses) FinishReconciliationWithResponse(ctx context.Conte
 	return ParseFinishReconciliationResponse(rsp)
 }
 
+// GetStrikesWithResponse Wrong authorisations under holds, suspensions and reinstatements, newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /admin/v1/strikes (the `GetStrikes` operationId).
+func (c *ClientWithResponses) GetStrikesWithResponse(ctx context.Context, params *GetStrikesParams, reqEditors ...RequestEditorFn) (*GetStrikesResponse, error) {
+	rsp, err := c.GetStrikes(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStrikesResponse(rsp)
+}
+
 // GetTraceWithResponse The trace that runs, or the last one that ran
 //
 // Returns a wrapper object for the known response body format(s).
@@ -5006,6 +5986,19 @@ func (c *ClientWithResponses) DepositWithResponse(ctx context.Context, body Depo
 	return ParseDepositResponse(rsp)
 }
 
+// GetDepositWithResponse Where a deposit of the caller's stands
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/deposits/{op} (the `GetDeposit` operationId).
+func (c *ClientWithResponses) GetDepositWithResponse(ctx context.Context, op OpID, reqEditors ...RequestEditorFn) (*GetDepositResponse, error) {
+	rsp, err := c.GetDeposit(ctx, op, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDepositResponse(rsp)
+}
+
 // ExchangeWithBodyWithResponse Coins in, blinded messages of equal value signed
 //
 // A spend with purpose `exchange` and amount 0, authorised by the coins'
@@ -5040,6 +6033,81 @@ func (c *ClientWithResponses) ExchangeWithResponse(ctx context.Context, body Exc
 		return nil, err
 	}
 	return ParseExchangeResponse(rsp)
+}
+
+// HoldWithBodyWithResponse Keep a payment's coins for the caller's deposit of it
+//
+// A check of everything but the owners' authorisation, which must not be
+// in `spend`: offer, sums, keys and the bank's signatures; and that no
+// coin is spent. Until the hold ends, everybody else gets `coin-held`
+// with Retry-After for any of the coins, whatever he presents, and so
+// does the payer's own void. The caller's deposit of the same offer and
+// coins goes through, and ends it.
+//
+// One offer and the same coins are held once: the same request again gets
+// the same answer while the hold lasts, and `hold-ended` after. How many
+// holds may be open, and how often one coin may be held within an hour,
+// is in `/v1/info` (`limit`).
+//
+// Whoever deposits under a hold with an authorisation that he could have
+// found wrong by himself gets a strike for each different request. After
+// the last that `/v1/info` allows, the hold answers nothing but
+// `coin-held`, also to the right one, and the account is suspended until
+// an operator has looked into it. So verify first, then deposit.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/holds (the `Hold` operationId).
+func (c *ClientWithResponses) HoldWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HoldResponse, error) {
+	rsp, err := c.HoldWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHoldResponse(rsp)
+}
+
+// HoldWithResponse Keep a payment's coins for the caller's deposit of it
+//
+// A check of everything but the owners' authorisation, which must not be
+// in `spend`: offer, sums, keys and the bank's signatures; and that no
+// coin is spent. Until the hold ends, everybody else gets `coin-held`
+// with Retry-After for any of the coins, whatever he presents, and so
+// does the payer's own void. The caller's deposit of the same offer and
+// coins goes through, and ends it.
+//
+// One offer and the same coins are held once: the same request again gets
+// the same answer while the hold lasts, and `hold-ended` after. How many
+// holds may be open, and how often one coin may be held within an hour,
+// is in `/v1/info` (`limit`).
+//
+// Whoever deposits under a hold with an authorisation that he could have
+// found wrong by himself gets a strike for each different request. After
+// the last that `/v1/info` allows, the hold answers nothing but
+// `coin-held`, also to the right one, and the account is suspended until
+// an operator has looked into it. So verify first, then deposit.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/holds (the `Hold` operationId).
+func (c *ClientWithResponses) HoldWithResponse(ctx context.Context, body HoldJSONRequestBody, reqEditors ...RequestEditorFn) (*HoldResponse, error) {
+	rsp, err := c.Hold(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHoldResponse(rsp)
+}
+
+// ReleaseHoldWithResponse End a hold before its time
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/holds/{op} (the `ReleaseHold` operationId).
+func (c *ClientWithResponses) ReleaseHoldWithResponse(ctx context.Context, op OpID, reqEditors ...RequestEditorFn) (*ReleaseHoldResponse, error) {
+	rsp, err := c.ReleaseHold(ctx, op, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReleaseHoldResponse(rsp)
 }
 
 // GetInfoWithResponse Who the bank is
@@ -5210,6 +6278,44 @@ func (c *ClientWithResponses) RecoverWithResponse(ctx context.Context, body Reco
 		return nil, err
 	}
 	return ParseRecoverResponse(rsp)
+}
+
+// RefundWithBodyWithResponse Give money of a deposit back
+//
+// The payer made the outputs, the caller orders that they be signed, and
+// is debited. The idempotency key hangs on the deposit's op and the
+// outputs. All refunds of a deposit come to what was paid at most
+// (`refund-exceeds`); once the account was paid out after the deposit
+// there is none (`settled`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/refunds (the `Refund` operationId).
+func (c *ClientWithResponses) RefundWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RefundResponse, error) {
+	rsp, err := c.RefundWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRefundResponse(rsp)
+}
+
+// RefundWithResponse Give money of a deposit back
+//
+// The payer made the outputs, the caller orders that they be signed, and
+// is debited. The idempotency key hangs on the deposit's op and the
+// outputs. All refunds of a deposit come to what was paid at most
+// (`refund-exceeds`); once the account was paid out after the deposit
+// there is none (`settled`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/refunds (the `Refund` operationId).
+func (c *ClientWithResponses) RefundWithResponse(ctx context.Context, body RefundJSONRequestBody, reqEditors ...RequestEditorFn) (*RefundResponse, error) {
+	rsp, err := c.Refund(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRefundResponse(rsp)
 }
 
 // RestoreWithBodyWithResponse What the bank signed, after the loss of a wallet
@@ -5759,6 +6865,59 @@ func ParseFinishReconciliationResponse(rsp *http.Response) (*FinishReconciliatio
 	return response, nil
 }
 
+// ParseGetStrikesResponse parses an HTTP response from a GetStrikesWithResponse call
+func ParseGetStrikesResponse(rsp *http.Response) (*GetStrikesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStrikesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Strikes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetStrikesResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetTraceResponse parses an HTTP response from a GetTraceWithResponse call
 func ParseGetTraceResponse(rsp *http.Response) (*GetTraceResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -6077,6 +7236,59 @@ func ParseDepositResponse(rsp *http.Response) (*DepositResponse, error) {
 	return response, nil
 }
 
+// ParseGetDepositResponse parses an HTTP response from a GetDepositWithResponse call
+func ParseGetDepositResponse(rsp *http.Response) (*GetDepositResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDepositResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DepositState
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetDepositResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseExchangeResponse parses an HTTP response from a ExchangeWithResponse call
 func ParseExchangeResponse(rsp *http.Response) (*ExchangeResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -6110,6 +7322,108 @@ func ParseExchangeResponse(rsp *http.Response) (*ExchangeResponse, error) {
 	switch {
 	case true:
 		var headers ExchangeResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseHoldResponse parses an HTTP response from a HoldWithResponse call
+func ParseHoldResponse(rsp *http.Response) (*HoldResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &HoldResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Held
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers HoldResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReleaseHoldResponse parses an HTTP response from a ReleaseHoldWithResponse call
+func ParseReleaseHoldResponse(rsp *http.Response) (*ReleaseHoldResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReleaseHoldResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ReleaseHoldResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -6441,6 +7755,59 @@ func ParseRecoverResponse(rsp *http.Response) (*RecoverResponse, error) {
 	switch {
 	case true:
 		var headers RecoverResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRefundResponse parses an HTTP response from a RefundWithResponse call
+func ParseRefundResponse(rsp *http.Response) (*RefundResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RefundResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Signed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RefundResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -61,6 +61,7 @@ const (
 	CodeBinding           Code = "binding"
 	CodeBusy              Code = "busy"
 	CodeClaim             Code = "claim"
+	CodeCoinHeld          Code = "coin-held"
 	CodeCoinSignature     Code = "coin-signature"
 	CodeConflict          Code = "conflict"
 	CodeDoubleSpend       Code = "double-spend"
@@ -70,6 +71,7 @@ const (
 	CodeExpelled          Code = "expelled"
 	CodeForbidden         Code = "forbidden"
 	CodeForeignOffer      Code = "foreign-offer"
+	CodeHoldEnded         Code = "hold-ended"
 	CodeHolding           Code = "holding"
 	CodeInsufficientFunds Code = "insufficient-funds"
 	CodeInternal          Code = "internal"
@@ -85,6 +87,8 @@ const (
 	CodeOwnerSignature    Code = "owner-signature"
 	CodeReceipt           Code = "receipt"
 	CodeReconciling       Code = "reconciling"
+	CodeRefundExceeds     Code = "refund-exceeds"
+	CodeSettled           Code = "settled"
 	CodeSuccession        Code = "succession"
 	CodeSuspended         Code = "suspended"
 	CodeTooEarly          Code = "too-early"
@@ -108,6 +112,8 @@ func (e Code) Valid() bool {
 		return true
 	case CodeClaim:
 		return true
+	case CodeCoinHeld:
+		return true
 	case CodeCoinSignature:
 		return true
 	case CodeConflict:
@@ -125,6 +131,8 @@ func (e Code) Valid() bool {
 	case CodeForbidden:
 		return true
 	case CodeForeignOffer:
+		return true
+	case CodeHoldEnded:
 		return true
 	case CodeHolding:
 		return true
@@ -155,6 +163,10 @@ func (e Code) Valid() bool {
 	case CodeReceipt:
 		return true
 	case CodeReconciling:
+		return true
+	case CodeRefundExceeds:
+		return true
+	case CodeSettled:
 		return true
 	case CodeSuccession:
 		return true
@@ -212,6 +224,7 @@ const (
 	OpKindExchange   OpKind = "exchange"
 	OpKindRecoup     OpKind = "recoup"
 	OpKindRecover    OpKind = "recover"
+	OpKindRefund     OpKind = "refund"
 	OpKindWithdrawal OpKind = "withdrawal"
 )
 
@@ -225,6 +238,8 @@ func (e OpKind) Valid() bool {
 	case OpKindRecoup:
 		return true
 	case OpKindRecover:
+		return true
+	case OpKindRefund:
 		return true
 	case OpKindWithdrawal:
 		return true
@@ -251,6 +266,27 @@ func (e OpState) Valid() bool {
 	case OpStatePending:
 		return true
 	case OpStateRefused:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StrikeKind.
+const (
+	StrikeKindReinstatement StrikeKind = "reinstatement"
+	StrikeKindStrike        StrikeKind = "strike"
+	StrikeKindSuspension    StrikeKind = "suspension"
+)
+
+// Valid indicates whether the value is a known member of the StrikeKind enum.
+func (e StrikeKind) Valid() bool {
+	switch e {
+	case StrikeKindReinstatement:
+		return true
+	case StrikeKindStrike:
+		return true
+	case StrikeKindSuspension:
 		return true
 	default:
 		return false
@@ -471,6 +507,29 @@ type DepositRequest struct {
 	Spend Spend `json:"spend"`
 }
 
+// DepositState defines model for DepositState.
+type DepositState struct {
+	At Time `json:"at"`
+
+	// Offer 32 bytes.
+	Offer Hash `json:"offer"`
+
+	// Op 32 bytes, the hash of a request, see docs/protocol.md.
+	Op OpID `json:"op"`
+
+	// Paid Minor units of the bank's currency.
+	Paid Amount `json:"paid"`
+
+	// Refundable Minor units of the bank's currency.
+	Refundable Amount `json:"refundable"`
+
+	// Refunded Minor units of the bank's currency.
+	Refunded Amount `json:"refunded"`
+
+	// Settled The account was paid out since; nothing can be refunded.
+	Settled bool `json:"settled"`
+}
+
 // Deposited defines model for Deposited.
 type Deposited struct {
 	// Op 32 bytes, the hash of a request, see docs/protocol.md.
@@ -533,6 +592,25 @@ type Group struct {
 
 // Hash 32 bytes.
 type Hash = api.Bytes
+
+// Held defines model for Held.
+type Held struct {
+	// Op 32 bytes, the hash of a request, see docs/protocol.md.
+	Op    OpID `json:"op"`
+	Until Time `json:"until"`
+}
+
+// HoldRequest defines model for HoldRequest.
+type HoldRequest struct {
+	// Offer The offer's public part, byte for byte as the payer hashed it.
+	Offer Bytes `json:"offer"`
+
+	// PayeeSalt What opens the offer's payee to the merchant id of the caller's account.
+	PayeeSalt Bytes `json:"payee_salt"`
+
+	// Spend Without `bearer`, `presentation` and `stead`.
+	Spend Spend `json:"spend"`
+}
 
 // Info defines model for Info.
 type Info struct {
@@ -646,6 +724,12 @@ type Problem struct {
 	Conflict *json.RawMessage `json:"conflict,omitempty"`
 	Detail   *string          `json:"detail,omitempty"`
 
+	// Limit With `limit`, its name in `/v1/info`.
+	Limit *string `json:"limit,omitempty"`
+
+	// Max With `limit`, what it allows.
+	Max *int64 `json:"max,omitempty"`
+
 	// NotBefore With `too-early`, when the same request may be answered otherwise.
 	NotBefore *time.Time `json:"not_before,omitempty"`
 
@@ -695,6 +779,13 @@ type RecoverRequest struct {
 	Spend Spend `json:"spend"`
 }
 
+// RefundRequest defines model for RefundRequest.
+type RefundRequest struct {
+	// Order The merchant's word, a compact JWS of type specie-refund+jws, see docs/protocol.md.
+	Order   string   `json:"order"`
+	Outputs []Output `json:"outputs"`
+}
+
 // RestoredOutput All of it or, for an output that the bank was never paid for, nothing.
 type RestoredOutput struct {
 	// Index The place among that operation's outputs.
@@ -734,6 +825,33 @@ type Spend = coin.SpendJSON
 
 // Stead Shows whose successor signed a recover, see docs/protocol.md.
 type Stead = coin.SteadJSON
+
+// Strike What happened to a merchant's account, and why.
+type Strike struct {
+	Account string `json:"account"`
+	At      Time   `json:"at"`
+
+	// Deposit Of a strike, the wrong request as it was sent.
+	Deposit *json.RawMessage `json:"deposit,omitempty"`
+
+	// Hold The hold, where it is about one.
+	Hold *string `json:"hold,omitempty"`
+
+	// Id 32 bytes, the hash of a request, see docs/protocol.md.
+	Id     OpID       `json:"id"`
+	Kind   StrikeKind `json:"kind"`
+	Reason string     `json:"reason"`
+}
+
+// StrikeKind defines model for Strike.Kind.
+type StrikeKind string
+
+// Strikes defines model for Strikes.
+type Strikes struct {
+	// Next Absent on the last page.
+	Next    *string  `json:"next,omitempty"`
+	Strikes []Strike `json:"strikes"`
+}
 
 // Time defines model for Time.
 type Time = time.Time
@@ -811,6 +929,13 @@ type GetCasesParams struct {
 	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// GetStrikesParams defines parameters for GetStrikes.
+type GetStrikesParams struct {
+	// After The `next` of the page before.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // GetEntriesParams defines parameters for GetEntries.
 type GetEntriesParams struct {
 	// After The `next` of the page before.
@@ -844,11 +969,17 @@ type DepositJSONRequestBody = DepositRequest
 // ExchangeJSONRequestBody defines body for Exchange for application/json ContentType.
 type ExchangeJSONRequestBody = ExchangeRequest
 
+// HoldJSONRequestBody defines body for Hold for application/json ContentType.
+type HoldJSONRequestBody = HoldRequest
+
 // RecoupJSONRequestBody defines body for Recoup for application/json ContentType.
 type RecoupJSONRequestBody = RecoupRequest
 
 // RecoverJSONRequestBody defines body for Recover for application/json ContentType.
 type RecoverJSONRequestBody = RecoverRequest
+
+// RefundJSONRequestBody defines body for Refund for application/json ContentType.
+type RefundJSONRequestBody = RefundRequest
 
 // RestoreJSONRequestBody defines body for Restore for application/json ContentType.
 type RestoreJSONRequestBody = WithdrawalRequest
@@ -885,6 +1016,9 @@ type ServerInterface interface {
 	// FinishReconciliation End the reconciliation
 	// (POST /admin/v1/reconciliation)
 	FinishReconciliation(ctx echo.Context) error
+	// GetStrikes Wrong authorisations under holds, suspensions and reinstatements, newest first
+	// (GET /admin/v1/strikes)
+	GetStrikes(ctx echo.Context, params GetStrikesParams) error
 	// GetTrace The trace that runs, or the last one that ran
 	// (GET /admin/v1/trace)
 	GetTrace(ctx echo.Context) error
@@ -903,9 +1037,18 @@ type ServerInterface interface {
 	// Deposit Redeem a payment into a merchant's account
 	// (POST /v1/deposits)
 	Deposit(ctx echo.Context) error
+	// GetDeposit Where a deposit of the caller's stands
+	// (GET /v1/deposits/{op})
+	GetDeposit(ctx echo.Context, op OpID) error
 	// Exchange Coins in, blinded messages of equal value signed
 	// (POST /v1/exchanges)
 	Exchange(ctx echo.Context) error
+	// Hold Keep a payment's coins for the caller's deposit of it
+	// (POST /v1/holds)
+	Hold(ctx echo.Context) error
+	// ReleaseHold End a hold before its time
+	// (DELETE /v1/holds/{op})
+	ReleaseHold(ctx echo.Context, op OpID) error
 	// GetInfo Who the bank is
 	// (GET /v1/info)
 	GetInfo(ctx echo.Context) error
@@ -924,6 +1067,9 @@ type ServerInterface interface {
 	// Recover Bound coins whose TPM is gone, for who succeeds their owner
 	// (POST /v1/recoveries)
 	Recover(ctx echo.Context) error
+	// Refund Give money of a deposit back
+	// (POST /v1/refunds)
+	Refund(ctx echo.Context) error
 	// Restore What the bank signed, after the loss of a wallet
 	// (POST /v1/restore)
 	Restore(ctx echo.Context) error
@@ -1041,6 +1187,31 @@ func (w *ServerInterfaceWrapper) FinishReconciliation(ctx echo.Context) error {
 	return err
 }
 
+// GetStrikes converts echo context to params.
+func (w *ServerInterfaceWrapper) GetStrikes(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetStrikesParams
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetStrikes(ctx, params)
+	return err
+}
+
 // GetTrace converts echo context to params.
 func (w *ServerInterfaceWrapper) GetTrace(ctx echo.Context) error {
 	var err error
@@ -1111,12 +1282,53 @@ func (w *ServerInterfaceWrapper) Deposit(ctx echo.Context) error {
 	return err
 }
 
+// GetDeposit converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDeposit(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "op" -------------
+	var op OpID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "op", ctx.Param("op"), &op, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter op: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDeposit(ctx, op)
+	return err
+}
+
 // Exchange converts echo context to params.
 func (w *ServerInterfaceWrapper) Exchange(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.Exchange(ctx)
+	return err
+}
+
+// Hold converts echo context to params.
+func (w *ServerInterfaceWrapper) Hold(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Hold(ctx)
+	return err
+}
+
+// ReleaseHold converts echo context to params.
+func (w *ServerInterfaceWrapper) ReleaseHold(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "op" -------------
+	var op OpID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "op", ctx.Param("op"), &op, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter op: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReleaseHold(ctx, op)
 	return err
 }
 
@@ -1208,6 +1420,15 @@ func (w *ServerInterfaceWrapper) Recover(ctx echo.Context) error {
 	return err
 }
 
+// Refund converts echo context to params.
+func (w *ServerInterfaceWrapper) Refund(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Refund(ctx)
+	return err
+}
+
 // Restore converts echo context to params.
 func (w *ServerInterfaceWrapper) Restore(ctx echo.Context) error {
 	var err error
@@ -1283,6 +1504,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/recoups", wrapper.Recoup, options.OperationMiddlewares["recoup"]...)
 	router.POST(options.BaseURL+"/v1/recoveries", wrapper.Recover, options.OperationMiddlewares["recover"]...)
 	router.POST(options.BaseURL+"/v1/deposits", wrapper.Deposit, options.OperationMiddlewares["deposit"]...)
+	router.GET(options.BaseURL+"/v1/deposits/:op", wrapper.GetDeposit, options.OperationMiddlewares["getDeposit"]...)
+	router.POST(options.BaseURL+"/v1/holds", wrapper.Hold, options.OperationMiddlewares["hold"]...)
+	router.DELETE(options.BaseURL+"/v1/holds/:op", wrapper.ReleaseHold, options.OperationMiddlewares["releaseHold"]...)
+	router.POST(options.BaseURL+"/v1/refunds", wrapper.Refund, options.OperationMiddlewares["refund"]...)
 	router.GET(options.BaseURL+"/v1/ops/:op", wrapper.GetOp, options.OperationMiddlewares["getOp"]...)
 	router.GET(options.BaseURL+"/v1/account", wrapper.GetAccount, options.OperationMiddlewares["getAccount"]...)
 	router.GET(options.BaseURL+"/v1/account/entries", wrapper.GetEntries, options.OperationMiddlewares["getEntries"]...)
@@ -1297,6 +1522,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/admin/v1/trace", wrapper.StartTrace, options.OperationMiddlewares["startTrace"]...)
 	router.GET(options.BaseURL+"/admin/v1/cases", wrapper.GetCases, options.OperationMiddlewares["getCases"]...)
 	router.GET(options.BaseURL+"/admin/v1/cases/:id", wrapper.GetCase, options.OperationMiddlewares["getCase"]...)
+	router.GET(options.BaseURL+"/admin/v1/strikes", wrapper.GetStrikes, options.OperationMiddlewares["getStrikes"]...)
 
 }
 
@@ -1720,6 +1946,52 @@ func (response FinishReconciliationdefaultApplicationProblemPlusJSONResponse) Vi
 	return err
 }
 
+type GetStrikesRequestObject struct {
+	Params GetStrikesParams
+}
+
+type GetStrikesResponseObject interface {
+	VisitGetStrikesResponse(w http.ResponseWriter) error
+}
+
+type GetStrikes200JSONResponse Strikes
+
+func (response GetStrikes200JSONResponse) VisitGetStrikesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStrikesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetStrikesdefaultApplicationProblemPlusJSONResponse) VisitGetStrikesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetTraceRequestObject struct {
 }
 
@@ -1994,6 +2266,52 @@ func (response DepositdefaultApplicationProblemPlusJSONResponse) VisitDepositRes
 	return err
 }
 
+type GetDepositRequestObject struct {
+	Op OpID `json:"op"`
+}
+
+type GetDepositResponseObject interface {
+	VisitGetDepositResponse(w http.ResponseWriter) error
+}
+
+type GetDeposit200JSONResponse DepositState
+
+func (response GetDeposit200JSONResponse) VisitGetDepositResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDepositdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetDepositdefaultApplicationProblemPlusJSONResponse) VisitGetDepositResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ExchangeRequestObject struct {
 	Body *ExchangeJSONRequestBody
 }
@@ -2023,6 +2341,92 @@ type ExchangedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExchangedefaultApplicationProblemPlusJSONResponse) VisitExchangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldRequestObject struct {
+	Body *HoldJSONRequestBody
+}
+
+type HoldResponseObject interface {
+	VisitHoldResponse(w http.ResponseWriter) error
+}
+
+type Hold200JSONResponse Held
+
+func (response Hold200JSONResponse) VisitHoldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HolddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response HolddefaultApplicationProblemPlusJSONResponse) VisitHoldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseHoldRequestObject struct {
+	Op OpID `json:"op"`
+}
+
+type ReleaseHoldResponseObject interface {
+	VisitReleaseHoldResponse(w http.ResponseWriter) error
+}
+
+type ReleaseHold204Response struct {
+}
+
+func (response ReleaseHold204Response) VisitReleaseHoldResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReleaseHolddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReleaseHolddefaultApplicationProblemPlusJSONResponse) VisitReleaseHoldResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2331,6 +2735,52 @@ func (response RecoverdefaultApplicationProblemPlusJSONResponse) VisitRecoverRes
 	return err
 }
 
+type RefundRequestObject struct {
+	Body *RefundJSONRequestBody
+}
+
+type RefundResponseObject interface {
+	VisitRefundResponse(w http.ResponseWriter) error
+}
+
+type Refund200JSONResponse Signed
+
+func (response Refund200JSONResponse) VisitRefundResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefunddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RefunddefaultApplicationProblemPlusJSONResponse) VisitRefundResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RestoreRequestObject struct {
 	Body *RestoreJSONRequestBody
 }
@@ -2452,6 +2902,9 @@ type StrictServerInterface interface {
 	// FinishReconciliation End the reconciliation
 	// (POST /admin/v1/reconciliation)
 	FinishReconciliation(ctx context.Context, request FinishReconciliationRequestObject) (FinishReconciliationResponseObject, error)
+	// GetStrikes Wrong authorisations under holds, suspensions and reinstatements, newest first
+	// (GET /admin/v1/strikes)
+	GetStrikes(ctx context.Context, request GetStrikesRequestObject) (GetStrikesResponseObject, error)
 	// GetTrace The trace that runs, or the last one that ran
 	// (GET /admin/v1/trace)
 	GetTrace(ctx context.Context, request GetTraceRequestObject) (GetTraceResponseObject, error)
@@ -2470,9 +2923,18 @@ type StrictServerInterface interface {
 	// Deposit Redeem a payment into a merchant's account
 	// (POST /v1/deposits)
 	Deposit(ctx context.Context, request DepositRequestObject) (DepositResponseObject, error)
+	// GetDeposit Where a deposit of the caller's stands
+	// (GET /v1/deposits/{op})
+	GetDeposit(ctx context.Context, request GetDepositRequestObject) (GetDepositResponseObject, error)
 	// Exchange Coins in, blinded messages of equal value signed
 	// (POST /v1/exchanges)
 	Exchange(ctx context.Context, request ExchangeRequestObject) (ExchangeResponseObject, error)
+	// Hold Keep a payment's coins for the caller's deposit of it
+	// (POST /v1/holds)
+	Hold(ctx context.Context, request HoldRequestObject) (HoldResponseObject, error)
+	// ReleaseHold End a hold before its time
+	// (DELETE /v1/holds/{op})
+	ReleaseHold(ctx context.Context, request ReleaseHoldRequestObject) (ReleaseHoldResponseObject, error)
 	// GetInfo Who the bank is
 	// (GET /v1/info)
 	GetInfo(ctx context.Context, request GetInfoRequestObject) (GetInfoResponseObject, error)
@@ -2491,6 +2953,9 @@ type StrictServerInterface interface {
 	// Recover Bound coins whose TPM is gone, for who succeeds their owner
 	// (POST /v1/recoveries)
 	Recover(ctx context.Context, request RecoverRequestObject) (RecoverResponseObject, error)
+	// Refund Give money of a deposit back
+	// (POST /v1/refunds)
+	Refund(ctx context.Context, request RefundRequestObject) (RefundResponseObject, error)
 	// Restore What the bank signed, after the loss of a wallet
 	// (POST /v1/restore)
 	Restore(ctx context.Context, request RestoreRequestObject) (RestoreResponseObject, error)
@@ -2791,6 +3256,31 @@ func (sh *strictHandler) FinishReconciliation(ctx echo.Context) error {
 	return nil
 }
 
+// GetStrikes operation middleware
+func (sh *strictHandler) GetStrikes(ctx echo.Context, params GetStrikesParams) error {
+	var request GetStrikesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStrikes(ctx.Request().Context(), request.(GetStrikesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStrikes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetStrikesResponseObject); ok {
+		return validResponse.VisitGetStrikesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetTrace operation middleware
 func (sh *strictHandler) GetTrace(ctx echo.Context) error {
 	var request GetTraceRequestObject
@@ -3000,6 +3490,31 @@ func (sh *strictHandler) Deposit(ctx echo.Context) error {
 	return nil
 }
 
+// GetDeposit operation middleware
+func (sh *strictHandler) GetDeposit(ctx echo.Context, op OpID) error {
+	var request GetDepositRequestObject
+
+	request.Op = op
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDeposit(ctx.Request().Context(), request.(GetDepositRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDeposit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDepositResponseObject); ok {
+		return validResponse.VisitGetDepositResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Exchange operation middleware
 func (sh *strictHandler) Exchange(ctx echo.Context) error {
 	var request ExchangeRequestObject
@@ -3040,6 +3555,77 @@ func (sh *strictHandler) Exchange(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ExchangeResponseObject); ok {
 		return validResponse.VisitExchangeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Hold operation middleware
+func (sh *strictHandler) Hold(ctx echo.Context) error {
+	var request HoldRequestObject
+
+	var body HoldJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Hold(ctx.Request().Context(), request.(HoldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Hold")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(HoldResponseObject); ok {
+		return validResponse.VisitHoldResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReleaseHold operation middleware
+func (sh *strictHandler) ReleaseHold(ctx echo.Context, op OpID) error {
+	var request ReleaseHoldRequestObject
+
+	request.Op = op
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReleaseHold(ctx.Request().Context(), request.(ReleaseHoldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReleaseHold")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReleaseHoldResponseObject); ok {
+		return validResponse.VisitReleaseHoldResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3230,6 +3816,52 @@ func (sh *strictHandler) Recover(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(RecoverResponseObject); ok {
 		return validResponse.VisitRecoverResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Refund operation middleware
+func (sh *strictHandler) Refund(ctx echo.Context) error {
+	var request RefundRequestObject
+
+	var body RefundJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Refund(ctx.Request().Context(), request.(RefundRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Refund")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RefundResponseObject); ok {
+		return validResponse.VisitRefundResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
