@@ -1,6 +1,7 @@
 package issuer_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -110,6 +111,9 @@ func (s *shop) tamper(t *testing.T, kind string, change func(op *ledger.Op)) {
 	for i := range op.Spends {
 		op.Spends[i].ID[0] ^= 1
 	}
+	for i := range op.Quotas {
+		op.Quotas[i].Max = ledger.MaxAmount // a condition, which is not kept
+	}
 	change(&op)
 	out, err := s.Ledger.Apply(t.Context(), op)
 	expect(t, err, nil)
@@ -183,6 +187,30 @@ func TestAnAuditFindsWhatTheRequestsDoNotSay(t *testing.T) {
 			}
 		}, "moved other amounts"},
 		{"a funding whose request does not read", issuer.KindFunding, func(_ *testing.T, op *ledger.Op) { op.Request = nil }, "does not read"},
+		{"a payout of another amount", issuer.KindPayout, func(_ *testing.T, op *ledger.Op) {
+			for i := range op.Postings {
+				op.Postings[i].Amount *= 2
+			}
+		}, "moved other amounts"},
+		{"a payout that settles another account", issuer.KindPayout, func(_ *testing.T, op *ledger.Op) {
+			op.Quotas = []ledger.Quota{{Name: "settled/holder/eve", Amount: 1, Max: ledger.MaxAmount}}
+		}, "counted toward other limits"},
+		{"a payout under another reference", issuer.KindPayout, func(*testing.T, *ledger.Op) {}, "its request is that of"},
+		{"a payout whose request does not read", issuer.KindPayout, func(_ *testing.T, op *ledger.Op) { op.Request = nil }, "does not read"},
+		{"a withdrawal that counts for somebody else", issuer.KindWithdrawal, func(_ *testing.T, op *ledger.Op) {
+			op.Quotas = []ledger.Quota{{Name: "withdrawn/holder/eve/2026-01-01", Amount: 1, Max: ledger.MaxAmount}}
+		}, "counted toward other limits"},
+		{"a suspension for another reason", issuer.KindSuspension, func(_ *testing.T, op *ledger.Op) {
+			op.Request = bytes.Replace(op.Request, []byte(`"account":"`), []byte(`"account":"x`), 1)
+		}, "its request is that of"},
+		{"a suspension without a reason", issuer.KindSuspension, func(_ *testing.T, op *ledger.Op) {
+			op.Request = []byte(`{"account":"holder/x","reason":"","cause":"AAAA"}`)
+		}, "gives no reason"},
+		{"a suspension filed away", issuer.KindSuspension, func(_ *testing.T, op *ledger.Op) { op.Account = "holder/x" }, "filed under another account"},
+		{"a reinstatement that moves money", issuer.KindReinstatement, func(_ *testing.T, op *ledger.Op) {
+			op.Postings = []ledger.Posting{{Account: "holder/x", Amount: 1, Currency: "EUR"}, {Account: "reserve", Amount: -1, Currency: "EUR"}}
+		}, "moved other amounts"},
+		{"a reinstatement whose request does not read", issuer.KindReinstatement, func(_ *testing.T, op *ledger.Op) { op.Request = []byte("[]") }, "does not read"},
 		{"a case that moves money", issuer.KindCase, func(_ *testing.T, op *ledger.Op) {
 			op.Postings = []ledger.Posting{{Account: "holder/x", Amount: 1, Currency: "EUR"}, {Account: "reserve", Amount: -1, Currency: "EUR"}}
 		}, "moved other amounts"},
@@ -190,6 +218,11 @@ func TestAnAuditFindsWhatTheRequestsDoNotSay(t *testing.T) {
 		{"an operation that no bank knows", issuer.KindCase, func(_ *testing.T, op *ledger.Op) { op.Kind = "gift" }, "unknown kind"},
 	}
 	s := audited(t)
+	paid, _ := s.Funded(t, 9)
+	_, err := s.Payout(t.Context(), paid.ID, 3, "out")
+	expect(t, err, nil)
+	expect(t, s.Suspend(t.Context(), paid.ID, "a look"), nil)
+	expect(t, s.Reinstate(t.Context(), paid.ID, "looked"), nil)
 	for _, tt := range tests {
 		before, err := s.Audit(t.Context(), nil)
 		expect(t, err, nil)

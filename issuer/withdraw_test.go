@@ -48,6 +48,8 @@ func TestAWithdrawalIsRefusedWithNothingLost(t *testing.T) {
 	b := h.NewBank(t, nil)
 	account, _ := b.Funded(t, 20)
 	till := b.NewTill(t)
+	staff, _, err := b.CreateAccount(t.Context(), issuer.Operator, "Olga", "")
+	expect(t, err, nil)
 	one := h.Key(t, coin.Bearer, 1)
 	tests := []struct {
 		name    string
@@ -55,7 +57,8 @@ func TestAWithdrawalIsRefusedWithNothingLost(t *testing.T) {
 		outputs []coin.Output
 		want    error
 	}{
-		{"from a merchant's account", till.Account, output(t, h, 1, nil), issuer.ErrForbidden},
+		{"from an operator's account", staff, output(t, h, 1, nil), issuer.ErrForbidden},
+		{"from a merchant's account that is empty", till.Account, output(t, h, 1, nil), issuer.ErrInsufficientFunds},
 		{"of nothing", account, nil, issuer.ErrMalformed},
 		{"of too many outputs", account, make([]coin.Output, coin.MaxOutputs+1), coin.ErrTooLarge},
 		{"under an unknown key", account, output(t, h, 1, func(o *coin.Output) { o.KeyID[0] ^= 1 }), coin.ErrUnknownKey},

@@ -85,6 +85,7 @@ func NewIssuer(bank *issuer.Bank, opts IssuerOptions) *Issuer {
 
 	rules := issuerRules(bank.Now)
 	table := issuerRoutes(bank)
+	h.limits = limitsJSON(bank.Limits(), table)
 	public := newEdge(edgeConfig{routes: table, rules: rules, log: log, metrics: m})
 	issuerapi.RegisterHandlers(registrar{public, table}, issuerapi.NewStrictHandler(h, nil))
 	addHealth(public, nil, bank.Ready)
@@ -123,6 +124,11 @@ func issuerRoutes(bank *issuer.Bank) routes {
 		"POST /v1/refunds":        {limit: maxWithdrawal, guard: may(issuer.ScopeRefund)},
 		"GET /v1/account":         {guard: may(issuer.ScopeAccount)},
 		"GET /v1/account/entries": {guard: may(issuer.ScopeAccount)},
+
+		"GET /v1/account/statement":        {guard: may(issuer.ScopeAccount)},
+		"GET /v1/account/tokens":           {guard: may(issuer.ScopeTokens)},
+		"POST /v1/account/tokens":          {limit: maxSmall, guard: may(issuer.ScopeTokens)},
+		"DELETE /v1/account/tokens/:token": {guard: may(issuer.ScopeTokens)},
 	}
 }
 
@@ -143,6 +149,18 @@ func issuerAdminRoutes() routes {
 		"GET /admin/v1/cases":     {},
 		"GET /admin/v1/cases/:id": {},
 		"GET /admin/v1/strikes":   {},
+
+		"GET /admin/v1/accounts":                            {},
+		"GET /admin/v1/accounts/:kind/:id":                  {},
+		"GET /admin/v1/accounts/:kind/:id/statement":        {},
+		"POST /admin/v1/accounts/:kind/:id/suspension":      {limit: maxSmall},
+		"DELETE /admin/v1/accounts/:kind/:id/suspension":    {},
+		"GET /admin/v1/accounts/:kind/:id/tokens":           {},
+		"POST /admin/v1/accounts/:kind/:id/tokens":          {limit: maxSmall},
+		"DELETE /admin/v1/accounts/:kind/:id/tokens/:token": {},
+		"POST /admin/v1/payouts":                            {limit: maxSmall},
+		"GET /admin/v1/drain":                               {},
+		"PUT /admin/v1/drain":                               {limit: maxSmall},
 	}
 }
 
@@ -177,6 +195,7 @@ type issuerHandlers struct {
 	bank   *issuer.Bank
 	groups []GroupLink
 	root   *trust.Root
+	limits issuerapi.Limits
 	audits *jobs[*issuer.AuditReport]
 	traces *jobs[*traced]
 }
@@ -198,6 +217,10 @@ func (h *issuerHandlers) GetInfo(ctx context.Context, _ issuerapi.GetInfoRequest
 	if standing.Open {
 		info.Reconciling = &standing.Open
 	}
+	if info.Draining, err = h.bank.Draining(ctx); err != nil {
+		return nil, err
+	}
+	info.Limits = h.limits
 	for _, g := range h.groups {
 		info.Groups = append(info.Groups, issuerapi.Group{Id: g.ID, Url: g.URL})
 	}
@@ -387,7 +410,7 @@ func (h *issuerHandlers) GetEntries(ctx context.Context, r issuerapi.GetEntriesR
 func accountJSON(a *issuer.Account, balance int64) issuerapi.Account {
 	out := issuerapi.Account{
 		Id: a.ID, Kind: issuerapi.AccountKind(a.Kind), Name: a.Name, Currency: a.Currency,
-		Balance: balance, CreatedAt: a.CreatedAt,
+		Balance: balance, Suspended: a.Suspended, CreatedAt: a.CreatedAt,
 	}
 	if a.Merchant != "" {
 		out.Merchant = &a.Merchant

@@ -303,6 +303,7 @@ func TestTheWholeContractOverHTTP(t *testing.T) {
 	b.checkTrace(t, operator)
 	b.checkRestore(t, ada)
 	checkReconciliation(t, c)
+	b.checkAccounts(t, operator, opened.JSON201.Account.Id, ada)
 	c.checkCovered(t)
 }
 

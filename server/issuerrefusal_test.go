@@ -130,7 +130,7 @@ func TestEveryRefusalHasItsCodeAndLosesNothing(t *testing.T) {
 	}{
 		{"no token", withdrawals, "", draw(1, nil), time.Time{}, 401, CodeUnauthorized},
 		{"an unknown token", withdrawals, issuer.Token("spt_" + strings.Repeat("A", 43)), draw(1, nil), time.Time{}, 401, CodeUnauthorized},
-		{"a merchant's token for a withdrawal", withdrawals, merchant, draw(1, nil), time.Time{}, 403, CodeForbidden},
+		{"a merchant's withdrawal of more than he has", withdrawals, merchant, draw(1, nil), time.Time{}, 409, CodeInsufficientFunds},
 		{"a holder's token for a deposit", deposits, holder, pay(edits{}), time.Time{}, 403, CodeForbidden},
 		{"an unknown member", withdrawals, holder, map[string]any{"outputs": []any{}, "limit": 1}, time.Time{}, 400, CodeMalformed},
 		{"an unknown member inside", withdrawals, holder, map[string]any{"outputs": []any{map[string]any{"kid": "x", "blinded": "x", "value": 1}}}, time.Time{}, 400, CodeMalformed},

@@ -21,8 +21,10 @@ import (
 
 // Defines values for AccountKind.
 const (
-	AccountKindHolder   AccountKind = "holder"
-	AccountKindMerchant AccountKind = "merchant"
+	AccountKindHolder     AccountKind = "holder"
+	AccountKindMerchant   AccountKind = "merchant"
+	AccountKindOperator   AccountKind = "operator"
+	AccountKindSupervisor AccountKind = "supervisor"
 )
 
 // Valid indicates whether the value is a known member of the AccountKind enum.
@@ -31,6 +33,10 @@ func (e AccountKind) Valid() bool {
 	case AccountKindHolder:
 		return true
 	case AccountKindMerchant:
+		return true
+	case AccountKindOperator:
+		return true
+	case AccountKindSupervisor:
 		return true
 	default:
 		return false
@@ -274,6 +280,42 @@ func (e OpState) Valid() bool {
 	}
 }
 
+// Defines values for Scope.
+const (
+	ScopeAccount   Scope = "account"
+	ScopeDeposit   Scope = "deposit"
+	ScopeHold      Scope = "hold"
+	ScopeOperate   Scope = "operate"
+	ScopeRefund    Scope = "refund"
+	ScopeSupervise Scope = "supervise"
+	ScopeTokens    Scope = "tokens"
+	ScopeWithdraw  Scope = "withdraw"
+)
+
+// Valid indicates whether the value is a known member of the Scope enum.
+func (e Scope) Valid() bool {
+	switch e {
+	case ScopeAccount:
+		return true
+	case ScopeDeposit:
+		return true
+	case ScopeHold:
+		return true
+	case ScopeOperate:
+		return true
+	case ScopeRefund:
+		return true
+	case ScopeSupervise:
+		return true
+	case ScopeTokens:
+		return true
+	case ScopeWithdraw:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for StrikeKind.
 const (
 	StrikeKindReinstatement StrikeKind = "reinstatement"
@@ -316,6 +358,70 @@ func (e TraceState) Valid() bool {
 	}
 }
 
+// Defines values for GetStatementOfParamsFormat.
+const (
+	GetStatementOfParamsFormatCamt053 GetStatementOfParamsFormat = "camt.053"
+	GetStatementOfParamsFormatCsv     GetStatementOfParamsFormat = "csv"
+	GetStatementOfParamsFormatJson    GetStatementOfParamsFormat = "json"
+)
+
+// Valid indicates whether the value is a known member of the GetStatementOfParamsFormat enum.
+func (e GetStatementOfParamsFormat) Valid() bool {
+	switch e {
+	case GetStatementOfParamsFormatCamt053:
+		return true
+	case GetStatementOfParamsFormatCsv:
+		return true
+	case GetStatementOfParamsFormatJson:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetStatementParamsFormat.
+const (
+	GetStatementParamsFormatCamt053 GetStatementParamsFormat = "camt.053"
+	GetStatementParamsFormatCsv     GetStatementParamsFormat = "csv"
+	GetStatementParamsFormatJson    GetStatementParamsFormat = "json"
+)
+
+// Valid indicates whether the value is a known member of the GetStatementParamsFormat enum.
+func (e GetStatementParamsFormat) Valid() bool {
+	switch e {
+	case GetStatementParamsFormatCamt053:
+		return true
+	case GetStatementParamsFormatCsv:
+		return true
+	case GetStatementParamsFormatJson:
+		return true
+	default:
+		return false
+	}
+}
+
+// AccessToken defines model for AccessToken.
+type AccessToken struct {
+	CreatedAt Time `json:"created_at"`
+
+	// Current Whether it is the token that asked.
+	Current *bool `json:"current,omitempty"`
+
+	// ExpiresAt Absent for never.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Good Whether it works now.
+	Good bool `json:"good"`
+
+	// Id The beginning of its hash.
+	Id    string `json:"id"`
+	Label string `json:"label"`
+
+	// RevokedAt When it was revoked or will be; absent for neither.
+	RevokedAt *time.Time `json:"revoked_at,omitempty"`
+	Scopes    []Scope    `json:"scopes"`
+}
+
 // Account defines model for Account.
 type Account struct {
 	// Balance Minor units of the bank's currency, of either sign.
@@ -328,6 +434,10 @@ type Account struct {
 	// Merchant The merchant id that the account is opened for.
 	Merchant *string `json:"merchant,omitempty"`
 	Name     string  `json:"name"`
+
+	// Reason Why it is suspended, for the operator only.
+	Reason    *string `json:"reason,omitempty"`
+	Suspended bool    `json:"suspended"`
 }
 
 // AccountID defines model for AccountID.
@@ -345,6 +455,14 @@ type AccountRequest struct {
 	// (`specie merchant request`). A merchant has one account.
 	MerchantRequest *string `json:"merchant_request,omitempty"`
 	Name            string  `json:"name"`
+}
+
+// Accounts defines model for Accounts.
+type Accounts struct {
+	Accounts []Account `json:"accounts"`
+
+	// Next Absent on the last page.
+	Next *string `json:"next,omitempty"`
 }
 
 // Amount Minor units of the bank's currency.
@@ -490,6 +608,14 @@ type CoinStatesRequest struct {
 	Coins []CoinRef `json:"coins"`
 }
 
+// CreatedToken defines model for CreatedToken.
+type CreatedToken struct {
+	Access AccessToken `json:"access"`
+
+	// Token The token; absent if the caller made it. It is shown here and nowhere else.
+	Token *string `json:"token,omitempty"`
+}
+
 // Currency defines model for Currency.
 type Currency = string
 
@@ -542,6 +668,16 @@ type Deposited struct {
 
 	// Signatures The blind signatures over the change, in order.
 	Signatures []Signature `json:"signatures"`
+}
+
+// Drain defines model for Drain.
+type Drain struct {
+	Draining bool `json:"draining"`
+}
+
+// DrainRequest defines model for DrainRequest.
+type DrainRequest struct {
+	Draining *bool `json:"draining,omitempty"`
 }
 
 // Entries defines model for Entries.
@@ -619,6 +755,9 @@ type Info struct {
 	Bank     BankID   `json:"bank"`
 	Currency Currency `json:"currency"`
 
+	// Draining The bank only redeems; `draining` is the answer to what would raise what it owes.
+	Draining bool `json:"draining"`
+
 	// Exponent Decimals of the currency.
 	Exponent int `json:"exponent"`
 
@@ -628,6 +767,9 @@ type Info struct {
 	// KeysetDigest 32 bytes.
 	KeysetDigest Hash  `json:"keyset_digest"`
 	KeysetSeq    int64 `json:"keyset_seq"`
+
+	// Limits What the bank allows; a member that is absent is not limited.
+	Limits Limits `json:"limits"`
 
 	// Reconciling The bank finds out what is missing after a restoration: it repeats what is
 	// recorded, takes deposits with a receipt, and refuses the rest as `reconciling`.
@@ -677,6 +819,30 @@ type KeyBalance struct {
 type Keys struct {
 	// Keyset A compact JWS of type specie-keyset+jws.
 	Keyset string `json:"keyset"`
+}
+
+// Limits What the bank allows; a member that is absent is not limited.
+type Limits struct {
+	// Bodies The largest body of each route that takes one, in bytes, by method and path.
+	Bodies map[string]int64 `json:"bodies"`
+
+	// HoldSeconds How long a merchant's check keeps coins for him.
+	HoldSeconds int `json:"hold_seconds"`
+
+	// HoldsPerCoin How often a merchant may hold one coin within an hour.
+	HoldsPerCoin *int `json:"holds_per_coin,omitempty"`
+
+	// OpenHolds How many holds a merchant may have at once.
+	OpenHolds *int `json:"open_holds,omitempty"`
+
+	// RestoreOutputs How many outputs one request may ask after.
+	RestoreOutputs *int `json:"restore_outputs,omitempty"`
+
+	// Withdrawal What one withdrawal may be worth.
+	Withdrawal *Amount `json:"withdrawal,omitempty"`
+
+	// WithdrawalsPerDay What an account may withdraw between two midnights, UTC.
+	WithdrawalsPerDay *Amount `json:"withdrawals_per_day,omitempty"`
 }
 
 // Op defines model for Op.
@@ -745,6 +911,12 @@ type Problem struct {
 	Type      string  `json:"type"`
 }
 
+// Reason defines model for Reason.
+type Reason struct {
+	// Reason Kept in the ledger.
+	Reason string `json:"reason"`
+}
+
 // Reconciliation defines model for Reconciliation.
 type Reconciliation struct {
 	Began *Time `json:"began,omitempty"`
@@ -807,6 +979,9 @@ type RestoredOutputs struct {
 	Outputs []RestoredOutput `json:"outputs"`
 }
 
+// Scope defines model for Scope.
+type Scope string
+
 // Signature A blind signature. Empty where there will never be one, because the key
 // is revoked or lost and the bank has it no more: the coin is claimed
 // without it, see `POST /v1/recoups`.
@@ -824,6 +999,46 @@ type SignedAmount = int64
 
 // Spend A spend with its owners' authorisation, see docs/protocol.md.
 type Spend = coin.SpendJSON
+
+// Statement defines model for Statement.
+type Statement struct {
+	Account AccountID `json:"account"`
+	At      Time      `json:"at"`
+	Bank    BankID    `json:"bank"`
+
+	// Closing What it held before `until`.
+	Closing  SignedAmount `json:"closing"`
+	Currency Currency     `json:"currency"`
+
+	// Entries One page, newest first.
+	Entries  []StatementEntry `json:"entries"`
+	Exponent int              `json:"exponent"`
+	From     Time             `json:"from"`
+
+	// Id Names account and period.
+	Id string `json:"id"`
+
+	// Next Absent on the last page.
+	Next *string `json:"next,omitempty"`
+
+	// Opening What the account held before `from`.
+	Opening SignedAmount `json:"opening"`
+	Until   Time         `json:"until"`
+}
+
+// StatementEntry defines model for StatementEntry.
+type StatementEntry struct {
+	// Amount Minor units of the bank's currency, of either sign.
+	Amount SignedAmount `json:"amount"`
+	At     Time         `json:"at"`
+	Kind   string       `json:"kind"`
+
+	// Op 32 bytes, the hash of a request, see docs/protocol.md.
+	Op OpID `json:"op"`
+
+	// Reference Of a funding or payout, to the world outside.
+	Reference *string `json:"reference,omitempty"`
+}
 
 // Stead Shows whose successor signed a recover, see docs/protocol.md.
 type Stead = coin.SteadJSON
@@ -857,6 +1072,24 @@ type Strikes struct {
 
 // Time defines model for Time.
 type Time = time.Time
+
+// TokenRequest defines model for TokenRequest.
+type TokenRequest struct {
+	// ExpiresAt When it ends by itself; never without it.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Hash SHA-256 of a token that the caller made. The same request again gets the same answer.
+	Hash *Hash `json:"hash,omitempty"`
+
+	// Label For people.
+	Label  *string `json:"label,omitempty"`
+	Scopes []Scope `json:"scopes"`
+}
+
+// Tokens defines model for Tokens.
+type Tokens struct {
+	Tokens []AccessToken `json:"tokens"`
+}
 
 // Trace defines model for Trace.
 type Trace struct {
@@ -924,6 +1157,49 @@ type WithdrawalRequest struct {
 	Outputs []Output `json:"outputs"`
 }
 
+// GetAccountsParams defines parameters for GetAccounts.
+type GetAccountsParams struct {
+	Kind *AccountKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// After The `next` of the page before.
+	After *AccountID `form:"after,omitempty" json:"after,omitempty"`
+	Limit *int       `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetStatementOfParams defines parameters for GetStatementOf.
+type GetStatementOfParams struct {
+	// From Where the period begins, an RFC 3339 instant or a date, which is
+	// midnight UTC. The first of this month without it.
+	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until Where it ends, likewise; this instant is not within. Now without it,
+	// and never later than that.
+	Until *string `form:"until,omitempty" json:"until,omitempty"`
+
+	// Format `json` is one page, newest entry first. `csv` (RFC 4180) and
+	// `camt.053` (ISO 20022 camt.053.001.08) are whole, oldest first, and
+	// end with `limit` where they would have more than 10,000 entries.
+	Format *GetStatementOfParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+
+	// After The `next` of the page before.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetStatementOfParamsFormat defines parameters for GetStatementOf.
+type GetStatementOfParamsFormat string
+
+// ReinstateParams defines parameters for Reinstate.
+type ReinstateParams struct {
+	Reason string `form:"reason" json:"reason"`
+}
+
+// RevokeTokenOfParams defines parameters for RevokeTokenOf.
+type RevokeTokenOfParams struct {
+	// At When it ends; now without it. One that ends before stays as it is.
+	At *time.Time `form:"at,omitempty" json:"at,omitempty"`
+}
+
 // GetCasesParams defines parameters for GetCases.
 type GetCasesParams struct {
 	// After The `next` of the page before.
@@ -945,6 +1221,35 @@ type GetEntriesParams struct {
 	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// GetStatementParams defines parameters for GetStatement.
+type GetStatementParams struct {
+	// From Where the period begins, an RFC 3339 instant or a date, which is
+	// midnight UTC. The first of this month without it.
+	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until Where it ends, likewise; this instant is not within. Now without it,
+	// and never later than that.
+	Until *string `form:"until,omitempty" json:"until,omitempty"`
+
+	// Format `json` is one page, newest entry first. `csv` (RFC 4180) and
+	// `camt.053` (ISO 20022 camt.053.001.08) are whole, oldest first, and
+	// end with `limit` where they would have more than 10,000 entries.
+	Format *GetStatementParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+
+	// After The `next` of the page before.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetStatementParamsFormat defines parameters for GetStatement.
+type GetStatementParamsFormat string
+
+// RevokeTokenParams defines parameters for RevokeToken.
+type RevokeTokenParams struct {
+	// At When it ends; now without it. One that ends before stays as it is.
+	At *time.Time `form:"at,omitempty" json:"at,omitempty"`
+}
+
 // GetKeysParams defines parameters for GetKeys.
 type GetKeysParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
@@ -953,14 +1258,29 @@ type GetKeysParams struct {
 // CreateAccountJSONRequestBody defines body for CreateAccount for application/json ContentType.
 type CreateAccountJSONRequestBody = AccountRequest
 
+// SuspendJSONRequestBody defines body for Suspend for application/json ContentType.
+type SuspendJSONRequestBody = Reason
+
+// CreateTokenOfJSONRequestBody defines body for CreateTokenOf for application/json ContentType.
+type CreateTokenOfJSONRequestBody = TokenRequest
+
+// SetDrainJSONRequestBody defines body for SetDrain for application/json ContentType.
+type SetDrainJSONRequestBody = DrainRequest
+
 // FundJSONRequestBody defines body for Fund for application/json ContentType.
 type FundJSONRequestBody = FundingRequest
+
+// PayOutJSONRequestBody defines body for PayOut for application/json ContentType.
+type PayOutJSONRequestBody = FundingRequest
 
 // FinishReconciliationJSONRequestBody defines body for FinishReconciliation for application/json ContentType.
 type FinishReconciliationJSONRequestBody = ReconciliationEnd
 
 // StartTraceJSONRequestBody defines body for StartTrace for application/json ContentType.
 type StartTraceJSONRequestBody = TraceRequest
+
+// CreateTokenJSONRequestBody defines body for CreateToken for application/json ContentType.
+type CreateTokenJSONRequestBody = TokenRequest
 
 // CoinStatesJSONRequestBody defines body for CoinStates for application/json ContentType.
 type CoinStatesJSONRequestBody = CoinStatesRequest
@@ -1063,6 +1383,11 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// GetAccounts Accounts in the order of their ids
+	//
+	// Corresponds with GET /admin/v1/accounts (the `GetAccounts` operationId).
+	GetAccounts(ctx context.Context, params *GetAccountsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CreateAccountWithBody Open an account
 	//
 	// The token is shown once; the bank keeps its hash. Not idempotent.
@@ -1080,6 +1405,67 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /admin/v1/accounts (the `CreateAccount` operationId).
 	CreateAccount(ctx context.Context, body CreateAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAccountOf An account
+	//
+	// Corresponds with GET /admin/v1/accounts/{kind}/{id} (the `GetAccountOf` operationId).
+	GetAccountOf(ctx context.Context, kind AccountKind, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStatementOf An account's statement for a period
+	//
+	// Corresponds with GET /admin/v1/accounts/{kind}/{id}/statement (the `GetStatementOf` operationId).
+	GetStatementOf(ctx context.Context, kind AccountKind, id string, params *GetStatementOfParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Reinstate Reinstate a suspended account
+	//
+	// Corresponds with DELETE /admin/v1/accounts/{kind}/{id}/suspension (the `Reinstate` operationId).
+	Reinstate(ctx context.Context, kind AccountKind, id string, params *ReinstateParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuspendWithBody Suspend an account
+	//
+	// Its tokens then show what is in it, get recorded requests answered again
+	// and revoke tokens; all else is `suspended`. An account that is suspended
+	// stays so for the reason that it was.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /admin/v1/accounts/{kind}/{id}/suspension (the `Suspend` operationId).
+	SuspendWithBody(ctx context.Context, kind AccountKind, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Suspend Suspend an account
+	//
+	// Its tokens then show what is in it, get recorded requests answered again
+	// and revoke tokens; all else is `suspended`. An account that is suspended
+	// stays so for the reason that it was.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /admin/v1/accounts/{kind}/{id}/suspension (the `Suspend` operationId).
+	Suspend(ctx context.Context, kind AccountKind, id string, body SuspendJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTokensOf An account's access tokens, oldest first
+	//
+	// Corresponds with GET /admin/v1/accounts/{kind}/{id}/tokens (the `GetTokensOf` operationId).
+	GetTokensOf(ctx context.Context, kind AccountKind, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTokenOfWithBody Make an access token for an account
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /admin/v1/accounts/{kind}/{id}/tokens (the `CreateTokenOf` operationId).
+	CreateTokenOfWithBody(ctx context.Context, kind AccountKind, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTokenOf Make an access token for an account
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /admin/v1/accounts/{kind}/{id}/tokens (the `CreateTokenOf` operationId).
+	CreateTokenOf(ctx context.Context, kind AccountKind, id string, body CreateTokenOfJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeTokenOf End an account's access token
+	//
+	// Corresponds with DELETE /admin/v1/accounts/{kind}/{id}/tokens/{token} (the `RevokeTokenOf` operationId).
+	RevokeTokenOf(ctx context.Context, kind AccountKind, id string, token string, params *RevokeTokenOfParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetAudit The audit that runs, or the last one that ran
 	//
@@ -1108,6 +1494,31 @@ type ClientInterface interface {
 	// Corresponds with GET /admin/v1/cases/{id} (the `GetCase` operationId).
 	GetCase(ctx context.Context, id OpID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetDrain Whether the bank redeems only
+	//
+	// Corresponds with GET /admin/v1/drain (the `GetDrain` operationId).
+	GetDrain(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetDrainWithBody Redeem only, or end that
+	//
+	// While the bank drains, withdrawals, refunds and fundings are `draining`;
+	// deposits, exchanges, recoups and payouts go on.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /admin/v1/drain (the `SetDrain` operationId).
+	SetDrainWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetDrain Redeem only, or end that
+	//
+	// While the bank drains, withdrawals, refunds and fundings are `draining`;
+	// deposits, exchanges, recoups and payouts go on.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /admin/v1/drain (the `SetDrain` operationId).
+	SetDrain(ctx context.Context, body SetDrainJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// FundWithBody Credit an account from the reserve
 	//
 	// `reference` names the incoming payment and is the idempotency key; the
@@ -1127,6 +1538,28 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /admin/v1/fundings (the `Fund` operationId).
 	Fund(ctx context.Context, body FundJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PayOutWithBody Debit an account to the reserve
+	//
+	// `reference` names the outgoing payment and is the idempotency key; the
+	// same reference with another account or amount is a `conflict`. What the
+	// account deposited before can't be refunded any more.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /admin/v1/payouts (the `PayOut` operationId).
+	PayOutWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PayOut Debit an account to the reserve
+	//
+	// `reference` names the outgoing payment and is the idempotency key; the
+	// same reference with another account or amount is a `conflict`. What the
+	// account deposited before can't be refunded any more.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /admin/v1/payouts (the `PayOut` operationId).
+	PayOut(ctx context.Context, body PayOutJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetReconciliation Where the bank stands after its ledger was restored
 	//
@@ -1194,6 +1627,47 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/account/entries (the `GetEntries` operationId).
 	GetEntries(ctx context.Context, params *GetEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStatement The caller's statement for a period
+	//
+	// Corresponds with GET /v1/account/statement (the `GetStatement` operationId).
+	GetStatement(ctx context.Context, params *GetStatementParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTokens The access tokens of the caller's account, oldest first
+	//
+	// Corresponds with GET /v1/account/tokens (the `GetTokens` operationId).
+	GetTokens(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTokenWithBody Make an access token for the caller's account
+	//
+	// It can't give more than the token that asks: no further scope, no later
+	// end. The bank makes the token, shows it in this answer and keeps its
+	// hash; then the request can't be repeated. Or the caller makes and stores
+	// it first, 32 random bytes in the same form, and sends `hash`; then it
+	// can, and no token is lost on its way.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/account/tokens (the `CreateToken` operationId).
+	CreateTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateToken Make an access token for the caller's account
+	//
+	// It can't give more than the token that asks: no further scope, no later
+	// end. The bank makes the token, shows it in this answer and keeps its
+	// hash; then the request can't be repeated. Or the caller makes and stores
+	// it first, 32 random bytes in the same form, and sends `hash`; then it
+	// can, and no token is lost on its way.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/account/tokens (the `CreateToken` operationId).
+	CreateToken(ctx context.Context, body CreateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeToken End an access token of the caller's account
+	//
+	// Corresponds with DELETE /v1/account/tokens/{token} (the `RevokeToken` operationId).
+	RevokeToken(ctx context.Context, token string, params *RevokeTokenParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CoinStatesWithBody Whether coins are spent
 	//
@@ -1493,7 +1967,7 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/restore (the `Restore` operationId).
 	Restore(ctx context.Context, body RestoreJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WithdrawWithBody Buy coins from a holder's account
+	// WithdrawWithBody Buy coins from an account
 	//
 	// The bank debits the account with the sum of the keys' values, then
 	// signs the blinded messages (RFC 9474 BlindSign), in the order given.
@@ -1503,7 +1977,7 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/withdrawals (the `Withdraw` operationId).
 	WithdrawWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// Withdraw Buy coins from a holder's account
+	// Withdraw Buy coins from an account
 	//
 	// The bank debits the account with the sum of the keys' values, then
 	// signs the blinded messages (RFC 9474 BlindSign), in the order given.
@@ -1512,6 +1986,21 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/withdrawals (the `Withdraw` operationId).
 	Withdraw(ctx context.Context, body WithdrawJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// GetAccounts Accounts in the order of their ids
+//
+// Corresponds with GET /admin/v1/accounts (the `GetAccounts` operationId).
+func (c *Client) GetAccounts(ctx context.Context, params *GetAccountsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAccountsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // CreateAccountWithBody Open an account
@@ -1542,6 +2031,157 @@ func (c *Client) CreateAccountWithBody(ctx context.Context, contentType string, 
 // Corresponds with POST /admin/v1/accounts (the `CreateAccount` operationId).
 func (c *Client) CreateAccount(ctx context.Context, body CreateAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateAccountRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAccountOf An account
+//
+// Corresponds with GET /admin/v1/accounts/{kind}/{id} (the `GetAccountOf` operationId).
+func (c *Client) GetAccountOf(ctx context.Context, kind AccountKind, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAccountOfRequest(c.Server, kind, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStatementOf An account's statement for a period
+//
+// Corresponds with GET /admin/v1/accounts/{kind}/{id}/statement (the `GetStatementOf` operationId).
+func (c *Client) GetStatementOf(ctx context.Context, kind AccountKind, id string, params *GetStatementOfParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStatementOfRequest(c.Server, kind, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Reinstate Reinstate a suspended account
+//
+// Corresponds with DELETE /admin/v1/accounts/{kind}/{id}/suspension (the `Reinstate` operationId).
+func (c *Client) Reinstate(ctx context.Context, kind AccountKind, id string, params *ReinstateParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReinstateRequest(c.Server, kind, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuspendWithBody Suspend an account
+//
+// Its tokens then show what is in it, get recorded requests answered again
+// and revoke tokens; all else is `suspended`. An account that is suspended
+// stays so for the reason that it was.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /admin/v1/accounts/{kind}/{id}/suspension (the `Suspend` operationId).
+func (c *Client) SuspendWithBody(ctx context.Context, kind AccountKind, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuspendRequestWithBody(c.Server, kind, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Suspend Suspend an account
+//
+// Its tokens then show what is in it, get recorded requests answered again
+// and revoke tokens; all else is `suspended`. An account that is suspended
+// stays so for the reason that it was.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /admin/v1/accounts/{kind}/{id}/suspension (the `Suspend` operationId).
+func (c *Client) Suspend(ctx context.Context, kind AccountKind, id string, body SuspendJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuspendRequest(c.Server, kind, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTokensOf An account's access tokens, oldest first
+//
+// Corresponds with GET /admin/v1/accounts/{kind}/{id}/tokens (the `GetTokensOf` operationId).
+func (c *Client) GetTokensOf(ctx context.Context, kind AccountKind, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTokensOfRequest(c.Server, kind, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTokenOfWithBody Make an access token for an account
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /admin/v1/accounts/{kind}/{id}/tokens (the `CreateTokenOf` operationId).
+func (c *Client) CreateTokenOfWithBody(ctx context.Context, kind AccountKind, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTokenOfRequestWithBody(c.Server, kind, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTokenOf Make an access token for an account
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /admin/v1/accounts/{kind}/{id}/tokens (the `CreateTokenOf` operationId).
+func (c *Client) CreateTokenOf(ctx context.Context, kind AccountKind, id string, body CreateTokenOfJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTokenOfRequest(c.Server, kind, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeTokenOf End an account's access token
+//
+// Corresponds with DELETE /admin/v1/accounts/{kind}/{id}/tokens/{token} (the `RevokeTokenOf` operationId).
+func (c *Client) RevokeTokenOf(ctx context.Context, kind AccountKind, id string, token string, params *RevokeTokenOfParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeTokenOfRequest(c.Server, kind, id, token, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1629,6 +2269,61 @@ func (c *Client) GetCase(ctx context.Context, id OpID, reqEditors ...RequestEdit
 	return c.Client.Do(req)
 }
 
+// GetDrain Whether the bank redeems only
+//
+// Corresponds with GET /admin/v1/drain (the `GetDrain` operationId).
+func (c *Client) GetDrain(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDrainRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetDrainWithBody Redeem only, or end that
+//
+// While the bank drains, withdrawals, refunds and fundings are `draining`;
+// deposits, exchanges, recoups and payouts go on.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /admin/v1/drain (the `SetDrain` operationId).
+func (c *Client) SetDrainWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetDrainRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetDrain Redeem only, or end that
+//
+// While the bank drains, withdrawals, refunds and fundings are `draining`;
+// deposits, exchanges, recoups and payouts go on.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /admin/v1/drain (the `SetDrain` operationId).
+func (c *Client) SetDrain(ctx context.Context, body SetDrainJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetDrainRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // FundWithBody Credit an account from the reserve
 //
 // `reference` names the incoming payment and is the idempotency key; the
@@ -1659,6 +2354,48 @@ func (c *Client) FundWithBody(ctx context.Context, contentType string, body io.R
 // Corresponds with POST /admin/v1/fundings (the `Fund` operationId).
 func (c *Client) Fund(ctx context.Context, body FundJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewFundRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PayOutWithBody Debit an account to the reserve
+//
+// `reference` names the outgoing payment and is the idempotency key; the
+// same reference with another account or amount is a `conflict`. What the
+// account deposited before can't be refunded any more.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /admin/v1/payouts (the `PayOut` operationId).
+func (c *Client) PayOutWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPayOutRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PayOut Debit an account to the reserve
+//
+// `reference` names the outgoing payment and is the idempotency key; the
+// same reference with another account or amount is a `conflict`. What the
+// account deposited before can't be refunded any more.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /admin/v1/payouts (the `PayOut` operationId).
+func (c *Client) PayOut(ctx context.Context, body PayOutJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPayOutRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1816,6 +2553,97 @@ func (c *Client) GetAccount(ctx context.Context, reqEditors ...RequestEditorFn) 
 // Corresponds with GET /v1/account/entries (the `GetEntries` operationId).
 func (c *Client) GetEntries(ctx context.Context, params *GetEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetEntriesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStatement The caller's statement for a period
+//
+// Corresponds with GET /v1/account/statement (the `GetStatement` operationId).
+func (c *Client) GetStatement(ctx context.Context, params *GetStatementParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStatementRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTokens The access tokens of the caller's account, oldest first
+//
+// Corresponds with GET /v1/account/tokens (the `GetTokens` operationId).
+func (c *Client) GetTokens(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTokensRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTokenWithBody Make an access token for the caller's account
+//
+// It can't give more than the token that asks: no further scope, no later
+// end. The bank makes the token, shows it in this answer and keeps its
+// hash; then the request can't be repeated. Or the caller makes and stores
+// it first, 32 random bytes in the same form, and sends `hash`; then it
+// can, and no token is lost on its way.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/account/tokens (the `CreateToken` operationId).
+func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTokenRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateToken Make an access token for the caller's account
+//
+// It can't give more than the token that asks: no further scope, no later
+// end. The bank makes the token, shows it in this answer and keeps its
+// hash; then the request can't be repeated. Or the caller makes and stores
+// it first, 32 random bytes in the same form, and sends `hash`; then it
+// can, and no token is lost on its way.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/account/tokens (the `CreateToken` operationId).
+func (c *Client) CreateToken(ctx context.Context, body CreateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTokenRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeToken End an access token of the caller's account
+//
+// Corresponds with DELETE /v1/account/tokens/{token} (the `RevokeToken` operationId).
+func (c *Client) RevokeToken(ctx context.Context, token string, params *RevokeTokenParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeTokenRequest(c.Server, token, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2344,7 +3172,7 @@ func (c *Client) Restore(ctx context.Context, body RestoreJSONRequestBody, reqEd
 	return c.Client.Do(req)
 }
 
-// WithdrawWithBody Buy coins from a holder's account
+// WithdrawWithBody Buy coins from an account
 //
 // The bank debits the account with the sum of the keys' values, then
 // signs the blinded messages (RFC 9474 BlindSign), in the order given.
@@ -2364,7 +3192,7 @@ func (c *Client) WithdrawWithBody(ctx context.Context, contentType string, body 
 	return c.Client.Do(req)
 }
 
-// Withdraw Buy coins from a holder's account
+// Withdraw Buy coins from an account
 //
 // The bank debits the account with the sum of the keys' values, then
 // signs the blinded messages (RFC 9474 BlindSign), in the order given.
@@ -2382,6 +3210,84 @@ func (c *Client) Withdraw(ctx context.Context, body WithdrawJSONRequestBody, req
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewGetAccountsRequest constructs an http.Request for the GetAccounts method
+func NewGetAccountsRequest(server string, params *GetAccountsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/accounts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewCreateAccountRequest calls the generic CreateAccount builder with application/json body
@@ -2420,6 +3326,451 @@ func NewCreateAccountRequestWithBody(server string, contentType string, body io.
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetAccountOfRequest constructs an http.Request for the GetAccountOf method
+func NewGetAccountOfRequest(server string, kind AccountKind, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "kind", kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/accounts/%s/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetStatementOfRequest constructs an http.Request for the GetStatementOf method
+func NewGetStatementOfRequest(server string, kind AccountKind, id string, params *GetStatementOfParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "kind", kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/accounts/%s/%s/statement", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Until != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "until", *params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Format != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "format", *params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReinstateRequest constructs an http.Request for the Reinstate method
+func NewReinstateRequest(server string, kind AccountKind, id string, params *ReinstateParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "kind", kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/accounts/%s/%s/suspension", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "reason", params.Reason, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSuspendRequest calls the generic Suspend builder with application/json body
+func NewSuspendRequest(server string, kind AccountKind, id string, body SuspendJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSuspendRequestWithBody(server, kind, id, "application/json", bodyReader)
+}
+
+// NewSuspendRequestWithBody constructs an http.Request for the Suspend method, with any body, and a specified content type
+func NewSuspendRequestWithBody(server string, kind AccountKind, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "kind", kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/accounts/%s/%s/suspension", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetTokensOfRequest constructs an http.Request for the GetTokensOf method
+func NewGetTokensOfRequest(server string, kind AccountKind, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "kind", kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/accounts/%s/%s/tokens", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateTokenOfRequest calls the generic CreateTokenOf builder with application/json body
+func NewCreateTokenOfRequest(server string, kind AccountKind, id string, body CreateTokenOfJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateTokenOfRequestWithBody(server, kind, id, "application/json", bodyReader)
+}
+
+// NewCreateTokenOfRequestWithBody constructs an http.Request for the CreateTokenOf method, with any body, and a specified content type
+func NewCreateTokenOfRequestWithBody(server string, kind AccountKind, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "kind", kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/accounts/%s/%s/tokens", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRevokeTokenOfRequest constructs an http.Request for the RevokeTokenOf method
+func NewRevokeTokenOfRequest(server string, kind AccountKind, id string, token string, params *RevokeTokenOfParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "kind", kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "token", token, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/accounts/%s/%s/tokens/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.At != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "at", *params.At, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -2605,6 +3956,73 @@ func NewGetCaseRequest(server string, id OpID) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetDrainRequest constructs an http.Request for the GetDrain method
+func NewGetDrainRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/drain")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetDrainRequest calls the generic SetDrain builder with application/json body
+func NewSetDrainRequest(server string, body SetDrainJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetDrainRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSetDrainRequestWithBody constructs an http.Request for the SetDrain method, with any body, and a specified content type
+func NewSetDrainRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/drain")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewFundRequest calls the generic Fund builder with application/json body
 func NewFundRequest(server string, body FundJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2626,6 +4044,46 @@ func NewFundRequestWithBody(server string, contentType string, body io.Reader) (
 	}
 
 	operationPath := fmt.Sprintf("/admin/v1/fundings")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPayOutRequest calls the generic PayOut builder with application/json body
+func NewPayOutRequest(server string, body PayOutJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPayOutRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPayOutRequestWithBody constructs an http.Request for the PayOut method, with any body, and a specified content type
+func NewPayOutRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/payouts")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -2931,6 +4389,236 @@ func NewGetEntriesRequest(server string, params *GetEntriesParams) (*http.Reques
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetStatementRequest constructs an http.Request for the GetStatement method
+func NewGetStatementRequest(server string, params *GetStatementParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/account/statement")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Until != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "until", *params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Format != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "format", *params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetTokensRequest constructs an http.Request for the GetTokens method
+func NewGetTokensRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/account/tokens")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateTokenRequest calls the generic CreateToken builder with application/json body
+func NewCreateTokenRequest(server string, body CreateTokenJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateTokenRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateTokenRequestWithBody constructs an http.Request for the CreateToken method, with any body, and a specified content type
+func NewCreateTokenRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/account/tokens")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRevokeTokenRequest constructs an http.Request for the RevokeToken method
+func NewRevokeTokenRequest(server string, token string, params *RevokeTokenParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "token", token, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/account/tokens/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.At != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "at", *params.At, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -3547,6 +5235,13 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// GetAccountsWithResponse Accounts in the order of their ids
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /admin/v1/accounts (the `GetAccounts` operationId).
+	GetAccountsWithResponse(ctx context.Context, params *GetAccountsParams, reqEditors ...RequestEditorFn) (*GetAccountsResponse, error)
+
 	// CreateAccountWithBodyWithResponse Open an account
 	//
 	// The token is shown once; the bank keeps its hash. Not idempotent.
@@ -3564,6 +5259,77 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /admin/v1/accounts (the `CreateAccount` operationId).
 	CreateAccountWithResponse(ctx context.Context, body CreateAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAccountResponse, error)
+
+	// GetAccountOfWithResponse An account
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /admin/v1/accounts/{kind}/{id} (the `GetAccountOf` operationId).
+	GetAccountOfWithResponse(ctx context.Context, kind AccountKind, id string, reqEditors ...RequestEditorFn) (*GetAccountOfResponse, error)
+
+	// GetStatementOfWithResponse An account's statement for a period
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /admin/v1/accounts/{kind}/{id}/statement (the `GetStatementOf` operationId).
+	GetStatementOfWithResponse(ctx context.Context, kind AccountKind, id string, params *GetStatementOfParams, reqEditors ...RequestEditorFn) (*GetStatementOfResponse, error)
+
+	// ReinstateWithResponse Reinstate a suspended account
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /admin/v1/accounts/{kind}/{id}/suspension (the `Reinstate` operationId).
+	ReinstateWithResponse(ctx context.Context, kind AccountKind, id string, params *ReinstateParams, reqEditors ...RequestEditorFn) (*ReinstateResponse, error)
+
+	// SuspendWithBodyWithResponse Suspend an account
+	//
+	// Its tokens then show what is in it, get recorded requests answered again
+	// and revoke tokens; all else is `suspended`. An account that is suspended
+	// stays so for the reason that it was.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/v1/accounts/{kind}/{id}/suspension (the `Suspend` operationId).
+	SuspendWithBodyWithResponse(ctx context.Context, kind AccountKind, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuspendResponse, error)
+
+	// SuspendWithResponse Suspend an account
+	//
+	// Its tokens then show what is in it, get recorded requests answered again
+	// and revoke tokens; all else is `suspended`. An account that is suspended
+	// stays so for the reason that it was.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/v1/accounts/{kind}/{id}/suspension (the `Suspend` operationId).
+	SuspendWithResponse(ctx context.Context, kind AccountKind, id string, body SuspendJSONRequestBody, reqEditors ...RequestEditorFn) (*SuspendResponse, error)
+
+	// GetTokensOfWithResponse An account's access tokens, oldest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /admin/v1/accounts/{kind}/{id}/tokens (the `GetTokensOf` operationId).
+	GetTokensOfWithResponse(ctx context.Context, kind AccountKind, id string, reqEditors ...RequestEditorFn) (*GetTokensOfResponse, error)
+
+	// CreateTokenOfWithBodyWithResponse Make an access token for an account
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/v1/accounts/{kind}/{id}/tokens (the `CreateTokenOf` operationId).
+	CreateTokenOfWithBodyWithResponse(ctx context.Context, kind AccountKind, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTokenOfResponse, error)
+
+	// CreateTokenOfWithResponse Make an access token for an account
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/v1/accounts/{kind}/{id}/tokens (the `CreateTokenOf` operationId).
+	CreateTokenOfWithResponse(ctx context.Context, kind AccountKind, id string, body CreateTokenOfJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTokenOfResponse, error)
+
+	// RevokeTokenOfWithResponse End an account's access token
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /admin/v1/accounts/{kind}/{id}/tokens/{token} (the `RevokeTokenOf` operationId).
+	RevokeTokenOfWithResponse(ctx context.Context, kind AccountKind, id string, token string, params *RevokeTokenOfParams, reqEditors ...RequestEditorFn) (*RevokeTokenOfResponse, error)
 
 	// GetAuditWithResponse The audit that runs, or the last one that ran
 	//
@@ -3602,6 +5368,33 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /admin/v1/cases/{id} (the `GetCase` operationId).
 	GetCaseWithResponse(ctx context.Context, id OpID, reqEditors ...RequestEditorFn) (*GetCaseResponse, error)
 
+	// GetDrainWithResponse Whether the bank redeems only
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /admin/v1/drain (the `GetDrain` operationId).
+	GetDrainWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetDrainResponse, error)
+
+	// SetDrainWithBodyWithResponse Redeem only, or end that
+	//
+	// While the bank drains, withdrawals, refunds and fundings are `draining`;
+	// deposits, exchanges, recoups and payouts go on.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /admin/v1/drain (the `SetDrain` operationId).
+	SetDrainWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetDrainResponse, error)
+
+	// SetDrainWithResponse Redeem only, or end that
+	//
+	// While the bank drains, withdrawals, refunds and fundings are `draining`;
+	// deposits, exchanges, recoups and payouts go on.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /admin/v1/drain (the `SetDrain` operationId).
+	SetDrainWithResponse(ctx context.Context, body SetDrainJSONRequestBody, reqEditors ...RequestEditorFn) (*SetDrainResponse, error)
+
 	// FundWithBodyWithResponse Credit an account from the reserve
 	//
 	// `reference` names the incoming payment and is the idempotency key; the
@@ -3621,6 +5414,28 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /admin/v1/fundings (the `Fund` operationId).
 	FundWithResponse(ctx context.Context, body FundJSONRequestBody, reqEditors ...RequestEditorFn) (*FundResponse, error)
+
+	// PayOutWithBodyWithResponse Debit an account to the reserve
+	//
+	// `reference` names the outgoing payment and is the idempotency key; the
+	// same reference with another account or amount is a `conflict`. What the
+	// account deposited before can't be refunded any more.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/v1/payouts (the `PayOut` operationId).
+	PayOutWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PayOutResponse, error)
+
+	// PayOutWithResponse Debit an account to the reserve
+	//
+	// `reference` names the outgoing payment and is the idempotency key; the
+	// same reference with another account or amount is a `conflict`. What the
+	// account deposited before can't be refunded any more.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/v1/payouts (the `PayOut` operationId).
+	PayOutWithResponse(ctx context.Context, body PayOutJSONRequestBody, reqEditors ...RequestEditorFn) (*PayOutResponse, error)
 
 	// GetReconciliationWithResponse Where the bank stands after its ledger was restored
 	//
@@ -3698,6 +5513,53 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/account/entries (the `GetEntries` operationId).
 	GetEntriesWithResponse(ctx context.Context, params *GetEntriesParams, reqEditors ...RequestEditorFn) (*GetEntriesResponse, error)
+
+	// GetStatementWithResponse The caller's statement for a period
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/account/statement (the `GetStatement` operationId).
+	GetStatementWithResponse(ctx context.Context, params *GetStatementParams, reqEditors ...RequestEditorFn) (*GetStatementResponse, error)
+
+	// GetTokensWithResponse The access tokens of the caller's account, oldest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/account/tokens (the `GetTokens` operationId).
+	GetTokensWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTokensResponse, error)
+
+	// CreateTokenWithBodyWithResponse Make an access token for the caller's account
+	//
+	// It can't give more than the token that asks: no further scope, no later
+	// end. The bank makes the token, shows it in this answer and keeps its
+	// hash; then the request can't be repeated. Or the caller makes and stores
+	// it first, 32 random bytes in the same form, and sends `hash`; then it
+	// can, and no token is lost on its way.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/account/tokens (the `CreateToken` operationId).
+	CreateTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTokenResponse, error)
+
+	// CreateTokenWithResponse Make an access token for the caller's account
+	//
+	// It can't give more than the token that asks: no further scope, no later
+	// end. The bank makes the token, shows it in this answer and keeps its
+	// hash; then the request can't be repeated. Or the caller makes and stores
+	// it first, 32 random bytes in the same form, and sends `hash`; then it
+	// can, and no token is lost on its way.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/account/tokens (the `CreateToken` operationId).
+	CreateTokenWithResponse(ctx context.Context, body CreateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTokenResponse, error)
+
+	// RevokeTokenWithResponse End an access token of the caller's account
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/account/tokens/{token} (the `RevokeToken` operationId).
+	RevokeTokenWithResponse(ctx context.Context, token string, params *RevokeTokenParams, reqEditors ...RequestEditorFn) (*RevokeTokenResponse, error)
 
 	// CoinStatesWithBodyWithResponse Whether coins are spent
 	//
@@ -4009,7 +5871,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/restore (the `Restore` operationId).
 	RestoreWithResponse(ctx context.Context, body RestoreJSONRequestBody, reqEditors ...RequestEditorFn) (*RestoreResponse, error)
 
-	// WithdrawWithBodyWithResponse Buy coins from a holder's account
+	// WithdrawWithBodyWithResponse Buy coins from an account
 	//
 	// The bank debits the account with the sum of the keys' values, then
 	// signs the blinded messages (RFC 9474 BlindSign), in the order given.
@@ -4019,7 +5881,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/withdrawals (the `Withdraw` operationId).
 	WithdrawWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*WithdrawResponse, error)
 
-	// WithdrawWithResponse Buy coins from a holder's account
+	// WithdrawWithResponse Buy coins from an account
 	//
 	// The bank debits the account with the sum of the keys' values, then
 	// signs the blinded messages (RFC 9474 BlindSign), in the order given.
@@ -4028,6 +5890,62 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/withdrawals (the `Withdraw` operationId).
 	WithdrawWithResponse(ctx context.Context, body WithdrawJSONRequestBody, reqEditors ...RequestEditorFn) (*WithdrawResponse, error)
+}
+
+// GetAccountsResponseDefaultHeaders the declared response headers of an HTTP default response for GetAccounts
+type GetAccountsResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type GetAccountsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Accounts
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetAccountsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAccountsResponse) GetJSON200() *Accounts {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAccountsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAccountsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAccountsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAccountsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAccountsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 // CreateAccountResponseDefaultHeaders the declared response headers of an HTTP default response for CreateAccount
@@ -4080,6 +5998,398 @@ func (r CreateAccountResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAccountOfResponseDefaultHeaders the declared response headers of an HTTP default response for GetAccountOf
+type GetAccountOfResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type GetAccountOfResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Account
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetAccountOfResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAccountOfResponse) GetJSON200() *Account {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAccountOfResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAccountOfResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAccountOfResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAccountOfResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAccountOfResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetStatementOfResponseDefaultHeaders the declared response headers of an HTTP default response for GetStatementOf
+type GetStatementOfResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type GetStatementOfResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Statement
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetStatementOfResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStatementOfResponse) GetJSON200() *Statement {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetStatementOfResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStatementOfResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStatementOfResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStatementOfResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStatementOfResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReinstateResponseDefaultHeaders the declared response headers of an HTTP default response for Reinstate
+type ReinstateResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type ReinstateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Account
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ReinstateResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReinstateResponse) GetJSON200() *Account {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReinstateResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReinstateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReinstateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReinstateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReinstateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SuspendResponseDefaultHeaders the declared response headers of an HTTP default response for Suspend
+type SuspendResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type SuspendResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Account
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SuspendResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SuspendResponse) GetJSON200() *Account {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SuspendResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SuspendResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuspendResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuspendResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuspendResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetTokensOfResponseDefaultHeaders the declared response headers of an HTTP default response for GetTokensOf
+type GetTokensOfResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type GetTokensOfResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tokens
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetTokensOfResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTokensOfResponse) GetJSON200() *Tokens {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetTokensOfResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTokensOfResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTokensOfResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTokensOfResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTokensOfResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateTokenOfResponseDefaultHeaders the declared response headers of an HTTP default response for CreateTokenOf
+type CreateTokenOfResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type CreateTokenOfResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *CreatedToken
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateTokenOfResponseDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateTokenOfResponse) GetJSON201() *CreatedToken {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateTokenOfResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateTokenOfResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateTokenOfResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateTokenOfResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateTokenOfResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RevokeTokenOfResponseDefaultHeaders the declared response headers of an HTTP default response for RevokeTokenOf
+type RevokeTokenOfResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type RevokeTokenOfResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AccessToken
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RevokeTokenOfResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RevokeTokenOfResponse) GetJSON200() *AccessToken {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevokeTokenOfResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeTokenOfResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeTokenOfResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeTokenOfResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeTokenOfResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4366,6 +6676,118 @@ func (r GetCaseResponse) ContentType() string {
 	return ""
 }
 
+// GetDrainResponseDefaultHeaders the declared response headers of an HTTP default response for GetDrain
+type GetDrainResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type GetDrainResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Drain
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetDrainResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDrainResponse) GetJSON200() *Drain {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDrainResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDrainResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDrainResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDrainResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDrainResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SetDrainResponseDefaultHeaders the declared response headers of an HTTP default response for SetDrain
+type SetDrainResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type SetDrainResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Drain
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SetDrainResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetDrainResponse) GetJSON200() *Drain {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetDrainResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetDrainResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetDrainResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetDrainResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetDrainResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // FundResponseDefaultHeaders the declared response headers of an HTTP default response for Fund
 type FundResponseDefaultHeaders struct {
 	RetryAfter *string
@@ -4416,6 +6838,62 @@ func (r FundResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r FundResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PayOutResponseDefaultHeaders the declared response headers of an HTTP default response for PayOut
+type PayOutResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type PayOutResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Funded
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PayOutResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PayOutResponse) GetJSON200() *Funded {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PayOutResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PayOutResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PayOutResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PayOutResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PayOutResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4808,6 +7286,230 @@ func (r GetEntriesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetEntriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetStatementResponseDefaultHeaders the declared response headers of an HTTP default response for GetStatement
+type GetStatementResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type GetStatementResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Statement
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetStatementResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStatementResponse) GetJSON200() *Statement {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetStatementResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStatementResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStatementResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStatementResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStatementResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetTokensResponseDefaultHeaders the declared response headers of an HTTP default response for GetTokens
+type GetTokensResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type GetTokensResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tokens
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetTokensResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTokensResponse) GetJSON200() *Tokens {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetTokensResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTokensResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTokensResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTokensResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTokensResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateTokenResponseDefaultHeaders the declared response headers of an HTTP default response for CreateToken
+type CreateTokenResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type CreateTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *CreatedToken
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateTokenResponseDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateTokenResponse) GetJSON201() *CreatedToken {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateTokenResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RevokeTokenResponseDefaultHeaders the declared response headers of an HTTP default response for RevokeToken
+type RevokeTokenResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type RevokeTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AccessToken
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RevokeTokenResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RevokeTokenResponse) GetJSON200() *AccessToken {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevokeTokenResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeTokenResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5654,6 +8356,19 @@ func (r WithdrawResponse) ContentType() string {
 	return ""
 }
 
+// GetAccountsWithResponse Accounts in the order of their ids
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /admin/v1/accounts (the `GetAccounts` operationId).
+func (c *ClientWithResponses) GetAccountsWithResponse(ctx context.Context, params *GetAccountsParams, reqEditors ...RequestEditorFn) (*GetAccountsResponse, error) {
+	rsp, err := c.GetAccounts(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAccountsResponse(rsp)
+}
+
 // CreateAccountWithBodyWithResponse Open an account
 //
 // The token is shown once; the bank keeps its hash. Not idempotent.
@@ -5682,6 +8397,131 @@ func (c *ClientWithResponses) CreateAccountWithResponse(ctx context.Context, bod
 		return nil, err
 	}
 	return ParseCreateAccountResponse(rsp)
+}
+
+// GetAccountOfWithResponse An account
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /admin/v1/accounts/{kind}/{id} (the `GetAccountOf` operationId).
+func (c *ClientWithResponses) GetAccountOfWithResponse(ctx context.Context, kind AccountKind, id string, reqEditors ...RequestEditorFn) (*GetAccountOfResponse, error) {
+	rsp, err := c.GetAccountOf(ctx, kind, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAccountOfResponse(rsp)
+}
+
+// GetStatementOfWithResponse An account's statement for a period
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /admin/v1/accounts/{kind}/{id}/statement (the `GetStatementOf` operationId).
+func (c *ClientWithResponses) GetStatementOfWithResponse(ctx context.Context, kind AccountKind, id string, params *GetStatementOfParams, reqEditors ...RequestEditorFn) (*GetStatementOfResponse, error) {
+	rsp, err := c.GetStatementOf(ctx, kind, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStatementOfResponse(rsp)
+}
+
+// ReinstateWithResponse Reinstate a suspended account
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /admin/v1/accounts/{kind}/{id}/suspension (the `Reinstate` operationId).
+func (c *ClientWithResponses) ReinstateWithResponse(ctx context.Context, kind AccountKind, id string, params *ReinstateParams, reqEditors ...RequestEditorFn) (*ReinstateResponse, error) {
+	rsp, err := c.Reinstate(ctx, kind, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReinstateResponse(rsp)
+}
+
+// SuspendWithBodyWithResponse Suspend an account
+//
+// Its tokens then show what is in it, get recorded requests answered again
+// and revoke tokens; all else is `suspended`. An account that is suspended
+// stays so for the reason that it was.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/v1/accounts/{kind}/{id}/suspension (the `Suspend` operationId).
+func (c *ClientWithResponses) SuspendWithBodyWithResponse(ctx context.Context, kind AccountKind, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuspendResponse, error) {
+	rsp, err := c.SuspendWithBody(ctx, kind, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuspendResponse(rsp)
+}
+
+// SuspendWithResponse Suspend an account
+//
+// Its tokens then show what is in it, get recorded requests answered again
+// and revoke tokens; all else is `suspended`. An account that is suspended
+// stays so for the reason that it was.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/v1/accounts/{kind}/{id}/suspension (the `Suspend` operationId).
+func (c *ClientWithResponses) SuspendWithResponse(ctx context.Context, kind AccountKind, id string, body SuspendJSONRequestBody, reqEditors ...RequestEditorFn) (*SuspendResponse, error) {
+	rsp, err := c.Suspend(ctx, kind, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuspendResponse(rsp)
+}
+
+// GetTokensOfWithResponse An account's access tokens, oldest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /admin/v1/accounts/{kind}/{id}/tokens (the `GetTokensOf` operationId).
+func (c *ClientWithResponses) GetTokensOfWithResponse(ctx context.Context, kind AccountKind, id string, reqEditors ...RequestEditorFn) (*GetTokensOfResponse, error) {
+	rsp, err := c.GetTokensOf(ctx, kind, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTokensOfResponse(rsp)
+}
+
+// CreateTokenOfWithBodyWithResponse Make an access token for an account
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/v1/accounts/{kind}/{id}/tokens (the `CreateTokenOf` operationId).
+func (c *ClientWithResponses) CreateTokenOfWithBodyWithResponse(ctx context.Context, kind AccountKind, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTokenOfResponse, error) {
+	rsp, err := c.CreateTokenOfWithBody(ctx, kind, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTokenOfResponse(rsp)
+}
+
+// CreateTokenOfWithResponse Make an access token for an account
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/v1/accounts/{kind}/{id}/tokens (the `CreateTokenOf` operationId).
+func (c *ClientWithResponses) CreateTokenOfWithResponse(ctx context.Context, kind AccountKind, id string, body CreateTokenOfJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTokenOfResponse, error) {
+	rsp, err := c.CreateTokenOf(ctx, kind, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTokenOfResponse(rsp)
+}
+
+// RevokeTokenOfWithResponse End an account's access token
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /admin/v1/accounts/{kind}/{id}/tokens/{token} (the `RevokeTokenOf` operationId).
+func (c *ClientWithResponses) RevokeTokenOfWithResponse(ctx context.Context, kind AccountKind, id string, token string, params *RevokeTokenOfParams, reqEditors ...RequestEditorFn) (*RevokeTokenOfResponse, error) {
+	rsp, err := c.RevokeTokenOf(ctx, kind, id, token, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeTokenOfResponse(rsp)
 }
 
 // GetAuditWithResponse The audit that runs, or the last one that ran
@@ -5751,6 +8591,51 @@ func (c *ClientWithResponses) GetCaseWithResponse(ctx context.Context, id OpID, 
 	return ParseGetCaseResponse(rsp)
 }
 
+// GetDrainWithResponse Whether the bank redeems only
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /admin/v1/drain (the `GetDrain` operationId).
+func (c *ClientWithResponses) GetDrainWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetDrainResponse, error) {
+	rsp, err := c.GetDrain(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDrainResponse(rsp)
+}
+
+// SetDrainWithBodyWithResponse Redeem only, or end that
+//
+// While the bank drains, withdrawals, refunds and fundings are `draining`;
+// deposits, exchanges, recoups and payouts go on.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /admin/v1/drain (the `SetDrain` operationId).
+func (c *ClientWithResponses) SetDrainWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetDrainResponse, error) {
+	rsp, err := c.SetDrainWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetDrainResponse(rsp)
+}
+
+// SetDrainWithResponse Redeem only, or end that
+//
+// While the bank drains, withdrawals, refunds and fundings are `draining`;
+// deposits, exchanges, recoups and payouts go on.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /admin/v1/drain (the `SetDrain` operationId).
+func (c *ClientWithResponses) SetDrainWithResponse(ctx context.Context, body SetDrainJSONRequestBody, reqEditors ...RequestEditorFn) (*SetDrainResponse, error) {
+	rsp, err := c.SetDrain(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetDrainResponse(rsp)
+}
+
 // FundWithBodyWithResponse Credit an account from the reserve
 //
 // `reference` names the incoming payment and is the idempotency key; the
@@ -5781,6 +8666,40 @@ func (c *ClientWithResponses) FundWithResponse(ctx context.Context, body FundJSO
 		return nil, err
 	}
 	return ParseFundResponse(rsp)
+}
+
+// PayOutWithBodyWithResponse Debit an account to the reserve
+//
+// `reference` names the outgoing payment and is the idempotency key; the
+// same reference with another account or amount is a `conflict`. What the
+// account deposited before can't be refunded any more.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/v1/payouts (the `PayOut` operationId).
+func (c *ClientWithResponses) PayOutWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PayOutResponse, error) {
+	rsp, err := c.PayOutWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePayOutResponse(rsp)
+}
+
+// PayOutWithResponse Debit an account to the reserve
+//
+// `reference` names the outgoing payment and is the idempotency key; the
+// same reference with another account or amount is a `conflict`. What the
+// account deposited before can't be refunded any more.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/v1/payouts (the `PayOut` operationId).
+func (c *ClientWithResponses) PayOutWithResponse(ctx context.Context, body PayOutJSONRequestBody, reqEditors ...RequestEditorFn) (*PayOutResponse, error) {
+	rsp, err := c.PayOut(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePayOutResponse(rsp)
 }
 
 // GetReconciliationWithResponse Where the bank stands after its ledger was restored
@@ -5912,6 +8831,83 @@ func (c *ClientWithResponses) GetEntriesWithResponse(ctx context.Context, params
 		return nil, err
 	}
 	return ParseGetEntriesResponse(rsp)
+}
+
+// GetStatementWithResponse The caller's statement for a period
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/account/statement (the `GetStatement` operationId).
+func (c *ClientWithResponses) GetStatementWithResponse(ctx context.Context, params *GetStatementParams, reqEditors ...RequestEditorFn) (*GetStatementResponse, error) {
+	rsp, err := c.GetStatement(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStatementResponse(rsp)
+}
+
+// GetTokensWithResponse The access tokens of the caller's account, oldest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/account/tokens (the `GetTokens` operationId).
+func (c *ClientWithResponses) GetTokensWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTokensResponse, error) {
+	rsp, err := c.GetTokens(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTokensResponse(rsp)
+}
+
+// CreateTokenWithBodyWithResponse Make an access token for the caller's account
+//
+// It can't give more than the token that asks: no further scope, no later
+// end. The bank makes the token, shows it in this answer and keeps its
+// hash; then the request can't be repeated. Or the caller makes and stores
+// it first, 32 random bytes in the same form, and sends `hash`; then it
+// can, and no token is lost on its way.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/account/tokens (the `CreateToken` operationId).
+func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTokenResponse, error) {
+	rsp, err := c.CreateTokenWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTokenResponse(rsp)
+}
+
+// CreateTokenWithResponse Make an access token for the caller's account
+//
+// It can't give more than the token that asks: no further scope, no later
+// end. The bank makes the token, shows it in this answer and keeps its
+// hash; then the request can't be repeated. Or the caller makes and stores
+// it first, 32 random bytes in the same form, and sends `hash`; then it
+// can, and no token is lost on its way.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/account/tokens (the `CreateToken` operationId).
+func (c *ClientWithResponses) CreateTokenWithResponse(ctx context.Context, body CreateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTokenResponse, error) {
+	rsp, err := c.CreateToken(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTokenResponse(rsp)
+}
+
+// RevokeTokenWithResponse End an access token of the caller's account
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/account/tokens/{token} (the `RevokeToken` operationId).
+func (c *ClientWithResponses) RevokeTokenWithResponse(ctx context.Context, token string, params *RevokeTokenParams, reqEditors ...RequestEditorFn) (*RevokeTokenResponse, error) {
+	rsp, err := c.RevokeToken(ctx, token, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeTokenResponse(rsp)
 }
 
 // CoinStatesWithBodyWithResponse Whether coins are spent
@@ -6356,7 +9352,7 @@ func (c *ClientWithResponses) RestoreWithResponse(ctx context.Context, body Rest
 	return ParseRestoreResponse(rsp)
 }
 
-// WithdrawWithBodyWithResponse Buy coins from a holder's account
+// WithdrawWithBodyWithResponse Buy coins from an account
 //
 // The bank debits the account with the sum of the keys' values, then
 // signs the blinded messages (RFC 9474 BlindSign), in the order given.
@@ -6372,7 +9368,7 @@ func (c *ClientWithResponses) WithdrawWithBodyWithResponse(ctx context.Context, 
 	return ParseWithdrawResponse(rsp)
 }
 
-// WithdrawWithResponse Buy coins from a holder's account
+// WithdrawWithResponse Buy coins from an account
 //
 // The bank debits the account with the sum of the keys' values, then
 // signs the blinded messages (RFC 9474 BlindSign), in the order given.
@@ -6386,6 +9382,59 @@ func (c *ClientWithResponses) WithdrawWithResponse(ctx context.Context, body Wit
 		return nil, err
 	}
 	return ParseWithdrawResponse(rsp)
+}
+
+// ParseGetAccountsResponse parses an HTTP response from a GetAccountsWithResponse call
+func ParseGetAccountsResponse(rsp *http.Response) (*GetAccountsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAccountsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Accounts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetAccountsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
 }
 
 // ParseCreateAccountResponse parses an HTTP response from a CreateAccountWithResponse call
@@ -6421,6 +9470,380 @@ func ParseCreateAccountResponse(rsp *http.Response) (*CreateAccountResponse, err
 	switch {
 	case true:
 		var headers CreateAccountResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAccountOfResponse parses an HTTP response from a GetAccountOfWithResponse call
+func ParseGetAccountOfResponse(rsp *http.Response) (*GetAccountOfResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAccountOfResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Account
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetAccountOfResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetStatementOfResponse parses an HTTP response from a GetStatementOfWithResponse call
+func ParseGetStatementOfResponse(rsp *http.Response) (*GetStatementOfResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStatementOfResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Statement
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/csv) unsupported
+
+	}
+
+	switch {
+	case true:
+		var headers GetStatementOfResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReinstateResponse parses an HTTP response from a ReinstateWithResponse call
+func ParseReinstateResponse(rsp *http.Response) (*ReinstateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReinstateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Account
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ReinstateResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSuspendResponse parses an HTTP response from a SuspendWithResponse call
+func ParseSuspendResponse(rsp *http.Response) (*SuspendResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuspendResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Account
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers SuspendResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetTokensOfResponse parses an HTTP response from a GetTokensOfWithResponse call
+func ParseGetTokensOfResponse(rsp *http.Response) (*GetTokensOfResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTokensOfResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tokens
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetTokensOfResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateTokenOfResponse parses an HTTP response from a CreateTokenOfWithResponse call
+func ParseCreateTokenOfResponse(rsp *http.Response) (*CreateTokenOfResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateTokenOfResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest CreatedToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers CreateTokenOfResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRevokeTokenOfResponse parses an HTTP response from a RevokeTokenOfWithResponse call
+func ParseRevokeTokenOfResponse(rsp *http.Response) (*RevokeTokenOfResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeTokenOfResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AccessToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RevokeTokenOfResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -6706,6 +10129,112 @@ func ParseGetCaseResponse(rsp *http.Response) (*GetCaseResponse, error) {
 	return response, nil
 }
 
+// ParseGetDrainResponse parses an HTTP response from a GetDrainWithResponse call
+func ParseGetDrainResponse(rsp *http.Response) (*GetDrainResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDrainResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Drain
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetDrainResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetDrainResponse parses an HTTP response from a SetDrainWithResponse call
+func ParseSetDrainResponse(rsp *http.Response) (*SetDrainResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetDrainResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Drain
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers SetDrainResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseFundResponse parses an HTTP response from a FundWithResponse call
 func ParseFundResponse(rsp *http.Response) (*FundResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -6739,6 +10268,59 @@ func ParseFundResponse(rsp *http.Response) (*FundResponse, error) {
 	switch {
 	case true:
 		var headers FundResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePayOutResponse parses an HTTP response from a PayOutWithResponse call
+func ParsePayOutResponse(rsp *http.Response) (*PayOutResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PayOutResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Funded
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers PayOutResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -7110,6 +10692,221 @@ func ParseGetEntriesResponse(rsp *http.Response) (*GetEntriesResponse, error) {
 	switch {
 	case true:
 		var headers GetEntriesResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetStatementResponse parses an HTTP response from a GetStatementWithResponse call
+func ParseGetStatementResponse(rsp *http.Response) (*GetStatementResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStatementResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Statement
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/csv) unsupported
+
+	}
+
+	switch {
+	case true:
+		var headers GetStatementResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetTokensResponse parses an HTTP response from a GetTokensWithResponse call
+func ParseGetTokensResponse(rsp *http.Response) (*GetTokensResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTokensResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tokens
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetTokensResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateTokenResponse parses an HTTP response from a CreateTokenWithResponse call
+func ParseCreateTokenResponse(rsp *http.Response) (*CreateTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest CreatedToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers CreateTokenResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRevokeTokenResponse parses an HTTP response from a RevokeTokenWithResponse call
+func ParseRevokeTokenResponse(rsp *http.Response) (*RevokeTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AccessToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RevokeTokenResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

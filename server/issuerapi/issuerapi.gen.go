@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -19,8 +20,10 @@ import (
 
 // Defines values for AccountKind.
 const (
-	AccountKindHolder   AccountKind = "holder"
-	AccountKindMerchant AccountKind = "merchant"
+	AccountKindHolder     AccountKind = "holder"
+	AccountKindMerchant   AccountKind = "merchant"
+	AccountKindOperator   AccountKind = "operator"
+	AccountKindSupervisor AccountKind = "supervisor"
 )
 
 // Valid indicates whether the value is a known member of the AccountKind enum.
@@ -29,6 +32,10 @@ func (e AccountKind) Valid() bool {
 	case AccountKindHolder:
 		return true
 	case AccountKindMerchant:
+		return true
+	case AccountKindOperator:
+		return true
+	case AccountKindSupervisor:
 		return true
 	default:
 		return false
@@ -272,6 +279,42 @@ func (e OpState) Valid() bool {
 	}
 }
 
+// Defines values for Scope.
+const (
+	ScopeAccount   Scope = "account"
+	ScopeDeposit   Scope = "deposit"
+	ScopeHold      Scope = "hold"
+	ScopeOperate   Scope = "operate"
+	ScopeRefund    Scope = "refund"
+	ScopeSupervise Scope = "supervise"
+	ScopeTokens    Scope = "tokens"
+	ScopeWithdraw  Scope = "withdraw"
+)
+
+// Valid indicates whether the value is a known member of the Scope enum.
+func (e Scope) Valid() bool {
+	switch e {
+	case ScopeAccount:
+		return true
+	case ScopeDeposit:
+		return true
+	case ScopeHold:
+		return true
+	case ScopeOperate:
+		return true
+	case ScopeRefund:
+		return true
+	case ScopeSupervise:
+		return true
+	case ScopeTokens:
+		return true
+	case ScopeWithdraw:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for StrikeKind.
 const (
 	StrikeKindReinstatement StrikeKind = "reinstatement"
@@ -314,6 +357,70 @@ func (e TraceState) Valid() bool {
 	}
 }
 
+// Defines values for GetStatementOfParamsFormat.
+const (
+	GetStatementOfParamsFormatCamt053 GetStatementOfParamsFormat = "camt.053"
+	GetStatementOfParamsFormatCsv     GetStatementOfParamsFormat = "csv"
+	GetStatementOfParamsFormatJson    GetStatementOfParamsFormat = "json"
+)
+
+// Valid indicates whether the value is a known member of the GetStatementOfParamsFormat enum.
+func (e GetStatementOfParamsFormat) Valid() bool {
+	switch e {
+	case GetStatementOfParamsFormatCamt053:
+		return true
+	case GetStatementOfParamsFormatCsv:
+		return true
+	case GetStatementOfParamsFormatJson:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetStatementParamsFormat.
+const (
+	GetStatementParamsFormatCamt053 GetStatementParamsFormat = "camt.053"
+	GetStatementParamsFormatCsv     GetStatementParamsFormat = "csv"
+	GetStatementParamsFormatJson    GetStatementParamsFormat = "json"
+)
+
+// Valid indicates whether the value is a known member of the GetStatementParamsFormat enum.
+func (e GetStatementParamsFormat) Valid() bool {
+	switch e {
+	case GetStatementParamsFormatCamt053:
+		return true
+	case GetStatementParamsFormatCsv:
+		return true
+	case GetStatementParamsFormatJson:
+		return true
+	default:
+		return false
+	}
+}
+
+// AccessToken defines model for AccessToken.
+type AccessToken struct {
+	CreatedAt Time `json:"created_at"`
+
+	// Current Whether it is the token that asked.
+	Current *bool `json:"current,omitempty"`
+
+	// ExpiresAt Absent for never.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Good Whether it works now.
+	Good bool `json:"good"`
+
+	// Id The beginning of its hash.
+	Id    string `json:"id"`
+	Label string `json:"label"`
+
+	// RevokedAt When it was revoked or will be; absent for neither.
+	RevokedAt *time.Time `json:"revoked_at,omitempty"`
+	Scopes    []Scope    `json:"scopes"`
+}
+
 // Account defines model for Account.
 type Account struct {
 	// Balance Minor units of the bank's currency, of either sign.
@@ -326,6 +433,10 @@ type Account struct {
 	// Merchant The merchant id that the account is opened for.
 	Merchant *string `json:"merchant,omitempty"`
 	Name     string  `json:"name"`
+
+	// Reason Why it is suspended, for the operator only.
+	Reason    *string `json:"reason,omitempty"`
+	Suspended bool    `json:"suspended"`
 }
 
 // AccountID defines model for AccountID.
@@ -343,6 +454,14 @@ type AccountRequest struct {
 	// (`specie merchant request`). A merchant has one account.
 	MerchantRequest *string `json:"merchant_request,omitempty"`
 	Name            string  `json:"name"`
+}
+
+// Accounts defines model for Accounts.
+type Accounts struct {
+	Accounts []Account `json:"accounts"`
+
+	// Next Absent on the last page.
+	Next *string `json:"next,omitempty"`
 }
 
 // Amount Minor units of the bank's currency.
@@ -488,6 +607,14 @@ type CoinStatesRequest struct {
 	Coins []CoinRef `json:"coins"`
 }
 
+// CreatedToken defines model for CreatedToken.
+type CreatedToken struct {
+	Access AccessToken `json:"access"`
+
+	// Token The token; absent if the caller made it. It is shown here and nowhere else.
+	Token *string `json:"token,omitempty"`
+}
+
 // Currency defines model for Currency.
 type Currency = string
 
@@ -540,6 +667,16 @@ type Deposited struct {
 
 	// Signatures The blind signatures over the change, in order.
 	Signatures []Signature `json:"signatures"`
+}
+
+// Drain defines model for Drain.
+type Drain struct {
+	Draining bool `json:"draining"`
+}
+
+// DrainRequest defines model for DrainRequest.
+type DrainRequest struct {
+	Draining *bool `json:"draining,omitempty"`
 }
 
 // Entries defines model for Entries.
@@ -617,6 +754,9 @@ type Info struct {
 	Bank     BankID   `json:"bank"`
 	Currency Currency `json:"currency"`
 
+	// Draining The bank only redeems; `draining` is the answer to what would raise what it owes.
+	Draining bool `json:"draining"`
+
 	// Exponent Decimals of the currency.
 	Exponent int `json:"exponent"`
 
@@ -626,6 +766,9 @@ type Info struct {
 	// KeysetDigest 32 bytes.
 	KeysetDigest Hash  `json:"keyset_digest"`
 	KeysetSeq    int64 `json:"keyset_seq"`
+
+	// Limits What the bank allows; a member that is absent is not limited.
+	Limits Limits `json:"limits"`
 
 	// Reconciling The bank finds out what is missing after a restoration: it repeats what is
 	// recorded, takes deposits with a receipt, and refuses the rest as `reconciling`.
@@ -675,6 +818,30 @@ type KeyBalance struct {
 type Keys struct {
 	// Keyset A compact JWS of type specie-keyset+jws.
 	Keyset string `json:"keyset"`
+}
+
+// Limits What the bank allows; a member that is absent is not limited.
+type Limits struct {
+	// Bodies The largest body of each route that takes one, in bytes, by method and path.
+	Bodies map[string]int64 `json:"bodies"`
+
+	// HoldSeconds How long a merchant's check keeps coins for him.
+	HoldSeconds int `json:"hold_seconds"`
+
+	// HoldsPerCoin How often a merchant may hold one coin within an hour.
+	HoldsPerCoin *int `json:"holds_per_coin,omitempty"`
+
+	// OpenHolds How many holds a merchant may have at once.
+	OpenHolds *int `json:"open_holds,omitempty"`
+
+	// RestoreOutputs How many outputs one request may ask after.
+	RestoreOutputs *int `json:"restore_outputs,omitempty"`
+
+	// Withdrawal What one withdrawal may be worth.
+	Withdrawal *Amount `json:"withdrawal,omitempty"`
+
+	// WithdrawalsPerDay What an account may withdraw between two midnights, UTC.
+	WithdrawalsPerDay *Amount `json:"withdrawals_per_day,omitempty"`
 }
 
 // Op defines model for Op.
@@ -743,6 +910,12 @@ type Problem struct {
 	Type      string  `json:"type"`
 }
 
+// Reason defines model for Reason.
+type Reason struct {
+	// Reason Kept in the ledger.
+	Reason string `json:"reason"`
+}
+
 // Reconciliation defines model for Reconciliation.
 type Reconciliation struct {
 	Began *Time `json:"began,omitempty"`
@@ -805,6 +978,9 @@ type RestoredOutputs struct {
 	Outputs []RestoredOutput `json:"outputs"`
 }
 
+// Scope defines model for Scope.
+type Scope string
+
 // Signature A blind signature. Empty where there will never be one, because the key
 // is revoked or lost and the bank has it no more: the coin is claimed
 // without it, see `POST /v1/recoups`.
@@ -822,6 +998,46 @@ type SignedAmount = int64
 
 // Spend A spend with its owners' authorisation, see docs/protocol.md.
 type Spend = coin.SpendJSON
+
+// Statement defines model for Statement.
+type Statement struct {
+	Account AccountID `json:"account"`
+	At      Time      `json:"at"`
+	Bank    BankID    `json:"bank"`
+
+	// Closing What it held before `until`.
+	Closing  SignedAmount `json:"closing"`
+	Currency Currency     `json:"currency"`
+
+	// Entries One page, newest first.
+	Entries  []StatementEntry `json:"entries"`
+	Exponent int              `json:"exponent"`
+	From     Time             `json:"from"`
+
+	// Id Names account and period.
+	Id string `json:"id"`
+
+	// Next Absent on the last page.
+	Next *string `json:"next,omitempty"`
+
+	// Opening What the account held before `from`.
+	Opening SignedAmount `json:"opening"`
+	Until   Time         `json:"until"`
+}
+
+// StatementEntry defines model for StatementEntry.
+type StatementEntry struct {
+	// Amount Minor units of the bank's currency, of either sign.
+	Amount SignedAmount `json:"amount"`
+	At     Time         `json:"at"`
+	Kind   string       `json:"kind"`
+
+	// Op 32 bytes, the hash of a request, see docs/protocol.md.
+	Op OpID `json:"op"`
+
+	// Reference Of a funding or payout, to the world outside.
+	Reference *string `json:"reference,omitempty"`
+}
 
 // Stead Shows whose successor signed a recover, see docs/protocol.md.
 type Stead = coin.SteadJSON
@@ -855,6 +1071,24 @@ type Strikes struct {
 
 // Time defines model for Time.
 type Time = time.Time
+
+// TokenRequest defines model for TokenRequest.
+type TokenRequest struct {
+	// ExpiresAt When it ends by itself; never without it.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Hash SHA-256 of a token that the caller made. The same request again gets the same answer.
+	Hash *Hash `json:"hash,omitempty"`
+
+	// Label For people.
+	Label  *string `json:"label,omitempty"`
+	Scopes []Scope `json:"scopes"`
+}
+
+// Tokens defines model for Tokens.
+type Tokens struct {
+	Tokens []AccessToken `json:"tokens"`
+}
 
 // Trace defines model for Trace.
 type Trace struct {
@@ -922,6 +1156,49 @@ type WithdrawalRequest struct {
 	Outputs []Output `json:"outputs"`
 }
 
+// GetAccountsParams defines parameters for GetAccounts.
+type GetAccountsParams struct {
+	Kind *AccountKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// After The `next` of the page before.
+	After *AccountID `form:"after,omitempty" json:"after,omitempty"`
+	Limit *int       `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetStatementOfParams defines parameters for GetStatementOf.
+type GetStatementOfParams struct {
+	// From Where the period begins, an RFC 3339 instant or a date, which is
+	// midnight UTC. The first of this month without it.
+	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until Where it ends, likewise; this instant is not within. Now without it,
+	// and never later than that.
+	Until *string `form:"until,omitempty" json:"until,omitempty"`
+
+	// Format `json` is one page, newest entry first. `csv` (RFC 4180) and
+	// `camt.053` (ISO 20022 camt.053.001.08) are whole, oldest first, and
+	// end with `limit` where they would have more than 10,000 entries.
+	Format *GetStatementOfParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+
+	// After The `next` of the page before.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetStatementOfParamsFormat defines parameters for GetStatementOf.
+type GetStatementOfParamsFormat string
+
+// ReinstateParams defines parameters for Reinstate.
+type ReinstateParams struct {
+	Reason string `form:"reason" json:"reason"`
+}
+
+// RevokeTokenOfParams defines parameters for RevokeTokenOf.
+type RevokeTokenOfParams struct {
+	// At When it ends; now without it. One that ends before stays as it is.
+	At *time.Time `form:"at,omitempty" json:"at,omitempty"`
+}
+
 // GetCasesParams defines parameters for GetCases.
 type GetCasesParams struct {
 	// After The `next` of the page before.
@@ -943,6 +1220,35 @@ type GetEntriesParams struct {
 	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// GetStatementParams defines parameters for GetStatement.
+type GetStatementParams struct {
+	// From Where the period begins, an RFC 3339 instant or a date, which is
+	// midnight UTC. The first of this month without it.
+	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until Where it ends, likewise; this instant is not within. Now without it,
+	// and never later than that.
+	Until *string `form:"until,omitempty" json:"until,omitempty"`
+
+	// Format `json` is one page, newest entry first. `csv` (RFC 4180) and
+	// `camt.053` (ISO 20022 camt.053.001.08) are whole, oldest first, and
+	// end with `limit` where they would have more than 10,000 entries.
+	Format *GetStatementParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+
+	// After The `next` of the page before.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetStatementParamsFormat defines parameters for GetStatement.
+type GetStatementParamsFormat string
+
+// RevokeTokenParams defines parameters for RevokeToken.
+type RevokeTokenParams struct {
+	// At When it ends; now without it. One that ends before stays as it is.
+	At *time.Time `form:"at,omitempty" json:"at,omitempty"`
+}
+
 // GetKeysParams defines parameters for GetKeys.
 type GetKeysParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
@@ -951,14 +1257,29 @@ type GetKeysParams struct {
 // CreateAccountJSONRequestBody defines body for CreateAccount for application/json ContentType.
 type CreateAccountJSONRequestBody = AccountRequest
 
+// SuspendJSONRequestBody defines body for Suspend for application/json ContentType.
+type SuspendJSONRequestBody = Reason
+
+// CreateTokenOfJSONRequestBody defines body for CreateTokenOf for application/json ContentType.
+type CreateTokenOfJSONRequestBody = TokenRequest
+
+// SetDrainJSONRequestBody defines body for SetDrain for application/json ContentType.
+type SetDrainJSONRequestBody = DrainRequest
+
 // FundJSONRequestBody defines body for Fund for application/json ContentType.
 type FundJSONRequestBody = FundingRequest
+
+// PayOutJSONRequestBody defines body for PayOut for application/json ContentType.
+type PayOutJSONRequestBody = FundingRequest
 
 // FinishReconciliationJSONRequestBody defines body for FinishReconciliation for application/json ContentType.
 type FinishReconciliationJSONRequestBody = ReconciliationEnd
 
 // StartTraceJSONRequestBody defines body for StartTrace for application/json ContentType.
 type StartTraceJSONRequestBody = TraceRequest
+
+// CreateTokenJSONRequestBody defines body for CreateToken for application/json ContentType.
+type CreateTokenJSONRequestBody = TokenRequest
 
 // CoinStatesJSONRequestBody defines body for CoinStates for application/json ContentType.
 type CoinStatesJSONRequestBody = CoinStatesRequest
@@ -989,9 +1310,33 @@ type WithdrawJSONRequestBody = WithdrawalRequest
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetAccounts Accounts in the order of their ids
+	// (GET /admin/v1/accounts)
+	GetAccounts(ctx echo.Context, params GetAccountsParams) error
 	// CreateAccount Open an account
 	// (POST /admin/v1/accounts)
 	CreateAccount(ctx echo.Context) error
+	// GetAccountOf An account
+	// (GET /admin/v1/accounts/{kind}/{id})
+	GetAccountOf(ctx echo.Context, kind AccountKind, id string) error
+	// GetStatementOf An account's statement for a period
+	// (GET /admin/v1/accounts/{kind}/{id}/statement)
+	GetStatementOf(ctx echo.Context, kind AccountKind, id string, params GetStatementOfParams) error
+	// Reinstate Reinstate a suspended account
+	// (DELETE /admin/v1/accounts/{kind}/{id}/suspension)
+	Reinstate(ctx echo.Context, kind AccountKind, id string, params ReinstateParams) error
+	// Suspend Suspend an account
+	// (POST /admin/v1/accounts/{kind}/{id}/suspension)
+	Suspend(ctx echo.Context, kind AccountKind, id string) error
+	// GetTokensOf An account's access tokens, oldest first
+	// (GET /admin/v1/accounts/{kind}/{id}/tokens)
+	GetTokensOf(ctx echo.Context, kind AccountKind, id string) error
+	// CreateTokenOf Make an access token for an account
+	// (POST /admin/v1/accounts/{kind}/{id}/tokens)
+	CreateTokenOf(ctx echo.Context, kind AccountKind, id string) error
+	// RevokeTokenOf End an account's access token
+	// (DELETE /admin/v1/accounts/{kind}/{id}/tokens/{token})
+	RevokeTokenOf(ctx echo.Context, kind AccountKind, id string, token string, params RevokeTokenOfParams) error
 	// GetAudit The audit that runs, or the last one that ran
 	// (GET /admin/v1/audit)
 	GetAudit(ctx echo.Context) error
@@ -1007,9 +1352,18 @@ type ServerInterface interface {
 	// GetCase Both spends of one coin, as the supervisors need them
 	// (GET /admin/v1/cases/{id})
 	GetCase(ctx echo.Context, id OpID) error
+	// GetDrain Whether the bank redeems only
+	// (GET /admin/v1/drain)
+	GetDrain(ctx echo.Context) error
+	// SetDrain Redeem only, or end that
+	// (PUT /admin/v1/drain)
+	SetDrain(ctx echo.Context) error
 	// Fund Credit an account from the reserve
 	// (POST /admin/v1/fundings)
 	Fund(ctx echo.Context) error
+	// PayOut Debit an account to the reserve
+	// (POST /admin/v1/payouts)
+	PayOut(ctx echo.Context) error
 	// GetReconciliation Where the bank stands after its ledger was restored
 	// (GET /admin/v1/reconciliation)
 	GetReconciliation(ctx echo.Context) error
@@ -1031,6 +1385,18 @@ type ServerInterface interface {
 	// GetEntries The caller's statement, newest first
 	// (GET /v1/account/entries)
 	GetEntries(ctx echo.Context, params GetEntriesParams) error
+	// GetStatement The caller's statement for a period
+	// (GET /v1/account/statement)
+	GetStatement(ctx echo.Context, params GetStatementParams) error
+	// GetTokens The access tokens of the caller's account, oldest first
+	// (GET /v1/account/tokens)
+	GetTokens(ctx echo.Context) error
+	// CreateToken Make an access token for the caller's account
+	// (POST /v1/account/tokens)
+	CreateToken(ctx echo.Context) error
+	// RevokeToken End an access token of the caller's account
+	// (DELETE /v1/account/tokens/{token})
+	RevokeToken(ctx echo.Context, token string, params RevokeTokenParams) error
 	// CoinStates Whether coins are spent
 	// (POST /v1/coins)
 	CoinStates(ctx echo.Context) error
@@ -1073,7 +1439,7 @@ type ServerInterface interface {
 	// Restore What the bank signed, after the loss of a wallet
 	// (POST /v1/restore)
 	Restore(ctx echo.Context) error
-	// Withdraw Buy coins from a holder's account
+	// Withdraw Buy coins from an account
 	// (POST /v1/withdrawals)
 	Withdraw(ctx echo.Context) error
 }
@@ -1083,12 +1449,275 @@ type ServerInterfaceWrapper struct {
 	Handler ServerInterface
 }
 
+// GetAccounts converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAccounts(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetAccountsParams
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAccounts(ctx, params)
+	return err
+}
+
 // CreateAccount converts echo context to params.
 func (w *ServerInterfaceWrapper) CreateAccount(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CreateAccount(ctx)
+	return err
+}
+
+// GetAccountOf converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAccountOf(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "kind" -------------
+	var kind AccountKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", ctx.Param("kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAccountOf(ctx, kind, id)
+	return err
+}
+
+// GetStatementOf converts echo context to params.
+func (w *ServerInterfaceWrapper) GetStatementOf(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "kind" -------------
+	var kind AccountKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", ctx.Param("kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetStatementOfParams
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", ctx.QueryParams(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter format: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetStatementOf(ctx, kind, id, params)
+	return err
+}
+
+// Reinstate converts echo context to params.
+func (w *ServerInterfaceWrapper) Reinstate(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "kind" -------------
+	var kind AccountKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", ctx.Param("kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReinstateParams
+	// ------------- Required query parameter "reason" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "reason", ctx.QueryParams(), &params.Reason, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter reason: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Reinstate(ctx, kind, id, params)
+	return err
+}
+
+// Suspend converts echo context to params.
+func (w *ServerInterfaceWrapper) Suspend(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "kind" -------------
+	var kind AccountKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", ctx.Param("kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Suspend(ctx, kind, id)
+	return err
+}
+
+// GetTokensOf converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTokensOf(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "kind" -------------
+	var kind AccountKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", ctx.Param("kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTokensOf(ctx, kind, id)
+	return err
+}
+
+// CreateTokenOf converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateTokenOf(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "kind" -------------
+	var kind AccountKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", ctx.Param("kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateTokenOf(ctx, kind, id)
+	return err
+}
+
+// RevokeTokenOf converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeTokenOf(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "kind" -------------
+	var kind AccountKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", ctx.Param("kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "token" -------------
+	var token string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token", ctx.Param("token"), &token, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RevokeTokenOfParams
+	// ------------- Optional query parameter "at" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "at", ctx.QueryParams(), &params.At, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter at: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeTokenOf(ctx, kind, id, token, params)
 	return err
 }
 
@@ -1160,12 +1789,39 @@ func (w *ServerInterfaceWrapper) GetCase(ctx echo.Context) error {
 	return err
 }
 
+// GetDrain converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDrain(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDrain(ctx)
+	return err
+}
+
+// SetDrain converts echo context to params.
+func (w *ServerInterfaceWrapper) SetDrain(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetDrain(ctx)
+	return err
+}
+
 // Fund converts echo context to params.
 func (w *ServerInterfaceWrapper) Fund(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.Fund(ctx)
+	return err
+}
+
+// PayOut converts echo context to params.
+func (w *ServerInterfaceWrapper) PayOut(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PayOut(ctx)
 	return err
 }
 
@@ -1261,6 +1917,95 @@ func (w *ServerInterfaceWrapper) GetEntries(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetEntries(ctx, params)
+	return err
+}
+
+// GetStatement converts echo context to params.
+func (w *ServerInterfaceWrapper) GetStatement(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetStatementParams
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", ctx.QueryParams(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter format: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetStatement(ctx, params)
+	return err
+}
+
+// GetTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTokens(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTokens(ctx)
+	return err
+}
+
+// CreateToken converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateToken(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateToken(ctx)
+	return err
+}
+
+// RevokeToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "token" -------------
+	var token string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token", ctx.Param("token"), &token, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RevokeTokenParams
+	// ------------- Optional query parameter "at" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "at", ctx.QueryParams(), &params.At, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter at: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeToken(ctx, token, params)
 	return err
 }
 
@@ -1511,8 +2256,23 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/ops/:op", wrapper.GetOp, options.OperationMiddlewares["getOp"]...)
 	router.GET(options.BaseURL+"/v1/account", wrapper.GetAccount, options.OperationMiddlewares["getAccount"]...)
 	router.GET(options.BaseURL+"/v1/account/entries", wrapper.GetEntries, options.OperationMiddlewares["getEntries"]...)
+	router.GET(options.BaseURL+"/v1/account/statement", wrapper.GetStatement, options.OperationMiddlewares["getStatement"]...)
+	router.GET(options.BaseURL+"/v1/account/tokens", wrapper.GetTokens, options.OperationMiddlewares["getTokens"]...)
+	router.POST(options.BaseURL+"/v1/account/tokens", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
+	router.DELETE(options.BaseURL+"/v1/account/tokens/:token", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
+	router.GET(options.BaseURL+"/admin/v1/accounts", wrapper.GetAccounts, options.OperationMiddlewares["getAccounts"]...)
 	router.POST(options.BaseURL+"/admin/v1/accounts", wrapper.CreateAccount, options.OperationMiddlewares["createAccount"]...)
+	router.GET(options.BaseURL+"/admin/v1/accounts/:kind/:id", wrapper.GetAccountOf, options.OperationMiddlewares["getAccountOf"]...)
+	router.DELETE(options.BaseURL+"/admin/v1/accounts/:kind/:id/suspension", wrapper.Reinstate, options.OperationMiddlewares["reinstate"]...)
+	router.POST(options.BaseURL+"/admin/v1/accounts/:kind/:id/suspension", wrapper.Suspend, options.OperationMiddlewares["suspend"]...)
+	router.GET(options.BaseURL+"/admin/v1/accounts/:kind/:id/tokens", wrapper.GetTokensOf, options.OperationMiddlewares["getTokensOf"]...)
+	router.POST(options.BaseURL+"/admin/v1/accounts/:kind/:id/tokens", wrapper.CreateTokenOf, options.OperationMiddlewares["createTokenOf"]...)
+	router.DELETE(options.BaseURL+"/admin/v1/accounts/:kind/:id/tokens/:token", wrapper.RevokeTokenOf, options.OperationMiddlewares["revokeTokenOf"]...)
+	router.GET(options.BaseURL+"/admin/v1/accounts/:kind/:id/statement", wrapper.GetStatementOf, options.OperationMiddlewares["getStatementOf"]...)
 	router.POST(options.BaseURL+"/admin/v1/fundings", wrapper.Fund, options.OperationMiddlewares["fund"]...)
+	router.POST(options.BaseURL+"/admin/v1/payouts", wrapper.PayOut, options.OperationMiddlewares["payOut"]...)
+	router.GET(options.BaseURL+"/admin/v1/drain", wrapper.GetDrain, options.OperationMiddlewares["getDrain"]...)
+	router.PUT(options.BaseURL+"/admin/v1/drain", wrapper.SetDrain, options.OperationMiddlewares["setDrain"]...)
 	router.GET(options.BaseURL+"/admin/v1/books", wrapper.GetBooks, options.OperationMiddlewares["getBooks"]...)
 	router.GET(options.BaseURL+"/admin/v1/audit", wrapper.GetAudit, options.OperationMiddlewares["getAudit"]...)
 	router.POST(options.BaseURL+"/admin/v1/audit", wrapper.StartAudit, options.OperationMiddlewares["startAudit"]...)
@@ -1534,6 +2294,52 @@ type ProblemApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers ProblemResponseHeaders
+}
+
+type GetAccountsRequestObject struct {
+	Params GetAccountsParams
+}
+
+type GetAccountsResponseObject interface {
+	VisitGetAccountsResponse(w http.ResponseWriter) error
+}
+
+type GetAccounts200JSONResponse Accounts
+
+func (response GetAccounts200JSONResponse) VisitGetAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAccountsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetAccountsdefaultApplicationProblemPlusJSONResponse) VisitGetAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type CreateAccountRequestObject struct {
@@ -1565,6 +2371,381 @@ type CreateAccountdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateAccountdefaultApplicationProblemPlusJSONResponse) VisitCreateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAccountOfRequestObject struct {
+	Kind AccountKind `json:"kind"`
+	Id   string      `json:"id"`
+}
+
+type GetAccountOfResponseObject interface {
+	VisitGetAccountOfResponse(w http.ResponseWriter) error
+}
+
+type GetAccountOf200JSONResponse Account
+
+func (response GetAccountOf200JSONResponse) VisitGetAccountOfResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAccountOfdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetAccountOfdefaultApplicationProblemPlusJSONResponse) VisitGetAccountOfResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatementOfRequestObject struct {
+	Kind   AccountKind `json:"kind"`
+	Id     string      `json:"id"`
+	Params GetStatementOfParams
+}
+
+type GetStatementOfResponseObject interface {
+	VisitGetStatementOfResponse(w http.ResponseWriter) error
+}
+
+type GetStatementOf200JSONResponse Statement
+
+func (response GetStatementOf200JSONResponse) VisitGetStatementOfResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatementOf200ApplicationxmlResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetStatementOf200ApplicationxmlResponse) VisitGetStatementOfResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/xml")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetStatementOf200TextcsvResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetStatementOf200TextcsvResponse) VisitGetStatementOfResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetStatementOfdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetStatementOfdefaultApplicationProblemPlusJSONResponse) VisitGetStatementOfResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReinstateRequestObject struct {
+	Kind   AccountKind `json:"kind"`
+	Id     string      `json:"id"`
+	Params ReinstateParams
+}
+
+type ReinstateResponseObject interface {
+	VisitReinstateResponse(w http.ResponseWriter) error
+}
+
+type Reinstate200JSONResponse Account
+
+func (response Reinstate200JSONResponse) VisitReinstateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReinstatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReinstatedefaultApplicationProblemPlusJSONResponse) VisitReinstateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SuspendRequestObject struct {
+	Kind AccountKind `json:"kind"`
+	Id   string      `json:"id"`
+	Body *SuspendJSONRequestBody
+}
+
+type SuspendResponseObject interface {
+	VisitSuspendResponse(w http.ResponseWriter) error
+}
+
+type Suspend200JSONResponse Account
+
+func (response Suspend200JSONResponse) VisitSuspendResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SuspenddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SuspenddefaultApplicationProblemPlusJSONResponse) VisitSuspendResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTokensOfRequestObject struct {
+	Kind AccountKind `json:"kind"`
+	Id   string      `json:"id"`
+}
+
+type GetTokensOfResponseObject interface {
+	VisitGetTokensOfResponse(w http.ResponseWriter) error
+}
+
+type GetTokensOf200JSONResponse Tokens
+
+func (response GetTokensOf200JSONResponse) VisitGetTokensOfResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTokensOfdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetTokensOfdefaultApplicationProblemPlusJSONResponse) VisitGetTokensOfResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTokenOfRequestObject struct {
+	Kind AccountKind `json:"kind"`
+	Id   string      `json:"id"`
+	Body *CreateTokenOfJSONRequestBody
+}
+
+type CreateTokenOfResponseObject interface {
+	VisitCreateTokenOfResponse(w http.ResponseWriter) error
+}
+
+type CreateTokenOf201JSONResponse CreatedToken
+
+func (response CreateTokenOf201JSONResponse) VisitCreateTokenOfResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTokenOfdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateTokenOfdefaultApplicationProblemPlusJSONResponse) VisitCreateTokenOfResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeTokenOfRequestObject struct {
+	Kind   AccountKind `json:"kind"`
+	Id     string      `json:"id"`
+	Token  string      `json:"token"`
+	Params RevokeTokenOfParams
+}
+
+type RevokeTokenOfResponseObject interface {
+	VisitRevokeTokenOfResponse(w http.ResponseWriter) error
+}
+
+type RevokeTokenOf200JSONResponse AccessToken
+
+func (response RevokeTokenOf200JSONResponse) VisitRevokeTokenOfResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeTokenOfdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RevokeTokenOfdefaultApplicationProblemPlusJSONResponse) VisitRevokeTokenOfResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1809,6 +2990,97 @@ func (response GetCasedefaultApplicationProblemPlusJSONResponse) VisitGetCaseRes
 	return err
 }
 
+type GetDrainRequestObject struct {
+}
+
+type GetDrainResponseObject interface {
+	VisitGetDrainResponse(w http.ResponseWriter) error
+}
+
+type GetDrain200JSONResponse Drain
+
+func (response GetDrain200JSONResponse) VisitGetDrainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDraindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetDraindefaultApplicationProblemPlusJSONResponse) VisitGetDrainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetDrainRequestObject struct {
+	Body *SetDrainJSONRequestBody
+}
+
+type SetDrainResponseObject interface {
+	VisitSetDrainResponse(w http.ResponseWriter) error
+}
+
+type SetDrain200JSONResponse Drain
+
+func (response SetDrain200JSONResponse) VisitSetDrainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetDraindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SetDraindefaultApplicationProblemPlusJSONResponse) VisitSetDrainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type FundRequestObject struct {
 	Body *FundJSONRequestBody
 }
@@ -1838,6 +3110,52 @@ type FunddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response FunddefaultApplicationProblemPlusJSONResponse) VisitFundResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PayOutRequestObject struct {
+	Body *PayOutJSONRequestBody
+}
+
+type PayOutResponseObject interface {
+	VisitPayOutResponse(w http.ResponseWriter) error
+}
+
+type PayOut200JSONResponse Funded
+
+func (response PayOut200JSONResponse) VisitPayOutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PayOutdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response PayOutdefaultApplicationProblemPlusJSONResponse) VisitPayOutResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2157,6 +3475,230 @@ type GetEntriesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetEntriesdefaultApplicationProblemPlusJSONResponse) VisitGetEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatementRequestObject struct {
+	Params GetStatementParams
+}
+
+type GetStatementResponseObject interface {
+	VisitGetStatementResponse(w http.ResponseWriter) error
+}
+
+type GetStatement200JSONResponse Statement
+
+func (response GetStatement200JSONResponse) VisitGetStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatement200ApplicationxmlResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetStatement200ApplicationxmlResponse) VisitGetStatementResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/xml")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetStatement200TextcsvResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetStatement200TextcsvResponse) VisitGetStatementResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetStatementdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetStatementdefaultApplicationProblemPlusJSONResponse) VisitGetStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTokensRequestObject struct {
+}
+
+type GetTokensResponseObject interface {
+	VisitGetTokensResponse(w http.ResponseWriter) error
+}
+
+type GetTokens200JSONResponse Tokens
+
+func (response GetTokens200JSONResponse) VisitGetTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTokensdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetTokensdefaultApplicationProblemPlusJSONResponse) VisitGetTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTokenRequestObject struct {
+	Body *CreateTokenJSONRequestBody
+}
+
+type CreateTokenResponseObject interface {
+	VisitCreateTokenResponse(w http.ResponseWriter) error
+}
+
+type CreateToken201JSONResponse CreatedToken
+
+func (response CreateToken201JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTokendefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateTokendefaultApplicationProblemPlusJSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeTokenRequestObject struct {
+	Token  string `json:"token"`
+	Params RevokeTokenParams
+}
+
+type RevokeTokenResponseObject interface {
+	VisitRevokeTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokeToken200JSONResponse AccessToken
+
+func (response RevokeToken200JSONResponse) VisitRevokeTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeTokendefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RevokeTokendefaultApplicationProblemPlusJSONResponse) VisitRevokeTokenResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2875,9 +4417,33 @@ func (response WithdrawdefaultApplicationProblemPlusJSONResponse) VisitWithdrawR
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetAccounts Accounts in the order of their ids
+	// (GET /admin/v1/accounts)
+	GetAccounts(ctx context.Context, request GetAccountsRequestObject) (GetAccountsResponseObject, error)
 	// CreateAccount Open an account
 	// (POST /admin/v1/accounts)
 	CreateAccount(ctx context.Context, request CreateAccountRequestObject) (CreateAccountResponseObject, error)
+	// GetAccountOf An account
+	// (GET /admin/v1/accounts/{kind}/{id})
+	GetAccountOf(ctx context.Context, request GetAccountOfRequestObject) (GetAccountOfResponseObject, error)
+	// GetStatementOf An account's statement for a period
+	// (GET /admin/v1/accounts/{kind}/{id}/statement)
+	GetStatementOf(ctx context.Context, request GetStatementOfRequestObject) (GetStatementOfResponseObject, error)
+	// Reinstate Reinstate a suspended account
+	// (DELETE /admin/v1/accounts/{kind}/{id}/suspension)
+	Reinstate(ctx context.Context, request ReinstateRequestObject) (ReinstateResponseObject, error)
+	// Suspend Suspend an account
+	// (POST /admin/v1/accounts/{kind}/{id}/suspension)
+	Suspend(ctx context.Context, request SuspendRequestObject) (SuspendResponseObject, error)
+	// GetTokensOf An account's access tokens, oldest first
+	// (GET /admin/v1/accounts/{kind}/{id}/tokens)
+	GetTokensOf(ctx context.Context, request GetTokensOfRequestObject) (GetTokensOfResponseObject, error)
+	// CreateTokenOf Make an access token for an account
+	// (POST /admin/v1/accounts/{kind}/{id}/tokens)
+	CreateTokenOf(ctx context.Context, request CreateTokenOfRequestObject) (CreateTokenOfResponseObject, error)
+	// RevokeTokenOf End an account's access token
+	// (DELETE /admin/v1/accounts/{kind}/{id}/tokens/{token})
+	RevokeTokenOf(ctx context.Context, request RevokeTokenOfRequestObject) (RevokeTokenOfResponseObject, error)
 	// GetAudit The audit that runs, or the last one that ran
 	// (GET /admin/v1/audit)
 	GetAudit(ctx context.Context, request GetAuditRequestObject) (GetAuditResponseObject, error)
@@ -2893,9 +4459,18 @@ type StrictServerInterface interface {
 	// GetCase Both spends of one coin, as the supervisors need them
 	// (GET /admin/v1/cases/{id})
 	GetCase(ctx context.Context, request GetCaseRequestObject) (GetCaseResponseObject, error)
+	// GetDrain Whether the bank redeems only
+	// (GET /admin/v1/drain)
+	GetDrain(ctx context.Context, request GetDrainRequestObject) (GetDrainResponseObject, error)
+	// SetDrain Redeem only, or end that
+	// (PUT /admin/v1/drain)
+	SetDrain(ctx context.Context, request SetDrainRequestObject) (SetDrainResponseObject, error)
 	// Fund Credit an account from the reserve
 	// (POST /admin/v1/fundings)
 	Fund(ctx context.Context, request FundRequestObject) (FundResponseObject, error)
+	// PayOut Debit an account to the reserve
+	// (POST /admin/v1/payouts)
+	PayOut(ctx context.Context, request PayOutRequestObject) (PayOutResponseObject, error)
 	// GetReconciliation Where the bank stands after its ledger was restored
 	// (GET /admin/v1/reconciliation)
 	GetReconciliation(ctx context.Context, request GetReconciliationRequestObject) (GetReconciliationResponseObject, error)
@@ -2917,6 +4492,18 @@ type StrictServerInterface interface {
 	// GetEntries The caller's statement, newest first
 	// (GET /v1/account/entries)
 	GetEntries(ctx context.Context, request GetEntriesRequestObject) (GetEntriesResponseObject, error)
+	// GetStatement The caller's statement for a period
+	// (GET /v1/account/statement)
+	GetStatement(ctx context.Context, request GetStatementRequestObject) (GetStatementResponseObject, error)
+	// GetTokens The access tokens of the caller's account, oldest first
+	// (GET /v1/account/tokens)
+	GetTokens(ctx context.Context, request GetTokensRequestObject) (GetTokensResponseObject, error)
+	// CreateToken Make an access token for the caller's account
+	// (POST /v1/account/tokens)
+	CreateToken(ctx context.Context, request CreateTokenRequestObject) (CreateTokenResponseObject, error)
+	// RevokeToken End an access token of the caller's account
+	// (DELETE /v1/account/tokens/{token})
+	RevokeToken(ctx context.Context, request RevokeTokenRequestObject) (RevokeTokenResponseObject, error)
 	// CoinStates Whether coins are spent
 	// (POST /v1/coins)
 	CoinStates(ctx context.Context, request CoinStatesRequestObject) (CoinStatesResponseObject, error)
@@ -2959,7 +4546,7 @@ type StrictServerInterface interface {
 	// Restore What the bank signed, after the loss of a wallet
 	// (POST /v1/restore)
 	Restore(ctx context.Context, request RestoreRequestObject) (RestoreResponseObject, error)
-	// Withdraw Buy coins from a holder's account
+	// Withdraw Buy coins from an account
 	// (POST /v1/withdrawals)
 	Withdraw(ctx context.Context, request WithdrawRequestObject) (WithdrawResponseObject, error)
 }
@@ -2974,6 +4561,31 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// GetAccounts operation middleware
+func (sh *strictHandler) GetAccounts(ctx echo.Context, params GetAccountsParams) error {
+	var request GetAccountsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAccounts(ctx.Request().Context(), request.(GetAccountsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAccounts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAccountsResponseObject); ok {
+		return validResponse.VisitGetAccountsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // CreateAccount operation middleware
@@ -3016,6 +4628,238 @@ func (sh *strictHandler) CreateAccount(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(CreateAccountResponseObject); ok {
 		return validResponse.VisitCreateAccountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetAccountOf operation middleware
+func (sh *strictHandler) GetAccountOf(ctx echo.Context, kind AccountKind, id string) error {
+	var request GetAccountOfRequestObject
+
+	request.Kind = kind
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAccountOf(ctx.Request().Context(), request.(GetAccountOfRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAccountOf")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAccountOfResponseObject); ok {
+		return validResponse.VisitGetAccountOfResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetStatementOf operation middleware
+func (sh *strictHandler) GetStatementOf(ctx echo.Context, kind AccountKind, id string, params GetStatementOfParams) error {
+	var request GetStatementOfRequestObject
+
+	request.Kind = kind
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStatementOf(ctx.Request().Context(), request.(GetStatementOfRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStatementOf")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetStatementOfResponseObject); ok {
+		return validResponse.VisitGetStatementOfResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Reinstate operation middleware
+func (sh *strictHandler) Reinstate(ctx echo.Context, kind AccountKind, id string, params ReinstateParams) error {
+	var request ReinstateRequestObject
+
+	request.Kind = kind
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Reinstate(ctx.Request().Context(), request.(ReinstateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Reinstate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReinstateResponseObject); ok {
+		return validResponse.VisitReinstateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Suspend operation middleware
+func (sh *strictHandler) Suspend(ctx echo.Context, kind AccountKind, id string) error {
+	var request SuspendRequestObject
+
+	request.Kind = kind
+	request.Id = id
+
+	var body SuspendJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Suspend(ctx.Request().Context(), request.(SuspendRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Suspend")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SuspendResponseObject); ok {
+		return validResponse.VisitSuspendResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTokensOf operation middleware
+func (sh *strictHandler) GetTokensOf(ctx echo.Context, kind AccountKind, id string) error {
+	var request GetTokensOfRequestObject
+
+	request.Kind = kind
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTokensOf(ctx.Request().Context(), request.(GetTokensOfRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTokensOf")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTokensOfResponseObject); ok {
+		return validResponse.VisitGetTokensOfResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateTokenOf operation middleware
+func (sh *strictHandler) CreateTokenOf(ctx echo.Context, kind AccountKind, id string) error {
+	var request CreateTokenOfRequestObject
+
+	request.Kind = kind
+	request.Id = id
+
+	var body CreateTokenOfJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateTokenOf(ctx.Request().Context(), request.(CreateTokenOfRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateTokenOf")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateTokenOfResponseObject); ok {
+		return validResponse.VisitCreateTokenOfResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeTokenOf operation middleware
+func (sh *strictHandler) RevokeTokenOf(ctx echo.Context, kind AccountKind, id string, token string, params RevokeTokenOfParams) error {
+	var request RevokeTokenOfRequestObject
+
+	request.Kind = kind
+	request.Id = id
+	request.Token = token
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeTokenOf(ctx.Request().Context(), request.(RevokeTokenOfRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeTokenOf")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeTokenOfResponseObject); ok {
+		return validResponse.VisitRevokeTokenOfResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3141,6 +4985,75 @@ func (sh *strictHandler) GetCase(ctx echo.Context, id OpID) error {
 	return nil
 }
 
+// GetDrain operation middleware
+func (sh *strictHandler) GetDrain(ctx echo.Context) error {
+	var request GetDrainRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDrain(ctx.Request().Context(), request.(GetDrainRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDrain")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDrainResponseObject); ok {
+		return validResponse.VisitGetDrainResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetDrain operation middleware
+func (sh *strictHandler) SetDrain(ctx echo.Context) error {
+	var request SetDrainRequestObject
+
+	var body SetDrainJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetDrain(ctx.Request().Context(), request.(SetDrainRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetDrain")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetDrainResponseObject); ok {
+		return validResponse.VisitSetDrainResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Fund operation middleware
 func (sh *strictHandler) Fund(ctx echo.Context) error {
 	var request FundRequestObject
@@ -3181,6 +5094,52 @@ func (sh *strictHandler) Fund(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(FundResponseObject); ok {
 		return validResponse.VisitFundResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PayOut operation middleware
+func (sh *strictHandler) PayOut(ctx echo.Context) error {
+	var request PayOutRequestObject
+
+	var body PayOutJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PayOut(ctx.Request().Context(), request.(PayOutRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PayOut")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PayOutResponseObject); ok {
+		return validResponse.VisitPayOutResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3392,6 +5351,126 @@ func (sh *strictHandler) GetEntries(ctx echo.Context, params GetEntriesParams) e
 		return err
 	} else if validResponse, ok := response.(GetEntriesResponseObject); ok {
 		return validResponse.VisitGetEntriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetStatement operation middleware
+func (sh *strictHandler) GetStatement(ctx echo.Context, params GetStatementParams) error {
+	var request GetStatementRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStatement(ctx.Request().Context(), request.(GetStatementRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStatement")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetStatementResponseObject); ok {
+		return validResponse.VisitGetStatementResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTokens operation middleware
+func (sh *strictHandler) GetTokens(ctx echo.Context) error {
+	var request GetTokensRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTokens(ctx.Request().Context(), request.(GetTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTokensResponseObject); ok {
+		return validResponse.VisitGetTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateToken operation middleware
+func (sh *strictHandler) CreateToken(ctx echo.Context) error {
+	var request CreateTokenRequestObject
+
+	var body CreateTokenJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateToken(ctx.Request().Context(), request.(CreateTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateTokenResponseObject); ok {
+		return validResponse.VisitCreateTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeToken operation middleware
+func (sh *strictHandler) RevokeToken(ctx echo.Context, token string, params RevokeTokenParams) error {
+	var request RevokeTokenRequestObject
+
+	request.Token = token
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeToken(ctx.Request().Context(), request.(RevokeTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeTokenResponseObject); ok {
+		return validResponse.VisitRevokeTokenResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
