@@ -235,15 +235,18 @@ func (t *Till) account(ctx context.Context, r *http.Request) error {
 	return nil
 }
 
-// Resume repeats every deposit whose outcome is unknown. Deposits that the
-// bank refuses are settled too and no error; those still unknown are joined in
-// the error, which then matches [ErrOpen].
+// Resume repeats every deposit whose outcome is unknown, and after the bank's
+// ledger was restored from a backup those that it has answered too. Deposits
+// that the bank refuses are settled too and no error, unless it gave a receipt
+// for them before; those still unknown are joined in the error, which then
+// matches [ErrOpen].
 func (t *Till) Resume(ctx context.Context) error {
-	ops, err := t.submitted(ctx)
+	ops, err := t.inState(ctx, StateSubmitted)
 	if err != nil {
 		return err
 	}
-	var errs []error
+	// First what the bank has promised: somebody may try to spend it again.
+	errs := []error{t.resubmit(ctx)}
 	for _, op := range ops {
 		p, err := t.payment(ctx, op)
 		if err == nil {
@@ -260,8 +263,9 @@ func (t *Till) Resume(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (t *Till) submitted(ctx context.Context) ([][32]byte, error) {
-	rows, err := t.db.QueryContext(ctx, "SELECT op FROM payments WHERE state = ? ORDER BY created, op", StateSubmitted)
+// inState lists the payments in a state, oldest first.
+func (t *Till) inState(ctx context.Context, state string) ([][32]byte, error) {
+	rows, err := t.db.QueryContext(ctx, "SELECT op FROM payments WHERE state = ? ORDER BY created, op", state)
 	if err != nil {
 		return nil, fmt.Errorf("till: payments: %w", err)
 	}
