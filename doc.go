@@ -5,7 +5,7 @@
 //	edges       server  wallet  merchant                       HTTP, purse, till
 //	clients     client/...                                     generated from api/
 //	rules       issuer  registration  ceremony  opening        what may happen
-//	state       ledger  ledger/sqlite                          what has happened
+//	state       ledger  ledger/sqlite  ledger/postgres         what has happened
 //	signing     signer                                         keys in another process
 //	devices     hsm  tpm  attest                               keys in hardware
 //	documents   coin  groupdoc                                 what is signed

@@ -102,6 +102,7 @@ func TestForeignPackagesStayInTheirRooms(t *testing.T) {
 		"github.com/google/go-tpm-tools":     nil,
 		"github.com/hyperledger/fabric-amcl": nil,
 		"modernc.org/sqlite":                 {"ledger", "sqlitefile"},
+		"github.com/jackc/pgx":               {"ledger"},
 		"github.com/alecthomas/kong":         {"cli", "cmd/specie", "cmd/specied", "cmd/specie-ceremony"},
 	}
 	for _, p := range packages(t) {

@@ -1,0 +1,191 @@
+package postgres
+
+import (
+	"github.com/jackc/pgx/v5"
+
+	"github.com/speciecash/specie/ledger"
+)
+
+// balances compares each balance with its postings folded. The journal walk
+// has vouched for the postings.
+func (a *audit) balances() error {
+	return a.query(func(rows pgx.Rows) error {
+		var account, currency, folded, kept string // sums can leave 64 bits where damage is
+		err := rows.Scan(&account, &currency, &folded, &kept)
+		a.out.Problem("balances: %s holds %s %s, its postings come to %s", account, kept, currency, folded)
+		return err
+	}, `SELECT account, currency, SUM(folded)::text, SUM(kept)::text FROM (
+			SELECT account, currency, amount AS folded, 0 AS kept, 1 AS posts, 0 AS claims FROM postings
+			UNION ALL SELECT account, currency, 0, amount, 0, CASE WHEN posted THEN 1 ELSE 0 END FROM balances
+			UNION ALL SELECT account, currency, 0, amount, 0, 1 FROM deltas) AS sides
+		GROUP BY account, currency
+		HAVING SUM(folded) <> SUM(kept) OR (SUM(posts) > 0) <> (SUM(claims) > 0)`)
+}
+
+// quotas compares each counter with what ops counted.
+func (a *audit) quotas() error {
+	return a.query(func(rows pgx.Rows) error {
+		var name, folded, kept string
+		err := rows.Scan(&name, &folded, &kept)
+		a.out.Problem("quotas: %s counts %s, its ops come to %s", name, kept, folded)
+		return err
+	}, `SELECT name, SUM(folded)::text, SUM(kept)::text FROM (
+			SELECT name, amount AS folded, 0 AS kept FROM op_quotas
+			UNION ALL SELECT name, 0, counted FROM quotas) AS sides
+		GROUP BY name HAVING SUM(folded) <> SUM(kept)`)
+}
+
+// spentSets compares each spent set with the spends of ops. Every row of a
+// set must be a spend of the op it names; a set's ids are unique, so that
+// equal counts then make the two the same.
+func (a *audit) spentSets() error {
+	spends := make(map[string]int64)
+	err := a.query(func(rows pgx.Rows) error {
+		var epoch string
+		var n int64
+		err := rows.Scan(&epoch, &n)
+		spends[epoch] = n
+		return err
+	}, "SELECT epoch, COUNT(*) FROM op_spends GROUP BY epoch")
+	if err != nil {
+		return err
+	}
+	var epochs []string
+	err = a.query(func(rows pgx.Rows) error {
+		var epoch string
+		err := rows.Scan(&epoch)
+		epochs = append(epochs, epoch)
+		return err
+	}, "SELECT name FROM epochs ORDER BY name")
+	if err != nil {
+		return err
+	}
+	for _, epoch := range epochs {
+		a.current("epochs", epoch, a.epochs, version{1, ledger.EpochDigest(epoch)})
+		if !ledger.ValidEpoch(epoch) {
+			continue // planted: it would be SQL
+		}
+		if err := a.spentSet(epoch, spends[epoch]); err != nil {
+			return err
+		}
+		a.progress(spends[epoch])
+		delete(spends, epoch)
+	}
+	a.missing("epochs", a.epochs)
+	for epoch, n := range spends {
+		a.out.Problem("op_spends: %d spends are of epoch %q, which is not open", n, epoch)
+	}
+	return nil
+}
+
+func (a *audit) spentSet(epoch string, spends int64) error {
+	var tables, n int64
+	table := "spent_" + epoch
+	_, err := a.get([]any{&tables}, `SELECT COUNT(*) FROM information_schema.tables
+		WHERE table_schema = current_schema() AND table_name = $1`, table)
+	if err != nil {
+		return err
+	}
+	if tables == 0 {
+		a.out.Problem("%s: the table is gone", table)
+		return nil
+	}
+	err = a.query(func(rows pgx.Rows) error {
+		var id, op []byte
+		err := rows.Scan(&id, &op)
+		a.out.Problem("%s: %x is not a spend of op %x", table, id, op)
+		return err
+	}, "SELECT s.id, s.op FROM "+table+` s WHERE NOT EXISTS (SELECT 1 FROM ops o
+		JOIN op_spends p ON p.lane = o.lane AND p.seq = o.seq
+		WHERE o.id = s.op AND p.id = s.id AND p.epoch = $1)`, epoch)
+	if err != nil {
+		return err
+	}
+	if _, err := a.get([]any{&n}, "SELECT COUNT(*) FROM "+table); err != nil {
+		return err
+	}
+	if n != spends {
+		a.out.Problem("%s: %d ids, but ops spend %d", table, n, spends)
+	}
+	return nil
+}
+
+func (a *audit) accountRows() error {
+	err := a.query(func(rows pgx.Rows) error {
+		acct, err := scanAccount(rows)
+		a.out.Accounts++
+		a.current("accounts", acct.ID, a.accounts, version{acct.Rev, acct.Digest()})
+		return err
+	}, "SELECT "+accountColumns+" FROM accounts ORDER BY id")
+	a.missing("accounts", a.accounts)
+	return err
+}
+
+// tokenRows: a token has two versions at most, and no column for which.
+func (a *audit) tokenRows() error {
+	err := a.query(func(rows pgx.Rows) error {
+		k, err := scanToken(rows)
+		v := version{1, k.Digest()}
+		if !k.RevokedAt.IsZero() {
+			v.rev = 2
+		}
+		a.current("access_tokens", string(k.Hash[:]), a.tokens, v)
+		return err
+	}, "SELECT "+tokenColumns+" FROM access_tokens ORDER BY hash")
+	a.missing("access_tokens", a.tokens)
+	return err
+}
+
+func (a *audit) metaRows() error {
+	err := a.query(func(rows pgx.Rows) error {
+		m, err := scanMeta(rows)
+		a.current("meta", m.Key, a.meta, version{m.Rev, ledger.MetaDigest(m.Key, m.Value)})
+		return err
+	}, "SELECT name, value, rev FROM meta ORDER BY name")
+	a.missing("meta", a.meta)
+	return err
+}
+
+func scanMeta(rows pgx.Rows) (*ledger.MetaRow, error) {
+	var m ledger.MetaRow
+	err := rows.Scan(&m.Key, &m.Value, &m.Rev)
+	return &m, err
+}
+
+// holds checks what holds are made of: they are in no journal.
+func (a *audit) holds() error {
+	for _, check := range []struct{ table, problem, query string }{
+		{"holds", "counts other strikes than its tries", `SELECT h.id FROM holds h
+			WHERE h.strikes <> (SELECT COUNT(*) FROM hold_tries t WHERE t.hold = h.id)`},
+		{"holds", "holds no coin", `SELECT h.id FROM holds h WHERE NOT EXISTS (SELECT 1 FROM held_coins c WHERE c.hold = h.id)`},
+		{"held_coins", "is held by no hold", `SELECT c.id FROM held_coins c WHERE NOT EXISTS (SELECT 1 FROM holds h WHERE h.id = c.hold)`},
+		{"hold_tries", "is a try under no hold", `SELECT t.try FROM hold_tries t WHERE NOT EXISTS (SELECT 1 FROM holds h WHERE h.id = t.hold)`},
+	} {
+		err := a.query(func(rows pgx.Rows) error {
+			var id []byte
+			err := rows.Scan(&id)
+			a.out.Problem("%s: %x %s", check.table, id, check.problem)
+			return err
+		}, check.query)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// current checks that a row is the newest version the journal knows, and
+// strikes it off.
+func (a *audit) current(table, key string, known map[string]version, row version) {
+	if known[key] != row {
+		a.out.Problem("%s: row %q is not as the journal has it", table, key)
+	}
+	delete(known, key)
+}
+
+// missing reports what the journal knows and no row was struck off for.
+func (a *audit) missing(table string, known map[string]version) {
+	for key := range known {
+		a.out.Problem("%s: row %q is in the journal and gone", table, key)
+	}
+}
