@@ -8,6 +8,7 @@
 //	state       ledger  ledger/sqlite  ledger/postgres         what has happened
 //	signing     signer                                         keys in another process
 //	devices     hsm  tpm  attest                               keys in hardware
+//	proof       evidence                                       what papers prove, years later
 //	documents   coin  groupdoc                                 what is signed
 //	roots       group  group/fp256bn  trust  frame             mathematics, who may sign what
 //	testing     fault                                          points at which a test ends a program

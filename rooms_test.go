@@ -18,6 +18,7 @@ var bands = [][]string{
 	{"frame", "api", "cli", "fault", "sqlitefile", "trust", "group/fp256bn"},
 	{"group"},
 	{"coin", "groupdoc"},
+	{"evidence"},
 	{"hsm", "tpm", "attest"},
 	{"softhsm"},
 	{"ledger", "signer"},
@@ -119,7 +120,7 @@ func TestForeignPackagesStayInTheirRooms(t *testing.T) {
 
 // TestAUsersToolNeedsNoC: one static file, on any machine.
 func TestAUsersToolNeedsNoC(t *testing.T) {
-	for _, room := range []string{"cmd/specie", "wallet", "merchant", "tpm", "attest", "opening", "ceremony/officer", "ceremony/approval", "ceremony/transcript", "signer"} {
+	for _, room := range []string{"cmd/specie", "wallet", "merchant", "evidence", "tpm", "attest", "opening", "ceremony/officer", "ceremony/approval", "ceremony/transcript", "signer"} {
 		cmd := exec.Command("go", "list", "-deps", "-f", "{{if .CgoFiles}}{{if not .Standard}}{{.ImportPath}}{{end}}{{end}}", "./"+room)
 		out, err := cmd.Output()
 		if err != nil {
