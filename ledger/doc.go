@@ -5,8 +5,8 @@
 // except atomicity and uniqueness: state machines, limits, expiry and
 // signatures belong to the packages above.
 //
-// It must never import a driver, coin, group or any package above it; frame
-// and the standard library are enough.
+// It must never import a driver, coin, group or any package above it; frame,
+// CBOR for backups and the standard library are enough.
 //
 // # Operations
 //
@@ -64,6 +64,15 @@
 // being one writer's sequence. [Ledger.Verify] recomputes all of it from the
 // rows. A chain shows alteration, not the loss of its newest end: whoever
 // needs that publishes the heads that Verify returns.
+//
+// # Backups
+//
+// [Ledger.Dump] shows a store whole, [Ledger.Load] fills an empty one of any
+// driver with it, and [WriteBackup] and [ReadBackup] put a stream of bytes
+// between. A store that was restored lacks what came after the backup: Load
+// raises a [Fence], and what may be done before it is lowered belongs to
+// package issuer. Who puts an old copy of the store itself in its place raises
+// nothing; a [Witness] beside it finds that out.
 //
 // # Trust
 //

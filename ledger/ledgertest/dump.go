@@ -1,6 +1,7 @@
 package ledgertest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -113,9 +114,13 @@ func Transfer(t *testing.T, source, target FreshLedger) {
 	check(t, b.RevokeToken(ctx, token(2, "").Hash, moment(700)))
 	check(t, b.OpenEpoch(ctx, "k3"))
 	verify(t, b)
+	var file bytes.Buffer
+	_, err = ledger.WriteBackup(ctx, b, &file, nil)
+	check(t, err)
 	again := target(t)()
 	defer again.Close()
-	check(t, again.Load(ctx, from(dump(t, b))))
+	_, err = ledger.ReadBackup(ctx, again, &file, nil)
+	check(t, err)
 	verify(t, again)
 }
 
