@@ -8,8 +8,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 )
 
 // Types of documents signed under a certificate, as they stand in "typ".
@@ -52,8 +50,7 @@ func Sign(typ string, payload []byte, signer crypto.Signer, chain []*x509.Certif
 	for i, c := range chain {
 		x5c[i] = base64.StdEncoding.EncodeToString(c.Raw)
 	}
-	opts := (&jose.SignerOptions{}).WithHeader("x5c", x5c)
-	return sign(typ, payload, signer, alg, opts)
+	return signECDSA(payload, signer, header{Alg: string(alg), Typ: typ, X5C: x5c})
 }
 
 // Verify reads a document: it must be of type typ, signed by a key that the
