@@ -300,7 +300,7 @@ func (l *Ledger) whole(ctx context.Context, h *ledger.Hold) (*ledger.Hold, error
 
 // OpenHolds implements ledger.Ledger.
 func (l *Ledger) OpenHolds(ctx context.Context, account string, at time.Time, limit int) ([]ledger.Hold, error) {
-	out, err := l.lister(ctx).holds(`(SELECT * FROM holds WHERE (account=$1 OR $1='') AND until > $2 AND at <= $2 AND NOT released
+	out, err := l.lister(ctx).holds(`(SELECT * FROM holds WHERE (account=$1 OR $1='') AND until > $2 AND NOT released
 		ORDER BY at, id LIMIT $3) AS h`, "h.at, h.id", account, at.UnixMicro(), ledger.Page{Limit: limit}.Size())
 	if err != nil {
 		return nil, fmt.Errorf("postgres: open holds of %q: %w", account, err)

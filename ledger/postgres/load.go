@@ -26,6 +26,7 @@ type load struct {
 	record  ledger.Record // the one read last
 	waiting []loadAnswer  // answers whose op may be in a lane that comes later
 	epochs  []string
+	tokens  map[ledger.ID]uint64 // their newest version
 }
 
 // loadAnswer is an answer whose op's place is not known.
@@ -39,7 +40,7 @@ type loadAnswer struct {
 func (l *Ledger) Load(ctx context.Context, next func() (*ledger.Row, error)) error {
 	opts := l.opts
 	opts.Timeout = 1 << 62 // as long as ctx allows
-	ld := &load{l: l}
+	ld := &load{l: l, tokens: make(map[ledger.ID]uint64)}
 	conn, err := l.acquire(ctx)
 	if err == nil {
 		err = transact(ctx, conn.Conn(), opts, func(t *tx) error {
@@ -120,6 +121,10 @@ func (ld *load) take(r *ledger.Row) error {
 		return ld.t.exec(insertToken, tokenValues(r.Token)...)
 	case r.Record != nil:
 		ld.record = *r.Record
+		if r.Record.Event == ledger.EventToken {
+			hash := toID(r.Record.Subject)
+			ld.tokens[hash] = max(ld.tokens[hash], r.Record.Rev)
+		}
 		ld.rec.records = append(ld.rec.records, ld.record)
 		// What belongs to it follows: write before it, not after.
 		if len(ld.rec.records) > loadAtOnce {
@@ -130,6 +135,7 @@ func (ld *load) take(r *ledger.Row) error {
 	case r.Answer != nil:
 		ld.waiting = append(ld.waiting, loadAnswer{*r.Answer, ld.record.Lane, ld.record.Seq})
 	case r.Hold != nil:
+		// As it comes: released and with its strikes.
 		return writeHold(ld.t, r.Hold)
 	case r.Try != nil:
 		return ld.t.exec("INSERT INTO hold_tries (hold, try) VALUES ($1, $2)", r.Try.Hold[:], r.Try.Try[:])
@@ -229,6 +235,8 @@ func (ld *load) finish() error {
 	return rec.write(ld.t)
 }
 
+// sums writes what is only known when all rows were read: balances, counters
+// and the versions of tokens.
 func (ld *load) sums() error {
 	purses := slices.Collect(maps.Keys(ld.rows.sums))
 	accounts, currencies := split(purses)
@@ -241,7 +249,14 @@ func (ld *load) sums() error {
 	for i, name := range names {
 		counted[i] = ld.rows.counted[name]
 	}
+	var hashes [][]byte
+	var revs []int64
+	for hash, rev := range ld.tokens {
+		hashes, revs = append(hashes, hash[:]), append(revs, int64(rev))
+	}
 	p := ld.t.pipeline()
+	p.all(len(hashes), `UPDATE access_tokens AS k SET rev = u.rev
+		FROM unnest($1::bytea[], $2::bigint[]) AS u (hash, rev) WHERE k.hash = u.hash`, hashes, revs)
 	p.all(len(purses), `INSERT INTO balances (account, currency, amount, posted)
 		SELECT account, currency, amount, TRUE FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u (account, currency, amount)`,
 		accounts, currencies, amounts)

@@ -55,7 +55,7 @@ func (a *attempt) lookUp() error {
 			continue
 		}
 		ops = append(ops, op)
-		if op.MaxStrikes > 0 {
+		if op.MaxStrikes > 0 || op.Unheld {
 			struck = append(struck, op.ID)
 		}
 		for _, q := range op.Quotas {

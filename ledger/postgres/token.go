@@ -14,12 +14,13 @@ import (
 
 const tokenColumns = "hash, account, label, scopes, created_at, expires_at, revoked_at"
 
-func scanToken(rows pgx.Rows) (*ledger.AccessToken, error) {
+// scanToken reads tokenColumns, and besides what more names.
+func scanToken(rows pgx.Rows, more ...any) (*ledger.AccessToken, error) {
 	var k ledger.AccessToken
 	var hash []byte
 	var scopes string
 	var created, expires, revoked int64
-	err := rows.Scan(&hash, &k.Account, &k.Label, &scopes, &created, &expires, &revoked)
+	err := rows.Scan(append([]any{&hash, &k.Account, &k.Label, &scopes, &created, &expires, &revoked}, more...)...)
 	k.Hash, k.Scopes, k.CreatedAt = toID(hash), strings.Fields(scopes), fromMicro(created)
 	k.ExpiresAt, k.RevokedAt = fromMicroOrZero(expires), fromMicroOrZero(revoked)
 	return &k, err
@@ -31,7 +32,7 @@ func tokenValues(k *ledger.AccessToken) []any {
 		k.CreatedAt.UnixMicro(), microOrZero(k.ExpiresAt), microOrZero(k.RevokedAt)}
 }
 
-const insertToken = "INSERT INTO access_tokens (" + tokenColumns + ") VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING"
+const insertToken = "INSERT INTO access_tokens (" + tokenColumns + ", rev) VALUES ($1, $2, $3, $4, $5, $6, $7, 1) ON CONFLICT DO NOTHING"
 
 func microOrZero(t time.Time) int64 {
 	if t.IsZero() {
@@ -94,32 +95,33 @@ func addToken(t *tx, rec *recorder, lane string, k *ledger.AccessToken) error {
 	return nil
 }
 
-// RevokeToken implements ledger.Ledger. A token has two versions at most: as
-// it was made, and revoked.
+// RevokeToken implements ledger.Ledger. Each version of a token is revoked
+// earlier than the one before, the first perhaps not at all.
 func (l *Ledger) RevokeToken(ctx context.Context, hash [32]byte, at time.Time) error {
 	if at.UnixMicro() <= 0 {
 		return fmt.Errorf("postgres: revoke token: %w: at %v", ledger.ErrMalformed, at)
 	}
 	err := l.recorded(ctx, func(t *tx, rec *recorder) error {
 		var k *ledger.AccessToken
+		var rev int64
 		err := t.query(func(rows pgx.Rows) (err error) {
-			k, err = scanToken(rows)
+			k, err = scanToken(rows, &rev)
 			return err
-		}, "SELECT "+tokenColumns+" FROM access_tokens WHERE hash=$1 FOR UPDATE", hash[:])
+		}, "SELECT "+tokenColumns+", rev FROM access_tokens WHERE hash=$1 FOR UPDATE", hash[:])
 		switch {
 		case err != nil:
 			return err
 		case k == nil:
 			return ledger.ErrNotFound
-		case !k.RevokedAt.IsZero():
+		case !k.RevokedAt.IsZero() && at.UnixMicro() >= k.RevokedAt.UnixMicro():
 			return nil
 		}
 		k.RevokedAt = at
 		if err := k.Validate(); err != nil {
 			return err
 		}
-		rec.append(l.opts.Lane, ledger.EventToken, hash[:], 2, k.Digest())
-		return t.exec("UPDATE access_tokens SET revoked_at=$1 WHERE hash=$2", at.UnixMicro(), hash[:])
+		rec.append(l.opts.Lane, ledger.EventToken, hash[:], uint64(rev+1), k.Digest())
+		return t.exec("UPDATE access_tokens SET revoked_at=$1, rev=$2 WHERE hash=$3", at.UnixMicro(), rev+1, hash[:])
 	})
 	if err != nil {
 		return fmt.Errorf("postgres: revoke token: %w", err)

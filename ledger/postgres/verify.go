@@ -118,7 +118,7 @@ func (a *audit) records() error {
 		case ledger.EventAccount:
 			newer(a.accounts, string(st.Subject), v)
 		case ledger.EventToken:
-			newer(a.tokens, string(st.Subject), v)
+			newer(a.tokens, fmt.Sprintf("%x", st.Subject), v)
 		case ledger.EventMeta:
 			newer(a.meta, string(st.Subject), v)
 		case ledger.EventEpoch:

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"fmt"
+
 	"github.com/jackc/pgx/v5"
 
 	"github.com/speciecash/specie/ledger"
@@ -121,17 +123,13 @@ func (a *audit) accountRows() error {
 	return err
 }
 
-// tokenRows: a token has two versions at most, and no column for which.
 func (a *audit) tokenRows() error {
 	err := a.query(func(rows pgx.Rows) error {
-		k, err := scanToken(rows)
-		v := version{1, k.Digest()}
-		if !k.RevokedAt.IsZero() {
-			v.rev = 2
-		}
-		a.current("access_tokens", string(k.Hash[:]), a.tokens, v)
+		var rev int64
+		k, err := scanToken(rows, &rev)
+		a.current("access_tokens", fmt.Sprintf("%x", k.Hash), a.tokens, version{uint64(rev), k.Digest()})
 		return err
-	}, "SELECT "+tokenColumns+" FROM access_tokens ORDER BY hash")
+	}, "SELECT "+tokenColumns+", rev FROM access_tokens ORDER BY hash")
 	a.missing("access_tokens", a.tokens)
 	return err
 }
@@ -152,13 +150,31 @@ func scanMeta(rows pgx.Rows) (*ledger.MetaRow, error) {
 	return &m, err
 }
 
-// holds checks what holds are made of: they are in no journal.
+// holds looks at what no journal vouches for: that each hold is well formed,
+// and that nobody got what it kept from him.
 func (a *audit) holds() error {
+	found, err := lister(a.query).holds("holds AS h", "h.id")
+	if err != nil {
+		return err
+	}
+	for i := range found {
+		if err := found[i].Validate(); err != nil {
+			a.out.Problem("holds: hold %x: %v", found[i].ID, err)
+		}
+	}
 	for _, check := range []struct{ table, problem, query string }{
 		{"holds", "counts other strikes than its tries", `SELECT h.id FROM holds h
 			WHERE h.strikes <> (SELECT COUNT(*) FROM hold_tries t WHERE t.hold = h.id)`},
 		{"holds", "holds no coin", `SELECT h.id FROM holds h WHERE NOT EXISTS (SELECT 1 FROM held_coins c WHERE c.hold = h.id)`},
 		{"held_coins", "is held by no hold", `SELECT c.id FROM held_coins c WHERE NOT EXISTS (SELECT 1 FROM holds h WHERE h.id = c.hold)`},
+		{"holds", "keeps a coin that another keeps", `SELECT a.id FROM held_coins x
+			JOIN held_coins y ON y.id = x.id AND y.epoch = x.epoch AND y.hold > x.hold
+			JOIN holds a ON a.id = x.hold JOIN holds b ON b.id = y.hold
+			WHERE NOT a.released AND NOT b.released AND a.at < b.until AND b.at < a.until`},
+		{"holds", "lasted when another op spent its coin", `SELECT h.id FROM held_coins c JOIN holds h ON h.id = c.hold
+			JOIN op_spends s ON s.id = c.id AND s.epoch = c.epoch JOIN ops o ON o.lane = s.lane AND o.seq = s.seq
+			WHERE o.id <> h.id AND NOT h.released AND o.at < h.until`},
+		{"held_coins", "is of an epoch that is not open", "SELECT id FROM held_coins WHERE epoch NOT IN (SELECT name FROM epochs)"},
 		{"hold_tries", "is a try under no hold", `SELECT t.try FROM hold_tries t WHERE NOT EXISTS (SELECT 1 FROM holds h WHERE h.id = t.hold)`},
 	} {
 		err := a.query(func(rows pgx.Rows) error {

@@ -173,6 +173,7 @@ func (r *rows) flush(p *pipeline) {
 	r.flushOps(p)
 	r.flushSpent(p)
 	r.flushAnswers(p)
+	r.endHolds(p)
 	t, s, q := &r.postings, &r.spends, &r.quotas
 	p.all(len(t.seqs), `INSERT INTO postings (lane, seq, n, account, amount, currency, at) SELECT * FROM
 		unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::bigint[])
@@ -214,6 +215,22 @@ func (r *rows) flushSpent(p *pipeline) {
 		}
 		p.all(len(set), "INSERT INTO spent_"+epoch+` (id, op) SELECT * FROM unnest($1::bytea[], $2::bytea[])
 			ON CONFLICT DO NOTHING`, ids, ops)
+	}
+}
+
+// endHolds ends the holds whose ops are recorded. It comes after the spends: a
+// hold placed at the same moment is seen, or finds its coins spent.
+func (r *rows) endHolds(p *pipeline) {
+	var ids [][]byte
+	var ats []int64
+	for _, op := range r.ops {
+		if len(op.Spends) > 0 {
+			ids, ats = append(ids, op.ID[:]), append(ats, op.At.UnixMicro())
+		}
+	}
+	if len(ids) > 0 {
+		p.exec(`UPDATE holds AS h SET released = TRUE FROM unnest($1::bytea[], $2::bigint[]) AS u (id, at)
+			WHERE h.id = u.id AND h.until > u.at AND NOT h.released`, ids, ats)
 	}
 }
 

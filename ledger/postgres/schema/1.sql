@@ -31,7 +31,8 @@ CREATE TABLE access_tokens (
     scopes     TEXT   NOT NULL, -- joined by blanks
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL, -- 0: never
-    revoked_at BIGINT NOT NULL  -- 0: not yet
+    revoked_at BIGINT NOT NULL, -- 0: not yet
+    rev        BIGINT NOT NULL
 );
 
 CREATE INDEX access_tokens_by_account ON access_tokens (account, created_at, hash);
