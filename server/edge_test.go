@@ -233,3 +233,55 @@ func TestStrangersCanNotMakeUpMetrics(t *testing.T) {
 		t.Errorf("a path or method of a stranger's is a label:\n%s", rec.Body)
 	}
 }
+
+func TestEveryAnswerHasARequestID(t *testing.T) {
+	var log bytes.Buffer
+	h := newTestEdge(t, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	ask := func(path string, ids ...string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("GET", path, nil)
+		for _, id := range ids {
+			r.Header.Add("X-Request-Id", id)
+		}
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, r)
+		return rec
+	}
+	for name, c := range map[string]struct {
+		given []string
+		kept  bool
+	}{
+		"the caller's":                        {[]string{"Till-7.order_4711"}, true},
+		"a UUID":                              {[]string{"123e4567-e89b-12d3-a456-426614174000"}, true},
+		"none given":                          {nil, false},
+		"an empty one":                        {[]string{""}, false},
+		"two":                                 {[]string{"a", "b"}, false},
+		"a line of the log":                   {[]string{"a\nlevel=ERROR"}, false},
+		"a blank":                             {[]string{"a b"}, false},
+		"another alphabet":                    {[]string{"é"}, false},
+		"one as long as a coin id or a token": {[]string{strings.Repeat("a", 41)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log.Reset()
+			rec := ask("/fails", c.given...)
+			id := rec.Header().Get("X-Request-Id")
+			if kept := len(c.given) == 1 && id == c.given[0]; kept != c.kept || !isRequestID(id) {
+				t.Errorf("given %q, answered %q", c.given, id)
+			}
+			var p struct {
+				ID string `json:"request_id"`
+			}
+			if err := json.Unmarshal(rec.Body.Bytes(), &p); err != nil || p.ID != id {
+				t.Errorf("the problem document names %q, the header %q", p.ID, id)
+			}
+			if n := strings.Count(log.String(), "request="+id+" "); n != 2 {
+				t.Errorf("%d lines of the log name the request, want what failed and that it was answered:\n%s", n, &log)
+			}
+			if len(c.given) > 0 && !c.kept && c.given[0] != "" && strings.Contains(log.String(), "request="+c.given[0]) {
+				t.Errorf("the log repeats it: %s", &log)
+			}
+		})
+	}
+	if a, b := ask("/livez").Header().Get("X-Request-Id"), ask("/livez").Header().Get("X-Request-Id"); a == b || a == "" {
+		t.Errorf("two requests are %q and %q", a, b)
+	}
+}

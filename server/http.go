@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -29,10 +30,15 @@ type Endpoint struct {
 	Handler  http.Handler
 }
 
-// Serve serves all endpoints until ctx ends, then lets running requests
-// finish for up to ten seconds. It closes the listeners in every case and
-// returns nil after an orderly end.
+// Serve serves all endpoints until ctx ends, then takes no new request on any
+// of them and lets those that run finish for up to ten seconds; what is not
+// done then is cut off. It closes the listeners in every case and returns nil
+// after an orderly end.
 func Serve(ctx context.Context, log *slog.Logger, endpoints ...Endpoint) error {
+	return serve(ctx, log, shutdownTimeout, endpoints...)
+}
+
+func serve(ctx context.Context, log *slog.Logger, patience time.Duration, endpoints ...Endpoint) error {
 	failed := make(chan error, len(endpoints))
 	servers := make([]*http.Server, len(endpoints))
 	for i, e := range endpoints {
@@ -48,20 +54,33 @@ func Serve(ctx context.Context, log *slog.Logger, endpoints ...Endpoint) error {
 		stopped++
 		errs = append(errs, fmt.Errorf("serve: %w", err))
 	}
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-	defer cancel()
-	for _, srv := range servers {
-		if err := srv.Shutdown(stop); err != nil {
-			errs = append(errs, fmt.Errorf("shut down: %w", err))
-			_ = srv.Close()
-		}
-	}
+	log.Info("shutting down", "patience", patience)
+	errs = append(errs, shutDown(context.WithoutCancel(ctx), patience, servers)...)
 	for ; stopped < len(endpoints); stopped++ {
 		if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
 			errs = append(errs, fmt.Errorf("serve: %w", err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// shutDown ends all servers at the same time: one that has a long request to
+// finish must not keep another one open, nor use up its time.
+func shutDown(ctx context.Context, patience time.Duration, servers []*http.Server) []error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	errs := make([]error, len(servers))
+	var all sync.WaitGroup
+	for i, srv := range servers {
+		all.Go(func() {
+			if err := srv.Shutdown(ctx); err != nil {
+				errs[i] = fmt.Errorf("shut down: %w", err)
+				_ = srv.Close()
+			}
+		})
+	}
+	all.Wait()
+	return errs
 }
 
 func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {

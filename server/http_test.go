@@ -135,6 +135,94 @@ func TestServeLetsRunningRequestsFinish(t *testing.T) {
 	}
 }
 
+// TestServeRefusesNewRequestsOnAllListenersWhileOneFinishes: what runs on one
+// listener neither keeps another open nor is cut off by it.
+func TestServeRefusesNewRequestsOnAllListenersWhileOneFinishes(t *testing.T) {
+	started, release := make(chan struct{}, 2), make(chan struct{})
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		started <- struct{}{}
+		<-release
+		_, _ = io.WriteString(w, "done")
+	})
+	var endpoints []Endpoint
+	answered := make(chan string, 2)
+	for range 2 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		endpoints = append(endpoints, Endpoint{l, h})
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- Serve(ctx, slog.New(slog.DiscardHandler), endpoints...) }()
+	for _, e := range endpoints {
+		go func() {
+			resp, err := http.Get("http://" + e.Listener.Addr().String())
+			if err != nil {
+				answered <- err.Error()
+				return
+			}
+			defer func() { _ = resp.Body.Close() }()
+			body, _ := io.ReadAll(resp.Body)
+			answered <- string(body)
+		}()
+	}
+	<-started
+	<-started
+	stop()
+	for _, e := range endpoints {
+		refused := false
+		for range 200 {
+			conn, err := net.Dial("tcp", e.Listener.Addr().String())
+			if refused = err != nil; refused {
+				break
+			}
+			_ = conn.Close()
+			time.Sleep(5 * time.Millisecond)
+		}
+		if !refused {
+			t.Errorf("%s still takes connections", e.Listener.Addr())
+		}
+	}
+	close(release)
+	for range endpoints {
+		if got := <-answered; got != "done" {
+			t.Errorf("a request that ran was answered %q", got)
+		}
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServeDoesNotWaitForEver(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	started, ended := make(chan struct{}), make(chan struct{})
+	h := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(started)
+		<-r.Context().Done()
+		close(ended)
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- serve(ctx, slog.New(slog.DiscardHandler), 50*time.Millisecond, Endpoint{l, h}) }()
+	go func() { _, _ = http.Get("http://" + l.Addr().String()) }()
+	<-started
+	stop()
+	if err := <-served; !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Serve: %v", err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Error("the request that was cut off does not know")
+	}
+}
+
 func TestServeEndsWhenOneListenerFails(t *testing.T) {
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
