@@ -73,6 +73,7 @@ type Bank struct {
 	watch     keyWatch
 	fence     fenceWatch
 	helpers   helpers
+	stats     stats
 	pruned    atomic.Int64 // when holds were last pruned, in Unix seconds
 	drain     drain
 }
@@ -88,6 +89,8 @@ func New(ctx context.Context, cfg Config) (*Bank, error) {
 		return nil, fmt.Errorf("%w: a part is missing", ErrConfig)
 	}
 	b := &Bank{cfg: cfg, clock: cfg.Clock, log: cfg.Logger}
+	b.stats.init()
+	b.cfg.Ledger = &counted{Ledger: cfg.Ledger, stats: &b.stats}
 	if b.clock == nil {
 		b.clock = time.Now
 	}
@@ -173,14 +176,25 @@ func (b *Bank) Root() [32]byte { return b.cfg.Root.Fingerprint() }
 // Now returns the bank's clock, in whole seconds.
 func (b *Bank) Now() time.Time { return b.now() }
 
-// Ready says whether the bank can do its work now: the ledger answers, and
-// the token makes a signature that verifies, under a certificate that is
-// valid. The signature is under the
-// receipt key over a fixed text that is no document.
+// Ready says whether the bank can do its work now: CheckLedger and CheckToken.
 func (b *Bank) Ready(ctx context.Context) error {
+	if err := b.CheckLedger(ctx); err != nil {
+		return err
+	}
+	return b.CheckToken(ctx)
+}
+
+// CheckLedger says whether the ledger answers.
+func (b *Bank) CheckLedger(ctx context.Context) error {
 	if _, err := b.cfg.Ledger.Meta(ctx, ledger.MetaBank); err != nil {
 		return fmt.Errorf("issuer: ledger: %w", store(err))
 	}
+	return nil
+}
+
+// CheckToken says whether the token makes a signature, under a certificate that
+// is valid. It is under the receipt key, over a fixed text that is no document.
+func (b *Bank) CheckToken(_ context.Context) error {
 	f := b.current()
 	if err := f.receipts.check(b.now()); err != nil {
 		return err

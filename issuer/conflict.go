@@ -69,6 +69,9 @@ func (b *Bank) doubleSpend(ctx context.Context, s *coin.Spend, a *coin.Authorisa
 			return err
 		}
 	}
+	if at := slices.Index(ids, taken[0].ID); at >= 0 {
+		b.stats.doubleSpent(s.Coins[at].Kind)
+	}
 	return &DoubleSpendError{Op: taken[0].Op, Proof: proofs[taken[0].Op]}
 }
 

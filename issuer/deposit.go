@@ -265,6 +265,7 @@ func (b *Bank) recordSpendBy(ctx context.Context, apply func(context.Context, le
 	}
 	switch out.Status {
 	case ledger.Applied:
+		b.stats.redeemed(s.Coins)
 		return &op, nil
 	case ledger.Replayed:
 		return out.Existing, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/fault"
@@ -66,7 +67,9 @@ const maxBatch = 16
 // The caller's goroutine signs; while the bank has idle helpers, they sign
 // with it, a part each. So one withdrawal at a time uses the whole token, and
 // many at a time are not slowed down by goroutines that wait for each other.
-func (b *Bank) sign(ctx context.Context, outputs []coin.Output) ([][]byte, error) {
+func (b *Bank) sign(ctx context.Context, outputs []coin.Output) (_ [][]byte, err error) {
+	begin := time.Now()
+	defer func() { b.stats.signed(len(outputs), time.Since(begin), err) }()
 	signatures := make([][]byte, len(outputs))
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

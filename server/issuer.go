@@ -80,7 +80,7 @@ func NewIssuer(bank *issuer.Bank, opts IssuerOptions) *Issuer {
 	}
 	m := newMetrics("issuer", append([]prometheus.Collector{newBankMetrics(bank)}, opts.Metrics...)...)
 	keys := prometheus.NewRegistry()
-	keys.MustRegister(newKeyMetrics(bank, log))
+	keys.MustRegister(newKeyMetrics(bank, log), newWorkMetrics(bank, h.audits, log))
 	all := prometheus.Gatherers{m.registry, keys}
 
 	rules := issuerRules(bank.Now)

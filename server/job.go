@@ -18,6 +18,7 @@ type jobs[R any] struct {
 
 	mu      sync.Mutex
 	last    *job[R] // nil before the first
+	ended   *job[R] // the last that is over
 	stopped bool
 }
 
@@ -31,6 +32,7 @@ type job[R any] struct {
 	// result or err are there once finished is closed.
 	result R
 	err    error
+	ended  time.Time
 }
 
 // start returns the job of that name that runs, a new one if none does. While
@@ -52,7 +54,7 @@ func (j *jobs[R]) start(ctx context.Context, name string, run func(ctx context.C
 	next := &job[R]{name: name, started: j.now(), cancel: cancel, finished: make(chan struct{})}
 	j.last = next
 	go func() {
-		defer close(next.finished)
+		defer j.settle(next)
 		defer cancel()
 		next.result, next.err = run(ctx, func(done, total int64) {
 			next.total.Store(total)
@@ -70,6 +72,22 @@ func (j *jobs[R]) get() (*job[R], error) {
 		return nil, fmt.Errorf("%w: no %s was started", issuer.ErrNotFound, j.what)
 	}
 	return j.last, nil
+}
+
+// settle ends a job.
+func (j *jobs[R]) settle(done *job[R]) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	done.ended = j.now()
+	j.ended = done
+	close(done.finished)
+}
+
+// finished returns the last job that is over, or nil.
+func (j *jobs[R]) finished() *job[R] {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.ended
 }
 
 // stop ends the job under way, if there is one, and lets no other begin.

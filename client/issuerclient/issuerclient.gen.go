@@ -67,7 +67,6 @@ func (e AuditState) Valid() bool {
 // Defines values for Code.
 const (
 	CodeBinding           Code = "binding"
-	CodeBusy              Code = "busy"
 	CodeClaim             Code = "claim"
 	CodeCoinHeld          Code = "coin-held"
 	CodeCoinSignature     Code = "coin-signature"
@@ -115,8 +114,6 @@ const (
 func (e Code) Valid() bool {
 	switch e {
 	case CodeBinding:
-		return true
-	case CodeBusy:
 		return true
 	case CodeClaim:
 		return true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/speciecash/specie/ledger"
 )
@@ -75,12 +76,17 @@ type Queue[T any] struct {
 
 	mu     sync.RWMutex // held for reading while sending to calls
 	closed bool
+
+	counting sync.Mutex
+	stats    ledger.WriterStats
 }
 
 // NewQueue returns a queue in which depth calls may wait, further callers
 // waiting to get in, and of which the writer takes at most most at once.
 func NewQueue[T any](depth, most int) *Queue[T] {
-	return &Queue[T]{most: most, calls: make(chan *Call[T], depth), done: make(chan struct{})}
+	q := &Queue[T]{most: most, calls: make(chan *Call[T], depth), done: make(chan struct{})}
+	q.stats.Sizes.Bounds, q.stats.Times.Bounds = ledger.BatchBounds(), ledger.CommitBounds()
+	return q
 }
 
 // Submit queues c and waits for its answer. When ctx ends first the call is
@@ -113,6 +119,22 @@ func (q *Queue[T]) enqueue(ctx context.Context, c *Call[T]) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Stats returns what the writer has done so far.
+func (q *Queue[T]) Stats() ledger.WriterStats {
+	q.counting.Lock()
+	defer q.counting.Unlock()
+	s := q.stats
+	s.Sizes.Counts, s.Times.Counts = slices.Clone(s.Sizes.Counts), slices.Clone(s.Times.Counts)
+	s.Waiting = len(q.calls)
+	return s
+}
+
+func (q *Queue[T]) count(calls int, took time.Duration) {
+	q.counting.Lock()
+	defer q.counting.Unlock()
+	q.stats.AddBatch(calls, took)
 }
 
 // Waiting returns how many calls are in the queue.
@@ -157,7 +179,9 @@ func (q *Queue[T]) Run(together func([]*Call[T]), task func(*Call[T])) {
 			}
 		}
 		if len(group) > 0 {
+			begin := time.Now()
 			together(group)
+			q.count(len(group), time.Since(begin))
 		}
 		for _, c := range tasks {
 			task(c)

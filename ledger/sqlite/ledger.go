@@ -33,6 +33,9 @@ func OpenLedger(ctx context.Context, path string, opts Options) (*Ledger, error)
 	return l, nil
 }
 
+// WriterStats implements ledger.Observed.
+func (l *Ledger) WriterStats() ledger.WriterStats { return l.writer.queue.Stats() }
+
 // Apply implements ledger.Ledger.
 func (l *Ledger) Apply(ctx context.Context, op ledger.Op) (ledger.Outcome, error) {
 	job := &job{Op: batch.NewOp(op, l.opts.Lane), Size: len(op.Request) + len(op.Answer)}
