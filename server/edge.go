@@ -25,6 +25,9 @@ type guard func(ctx context.Context, token string) (context.Context, error)
 type route struct {
 	limit int64 // largest body in bytes; 0 where the route takes none
 	guard guard // nil where anybody may call
+	// cheap routes cost neither the token nor the database, and are not counted
+	// by a throttle.
+	cheap bool
 	// cache is the answer's Cache-Control, "no-store" if empty.
 	cache string
 }
@@ -40,7 +43,8 @@ type edgeConfig struct {
 	routes  routes
 	rules   translator
 	log     *slog.Logger
-	metrics *metrics // nil on listeners that don't count
+	metrics *metrics  // nil on listeners that don't count
+	rate    *throttle // nil for no bound
 }
 
 // newEdge returns a router that enforces the table before any handler runs.
@@ -52,7 +56,7 @@ func newEdge(cfg edgeConfig) *echo.Echo {
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.Binder = strictBinder{}
 	e.HTTPErrorHandler = errorHandler(cfg.log, cfg.rules)
-	e.Use(identify, observe(cfg.log, cfg.metrics), recovered, enforce(cfg.routes))
+	e.Use(identify, observe(cfg.log, cfg.metrics), recovered, throttled(cfg.rate, cfg.routes), enforce(cfg.routes))
 	return e
 }
 

@@ -27,6 +27,8 @@ type IssuerOptions struct {
 	Root *trust.Root
 	// Metrics are served beside the daemon's own.
 	Metrics []prometheus.Collector
+	// Rate bounds how fast one client may ask the public listener.
+	Rate Rate
 	// Logger is silent if nil.
 	Logger *slog.Logger
 }
@@ -45,6 +47,9 @@ type Issuer struct {
 	// Admin has /livez, /readyz and /metrics too, the latter with what was
 	// issued and redeemed under each key.
 	Admin http.Handler
+	// Staff is Admin for those who come over the network: each route wants an
+	// access token of the bank's staff as well, and there are no metrics.
+	Staff http.Handler
 	// Metrics is those three alone, for a listener that only the operator's
 	// monitoring can reach.
 	Metrics http.Handler
@@ -86,7 +91,7 @@ func NewIssuer(bank *issuer.Bank, opts IssuerOptions) *Issuer {
 	rules := issuerRules(bank.Now)
 	table := issuerRoutes(bank)
 	h.limits = limitsJSON(bank.Limits(), table)
-	public := newEdge(edgeConfig{routes: table, rules: rules, log: log, metrics: m})
+	public := newEdge(edgeConfig{routes: table, rules: rules, log: log, metrics: m, rate: newThrottle(opts.Rate)})
 	issuerapi.RegisterHandlers(registrar{public, table}, issuerapi.NewStrictHandler(h, nil))
 	addHealth(public, nil, bank.Ready)
 
@@ -95,9 +100,14 @@ func NewIssuer(bank *issuer.Bank, opts IssuerOptions) *Issuer {
 	issuerapi.RegisterHandlers(registrar{admin, table}, issuerapi.NewStrictHandler(h, nil))
 	addHealth(admin, all, bank.Ready)
 
+	table = issuerStaffRoutes(bank)
+	staff := newEdge(edgeConfig{routes: table, rules: rules, log: log, metrics: m})
+	issuerapi.RegisterHandlers(registrar{staff, table}, issuerapi.NewStrictHandler(h, nil))
+	addHealth(staff, nil, bank.Ready)
+
 	monitor := newEdge(edgeConfig{rules: rules, log: log, metrics: m})
 	addHealth(monitor, all, bank.Ready)
-	return &Issuer{Public: public, Admin: admin, Metrics: monitor, stop: func() {
+	return &Issuer{Public: public, Admin: admin, Staff: staff, Metrics: monitor, stop: func() {
 		h.audits.stop()
 		h.traces.stop()
 	}}
@@ -107,8 +117,8 @@ func NewIssuer(bank *issuer.Bank, opts IssuerOptions) *Issuer {
 func issuerRoutes(bank *issuer.Bank) routes {
 	may := func(s issuer.Scope) guard { return accountGuard(bank, s) }
 	return routes{
-		"GET /v1/info":            {},
-		"GET /v1/keys":            {cache: "public, max-age=60"},
+		"GET /v1/info":            {cheap: true},
+		"GET /v1/keys":            {cheap: true, cache: "public, max-age=60"},
 		"GET /v1/ops/:op":         {},
 		"GET /v1/keysets/:seq":    {cache: "public, max-age=86400"},
 		"POST /v1/restore":        {limit: maxWithdrawal},

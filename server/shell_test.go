@@ -214,18 +214,21 @@ func TestTheShellClientRefusesBeforeItAsksTheBank(t *testing.T) {
 		"a coin of another bank": func(m map[string]any) {
 			first(m, "coins")[0] = altered(t, first(m, "coins")[0], func(k *coin.Coin) { k.Bank = "OTHERBANK" })
 		},
-		"a coin twice":                  func(m map[string]any) { first(m, "coins")[1] = first(m, "coins")[0] },
-		"coins in another order":        func(m map[string]any) { l := first(m, "coins"); l[0], l[1] = l[1], l[0] },
-		"rubbish for a coin":            func(m map[string]any) { first(m, "coins")[0] = "specie1AAAA" },
-		"an owner's signature altered":  func(m map[string]any) { first(m, "bearer")[0] = flip64(first(m, "bearer")[0]) },
-		"an owner's signature missing":  func(m map[string]any) { m["bearer"] = first(m, "bearer")[:1] },
-		"another amount":                func(m map[string]any) { m["amount"] = 9 },
-		"another currency":              func(m map[string]any) { m["currency"] = "USD" },
-		"another offer":                 func(m map[string]any) { m["offer"] = flip64(m["offer"]) },
-		"another purpose":               func(m map[string]any) { m["purpose"] = "exchange" },
-		"another date":                  func(m map[string]any) { m["issued_at"] = "2026-05-01T12:00:01Z" },
-		"change left out":               func(m map[string]any) { m["to_issuer"] = first(m, "to_issuer")[:1] },
-		"change that was swapped":       func(m map[string]any) { o := first(m, "to_issuer")[0].(map[string]any); o["blinded"] = flip64(o["blinded"]) },
+		"a coin twice":                 func(m map[string]any) { first(m, "coins")[1] = first(m, "coins")[0] },
+		"coins in another order":       func(m map[string]any) { l := first(m, "coins"); l[0], l[1] = l[1], l[0] },
+		"rubbish for a coin":           func(m map[string]any) { first(m, "coins")[0] = "specie1AAAA" },
+		"an owner's signature altered": func(m map[string]any) { first(m, "bearer")[0] = flip64(first(m, "bearer")[0]) },
+		"an owner's signature missing": func(m map[string]any) { m["bearer"] = first(m, "bearer")[:1] },
+		"another amount":               func(m map[string]any) { m["amount"] = 9 },
+		"another currency":             func(m map[string]any) { m["currency"] = "USD" },
+		"another offer":                func(m map[string]any) { m["offer"] = flip64(m["offer"]) },
+		"another purpose":              func(m map[string]any) { m["purpose"] = "exchange" },
+		"another date":                 func(m map[string]any) { m["issued_at"] = "2026-05-01T12:00:01Z" },
+		"change left out":              func(m map[string]any) { m["to_issuer"] = first(m, "to_issuer")[:1] },
+		"change that was swapped": func(m map[string]any) {
+			o := first(m, "to_issuer")[0].(map[string]any)
+			o["blinded"] = flip64(o["blinded"])
+		},
 		"a presentation":                func(m map[string]any) { m["presentation"] = "AAAA"; m["group"] = m["offer"] },
 		"something for another issuer":  func(m map[string]any) { m["bank"] = "OTHERBANK" },
 		"a payment of no known version": func(m map[string]any) { m["v"] = 2 },

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/groupdoc/enrol"
@@ -135,7 +136,7 @@ func (c enrollCmd) code(a *app) (enrol.Code, error) {
 	var text string
 	if c.CodeFile != "" {
 		var err error
-		if text, err = readSecretFile(c.CodeFile); err != nil {
+		if text, err = cli.ReadSecretFile(c.CodeFile); err != nil {
 			return enrol.Code{}, err
 		}
 	} else {

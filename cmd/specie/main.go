@@ -6,11 +6,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/speciecash/specie/cli"
@@ -81,25 +79,3 @@ func program(now func() time.Time) *cli.Program {
 		},
 	}
 }
-
-// readSecretFile reads a token from a file that others can't read.
-func readSecretFile(path string) (string, error) {
-	fi, err := os.Stat(path)
-	if err != nil {
-		return "", err
-	}
-	// Windows has no such bits; there the home directory is private by itself.
-	if runtime.GOOS != "windows" && fi.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("%s: others can read it: %w", path, errLoose)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == '\r') {
-		b = b[:len(b)-1]
-	}
-	return string(b), nil
-}
-
-var errLoose = errors.New("file mode must be 0600")

@@ -64,7 +64,7 @@ func (c merchantInitCmd) Run(a *app) error {
 	}
 	s := merchant.Settings{RootPEM: root, BankURL: c.Bank, GroupURLs: c.Group, Name: c.Name, TillName: c.Till}
 	if c.TokenFile != "" {
-		if s.Token, err = readSecretFile(c.TokenFile); err != nil {
+		if s.Token, err = cli.ReadSecretFile(c.TokenFile); err != nil {
 			return err
 		}
 	}
@@ -86,7 +86,7 @@ func (merchantLoginCmd) Help() string {
 }
 
 func (c merchantLoginCmd) Run(a *app) error {
-	token, err := readSecretFile(c.TokenFile)
+	token, err := cli.ReadSecretFile(c.TokenFile)
 	if err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ func (a *app) chooseNewPIN() (tpm.Auth, error) {
 
 // readPIN reads a PIN from a file that nobody else can read.
 func readPIN(path string) (tpm.Auth, error) {
-	text, err := readSecretFile(path)
+	text, err := cli.ReadSecretFile(path)
 	if err != nil {
 		return nil, err
 	}

@@ -86,7 +86,7 @@ func (c initCmd) Run(a *app) error {
 	}
 	s := wallet.Settings{RootPEM: root, BankURL: c.Bank}
 	if c.TokenFile != "" {
-		if s.Token, err = readSecretFile(c.TokenFile); err != nil {
+		if s.Token, err = cli.ReadSecretFile(c.TokenFile); err != nil {
 			return err
 		}
 	}
@@ -108,7 +108,7 @@ type loginCmd struct {
 func (loginCmd) Help() string { return "Example:\n  specie login --token-file token" }
 
 func (c loginCmd) Run(a *app) error {
-	token, err := readSecretFile(c.TokenFile)
+	token, err := cli.ReadSecretFile(c.TokenFile)
 	if err != nil {
 		return err
 	}

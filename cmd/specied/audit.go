@@ -21,7 +21,7 @@ import (
 )
 
 type auditCmd struct {
-	Socket   string   `help:"The issuer's admin socket: audit the bank beside its work." type:"path" required:"" xor:"where"`
+	officeFlags
 	Database string   `help:"Audit this file instead: the ledger of a bank that is stopped, or a copy." type:"existingfile" required:"" xor:"where"`
 	Keyset   string   `help:"With --database: the bank's keyset." type:"existingfile" placeholder:"FILE"`
 	Root     string   `help:"With --database: the root certificate." type:"existingfile" placeholder:"FILE"`
@@ -64,11 +64,11 @@ func (c auditCmd) Run(a *app) error {
 func (c auditCmd) report(a *app) (*issuerclient.AuditReport, error) {
 	bar := a.out.Bar("auditing")
 	progress := func(done, total int64) { bar(int(done), int(total)) }
-	if c.Socket != "" {
+	if c.Database == "" {
 		if c.Keyset != "" || c.Root != "" || !c.At.IsZero() {
 			return nil, fmt.Errorf("%w: --keyset, --root and --at go with --database", errConfig)
 		}
-		return auditOnline(a.ctx, c.Socket, progress)
+		return auditOnline(a.ctx, &c.officeFlags, progress)
 	}
 	if c.Keyset == "" || c.Root == "" {
 		return nil, fmt.Errorf("%w: --database needs --keyset and --root", errConfig)
@@ -77,8 +77,8 @@ func (c auditCmd) report(a *app) (*issuerclient.AuditReport, error) {
 }
 
 // auditOnline has the daemon audit, and looks how far it is.
-func auditOnline(ctx context.Context, socket string, progress func(done, total int64)) (*issuerclient.AuditReport, error) {
-	api, err := issuerAdmin(socket)
+func auditOnline(ctx context.Context, office *officeFlags, progress func(done, total int64)) (*issuerclient.AuditReport, error) {
+	api, err := office.api()
 	if err != nil {
 		return nil, err
 	}

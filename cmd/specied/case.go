@@ -23,9 +23,9 @@ const (
 var errWhichCase = errors.New("not one case")
 
 type caseCmd struct {
-	Socket string `help:"The issuer's admin socket." required:"" type:"path"`
-	ID     string `arg:"" optional:"" help:"Case to write, by its id or the beginning of it, 6 characters at least; without it the cases are listed."`
-	Out    string `help:"File to write the case to." type:"path"`
+	officeFlags
+	ID  string `arg:"" optional:"" help:"Case to write, by its id or the beginning of it, 6 characters at least; without it the cases are listed."`
+	Out string `help:"File to write the case to." type:"path"`
 }
 
 func (caseCmd) Help() string {
@@ -40,7 +40,7 @@ An ID may begin with "-", hence the "--".`
 }
 
 func (c caseCmd) Run(a *app) error {
-	api, err := issuerAdmin(c.Socket)
+	api, err := c.api()
 	if err != nil {
 		return err
 	}

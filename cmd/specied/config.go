@@ -50,6 +50,10 @@ type issuerConfig struct {
 	// is redeemed under each key. The admin socket serves the same.
 	Metrics string        `yaml:"metrics"`
 	Groups  []groupSource `yaml:"groups"`
+	// AdminTLS is the back office for staff on other machines; none without it.
+	AdminTLS *adminTLSConfig `yaml:"admin_tls"`
+	Limits   limitsConfig    `yaml:"limits"`
+	Rate     rateConfig      `yaml:"rate"`
 }
 
 // groupSource is a group manager whose members' coins the bank takes back.

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"time"
 
+	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/issuer"
 	"github.com/speciecash/specie/server"
 )
@@ -61,7 +63,11 @@ func (c issuerCmd) Run(a *app) (err error) {
 	defer watch.start(ctx)()
 	defer startWatch(ctx, out.watch)()
 	defer stop()
-	h := server.NewIssuer(bank, server.IssuerOptions{Logger: a.log, Root: bc.Root, Groups: cfg.groups(), Metrics: k.metrics})
+	rate, err := cfg.Rate.rate()
+	if err != nil {
+		return err
+	}
+	h := server.NewIssuer(bank, server.IssuerOptions{Logger: a.log, Root: bc.Root, Groups: cfg.groups(), Metrics: k.metrics, Rate: rate})
 	defer h.Stop() // before the ledger is closed
 	var more []server.Endpoint
 	if cfg.Metrics != "" {
@@ -70,6 +76,16 @@ func (c issuerCmd) Run(a *app) (err error) {
 			return err
 		}
 		more = append(more, server.Endpoint{Listener: l, Handler: h.Metrics})
+	}
+	if cfg.AdminTLS != nil {
+		staff, err := cfg.AdminTLS.endpoint(dir, h)
+		if err != nil {
+			for _, e := range more {
+				err = errors.Join(err, e.Listener.Close())
+			}
+			return err
+		}
+		more = append(more, staff)
 	}
 	return a.serve(cfg.Listen, h.Public, dir.path(cfg.AdminSocket), h.Admin, more...)
 }
@@ -91,8 +107,16 @@ func (c *issuerConfig) bank(a *app, dir base, k *keys) (*issuer.Config, error) {
 	if receipts.Key, err = k.signing(a.ctx, receipts.Chain[0].PublicKey); err != nil {
 		return nil, err
 	}
+	parsed, err := coin.ParseKeyset(root, keyset, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	limits, err := c.Limits.limits(parsed.Exponent)
+	if err != nil {
+		return nil, err
+	}
 	return &issuer.Config{
-		Root: root, Keyset: keyset, Signer: k.blind, Receipts: receipts, Logger: a.log,
+		Root: root, Keyset: keyset, Signer: k.blind, Receipts: receipts, Limits: limits, Logger: a.log,
 	}, nil
 }
 

@@ -38,8 +38,14 @@ type flags struct {
 	Signer signerCmd `cmd:"" help:"Hold the keys' tokens for a bank or a group manager, in a process of its own."`
 	Dev    devCmd    `cmd:"" help:"Run a whole box with emulated HSM and TPM, to play with."`
 
-	Account   accountCmd   `cmd:"" help:"Operator: open an account."`
+	Account   accountCmd   `cmd:"" help:"Operator: open, list and show accounts."`
+	Token     tokenCmd     `cmd:"" help:"Operator: access tokens of accounts."`
+	Suspend   suspendCmd   `cmd:"" help:"Operator: suspend an account."`
+	Reinstate reinstateCmd `cmd:"" help:"Operator: reinstate a suspended account."`
 	Fund      fundCmd      `cmd:"" help:"Operator: credit an account from the reserve."`
+	Payout    payoutCmd    `cmd:"" help:"Operator: debit an account to the reserve."`
+	Statement statementCmd `cmd:"" help:"Operator: an account's statement for a period."`
+	Drain     drainCmd     `cmd:"" help:"Operator: redeem only, or end that."`
 	Books     booksCmd     `cmd:"" help:"Operator: what the bank owes and holds."`
 	Audit     auditCmd     `cmd:"" help:"Operator: recompute the ledger from its rows, and look for keys that leaked."`
 	Reconcile reconcileCmd `cmd:"" help:"Operator: after a restoration, find out what is missing, and let the bank work again."`

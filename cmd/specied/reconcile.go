@@ -60,7 +60,7 @@ func (c reconcileBeginCmd) Run(a *app) (err error) {
 }
 
 type reconcileStatusCmd struct {
-	Socket string `help:"The issuer's admin socket." required:"" type:"path"`
+	officeFlags
 }
 
 func (reconcileStatusCmd) Help() string {
@@ -68,7 +68,7 @@ func (reconcileStatusCmd) Help() string {
 }
 
 func (c reconcileStatusCmd) Run(a *app) error {
-	api, err := issuerAdmin(c.Socket)
+	api, err := c.api()
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (c reconcileStatusCmd) Run(a *app) error {
 }
 
 type reconcileFinishCmd struct {
-	Socket string `help:"The issuer's admin socket." required:"" type:"path"`
+	officeFlags
 	Reason string `help:"What you did, for the journal." required:""`
 }
 
@@ -92,7 +92,7 @@ func (reconcileFinishCmd) Help() string {
 }
 
 func (c reconcileFinishCmd) Run(a *app) error {
-	api, err := issuerAdmin(c.Socket)
+	api, err := c.api()
 	if err != nil {
 		return err
 	}

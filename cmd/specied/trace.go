@@ -14,8 +14,8 @@ import (
 )
 
 type traceCmd struct {
-	Token  string `arg:"" help:"The token that supervisors released (specie-ceremony trace combine)." type:"existingfile"`
-	Socket string `help:"The issuer's admin socket." type:"path" required:""`
+	Token string `arg:"" help:"The token that supervisors released (specie-ceremony trace combine)." type:"existingfile"`
+	officeFlags
 }
 
 func (traceCmd) Help() string {
@@ -39,7 +39,7 @@ func (c traceCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	api, err := issuerAdmin(c.Socket)
+	api, err := c.api()
 	if err != nil {
 		return err
 	}
