@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -25,7 +26,12 @@ type Problem struct {
 	Detail string `json:"detail"`
 	// Conflict is the earlier spend, where the code is double-spend.
 	Conflict json.RawMessage `json:"conflict"`
+	// RetryAfter is what the answer asks to wait, zero if it does not say.
+	RetryAfter time.Duration `json:"-"`
 }
+
+// CodeHeld is the code of coins that are held for somebody else for a moment.
+const CodeHeld = "coin-held"
 
 // Error says the refusal in one line for a person.
 func (p *Problem) Error() string { return fmt.Sprintf("refused (%s): %s", p.Code, p.Reason()) }
@@ -42,6 +48,9 @@ func (p *Problem) Reason() string {
 // request is refused and nothing was recorded. Faults of the server, of the
 // token and of timing are not final.
 func (p *Problem) Final() bool {
+	if p.Code == CodeHeld {
+		return false
+	}
 	switch p.Status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, http.StatusNotFound:
 		return false
@@ -60,6 +69,9 @@ func ReadProblem(resp *http.Response, body []byte) error {
 	// The status line counts, not what the body says of it; and a server's
 	// words must not steer the terminal that shows them.
 	p.Status = resp.StatusCode
+	if s, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 31); err == nil {
+		p.RetryAfter = time.Duration(s) * time.Second
+	}
 	p.Code, p.Title, p.Detail = printable(p.Code), printable(p.Title), printable(p.Detail)
 	return &p
 }

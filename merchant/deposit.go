@@ -19,6 +19,8 @@ import (
 
 // States of a payment at the till.
 const (
+	StateChecked   = "checked"   // the coins were shown and are good; nobody has authorised them
+	StateHeld      = "held"      // and the bank holds them for a moment
 	StateSubmitted = "submitted" // the deposit was sent, or is about to be
 	StateDeposited = "deposited" // the bank credited it
 	StateRefused   = "refused"   // the bank refused it for good
@@ -31,12 +33,18 @@ const depositTimeout = 45 * time.Second
 type payment struct {
 	op, spend, request, answer []byte
 	state, reason              string
+	until                      time.Time // of the hold
 }
+
+// shown says that its coins were shown and nobody has authorised them.
+func (p *payment) shown() bool { return p.state == StateChecked || p.state == StateHeld }
 
 func (t *Till) payment(ctx context.Context, op [32]byte) (*payment, error) {
 	var p payment
-	err := t.db.QueryRowContext(ctx, "SELECT op, spend, request, answer, state, reason FROM payments WHERE op = ?", op[:]).
-		Scan(&p.op, &p.spend, &p.request, &p.answer, &p.state, &p.reason)
+	var until int64
+	err := t.db.QueryRowContext(ctx, "SELECT op, spend, request, answer, state, reason, held_until FROM payments WHERE op = ?", op[:]).
+		Scan(&p.op, &p.spend, &p.request, &p.answer, &p.state, &p.reason, &until)
+	p.until = time.UnixMicro(until).UTC()
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -98,7 +106,7 @@ type storedRefusal struct {
 func (t *Till) bankRefused(ctx context.Context, p *payment, err error) error {
 	var problem *client.Problem
 	if !errors.As(err, &problem) || !problem.Final() {
-		return openErr(fmt.Errorf("bank: %w", err))
+		return heldErr(problem, openErr(fmt.Errorf("bank: %w", err)))
 	}
 	if problem.Code == codeDoubleSpend || problem.Code == codeConflict {
 		if err := t.checkConflict(ctx, p, problem.Conflict); err != nil {
@@ -140,18 +148,23 @@ func (t *Till) checkConflict(ctx context.Context, p *payment, raw []byte) error 
 	if err := json.Unmarshal(raw, &proof); err != nil {
 		return err
 	}
-	if proof.Spend == nil {
-		return coin.ErrNoConflict
-	}
 	spend, _, err := coin.DecodeSpend(p.spend)
 	if err != nil {
 		return err
+	}
+	return t.verifyConflict(ctx, &proof, spend)
+}
+
+// verifyConflict verifies that an earlier spend has coins of this one.
+func (t *Till) verifyConflict(ctx context.Context, proof *coin.ConflictProof, spend *coin.Spend) error {
+	if proof.Spend == nil {
+		return coin.ErrNoConflict
 	}
 	k, err := t.Keyset(ctx)
 	if err != nil {
 		return err
 	}
-	v, err := t.proofVerifier(ctx, &proof)
+	v, err := t.proofVerifier(ctx, proof)
 	if err != nil {
 		return err
 	}
@@ -260,6 +273,7 @@ func (t *Till) Resume(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("payment %x…: %w", op[:4], err))
 		}
 	}
+	errs = append(errs, t.resumeRefunds(ctx))
 	return errors.Join(errs...)
 }
 
@@ -289,6 +303,8 @@ func (t *Till) inState(ctx context.Context, state string) ([][32]byte, error) {
 
 // Taking is a line of the till's list.
 type Taking struct {
+	// Until is when the bank's hold ends, of one whose coins are held.
+	Until   *time.Time  `json:"held_until,omitempty"`
 	Offer   api.Bytes   `json:"offer"`
 	Op      api.Bytes   `json:"op"`
 	Order   string      `json:"order"`
@@ -301,7 +317,7 @@ type Taking struct {
 
 // Takings lists the payments, newest first.
 func (t *Till) Takings(ctx context.Context) ([]Taking, error) {
-	rows, err := t.db.QueryContext(ctx, `SELECT p.op, o.digest, o.private, o.amount, p.state, p.reason, p.created
+	rows, err := t.db.QueryContext(ctx, `SELECT p.op, o.digest, o.private, o.amount, p.state, p.reason, p.created, p.held_until
 		FROM payments p JOIN offers o ON o.digest = p.offer ORDER BY p.created DESC, p.op`)
 	if err != nil {
 		return nil, fmt.Errorf("till: takings: %w", err)
@@ -310,11 +326,16 @@ func (t *Till) Takings(ctx context.Context) ([]Taking, error) {
 	var out []Taking
 	for rows.Next() {
 		var x Taking
-		var at int64
+		var at, until int64
 		var private []byte
 		var reason string
-		if err := rows.Scan((*[]byte)(&x.Op), (*[]byte)(&x.Offer), &private, &x.Amount, &x.State, &reason, &at); err != nil {
+		if err := rows.Scan((*[]byte)(&x.Op), (*[]byte)(&x.Offer), &private, &x.Amount, &x.State, &reason, &at, &until); err != nil {
 			return nil, fmt.Errorf("till: takings: %w", err)
+		}
+		if ends := time.UnixMicro(until).UTC(); x.State == StateHeld && t.now().Before(ends) {
+			x.Until = &ends
+		} else if x.State == StateHeld {
+			x.State = StateChecked // the hold is over
 		}
 		var p struct {
 			Order string `json:"order"`

@@ -22,6 +22,8 @@ const (
 	codeTooLarge    = "too-large"
 	codeInternal    = "internal"
 	codeDoubleSpend = "double-spend"
+	codeNotFound    = "not-found"
+	codeMalformed   = "malformed"
 )
 
 // ErrOpen: a deposit's outcome is unknown; [Till.Resume] settles it.
@@ -33,7 +35,9 @@ type Refusal struct {
 	Code string
 	// Conflict is the bank's proof of an earlier spend, if that is the reason.
 	Conflict json.RawMessage
-	err      error
+	// RetryAfter is when to ask again, if that is known.
+	RetryAfter time.Duration
+	err        error
 }
 
 // Error says the refusal in words.
@@ -78,6 +82,14 @@ func (t *Till) Check(ctx context.Context, spend []byte) (*Checked, error) {
 }
 
 func (t *Till) check(ctx context.Context, s *coin.Spend, a *coin.Authorisation) (*Checked, error) {
+	return t.checkBy(ctx, s, a, func(k *coin.Keyset, v coin.PresentationVerifier) error {
+		return coin.Verify(s, a, k, v, t.now())
+	})
+}
+
+// checkBy checks that a spend pays an open offer of this till, and the rest by
+// verify.
+func (t *Till) checkBy(ctx context.Context, s *coin.Spend, a *coin.Authorisation, verify func(*coin.Keyset, coin.PresentationVerifier) error) (*Checked, error) {
 	offer, err := t.offer(ctx, s.OfferDigest)
 	if err != nil {
 		return nil, refusal(err)
@@ -100,7 +112,7 @@ func (t *Till) check(ctx context.Context, s *coin.Spend, a *coin.Authorisation) 
 	if err != nil {
 		return nil, refusal(err)
 	}
-	if err := coin.Verify(s, a, k, v, t.now()); err != nil {
+	if err := verify(k, v); err != nil {
 		return nil, refusal(err)
 	}
 	return &Checked{Offer: offer, Spend: s, Auth: a, Bound: len(s.BoundClaims())}, nil
@@ -126,7 +138,9 @@ func (t *Till) offer(ctx context.Context, digest [32]byte) (*coin.SignedOffer, e
 
 // Accept checks a spend, deposits it and answers with receipts and change. A
 // spend seen before is not judged again: it gets the recorded answer, or its
-// deposit is repeated byte for byte, also when the offer has expired since.
+// deposit is repeated byte for byte, also when the offer has expired since. One
+// whose coins were only shown is judged now: no wrong authorisation goes to the
+// bank, which would count it against the merchant (see Till.Show).
 //
 // A [*Refusal] other than of code "unavailable" means that this spend will not
 // be deposited. [ErrOpen] means that it may be.
@@ -139,7 +153,7 @@ func (t *Till) Accept(ctx context.Context, spend []byte) (*client.TillAnswer, er
 	if err != nil {
 		return nil, err
 	}
-	if p == nil {
+	if p == nil || p.shown() {
 		checked, err := t.check(ctx, s, a)
 		if err != nil {
 			return nil, err
@@ -174,8 +188,8 @@ func (t *Till) record(ctx context.Context, c *Checked, spend []byte) (*payment, 
 	}
 	defer func() { _ = tx.Rollback() }()
 	var others int
-	err = tx.QueryRowContext(ctx, "SELECT count(*) FROM payments WHERE offer = ? AND op <> ? AND state <> ?",
-		c.Offer.Digest[:], op[:], StateRefused).Scan(&others)
+	err = tx.QueryRowContext(ctx, "SELECT count(*) FROM payments WHERE offer = ? AND op <> ? AND state NOT IN (?, ?, ?)",
+		c.Offer.Digest[:], op[:], StateRefused, StateChecked, StateHeld).Scan(&others)
 	if err != nil {
 		return nil, fmt.Errorf("till: payment: %w", err)
 	}
@@ -183,7 +197,8 @@ func (t *Till) record(ctx context.Context, c *Checked, spend []byte) (*payment, 
 		return nil, refuse(codeConflict, errors.New("this offer is paid, or being paid, with other coins"))
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO payments (op, offer, spend, request, state, created) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (op) DO NOTHING`, op[:], c.Offer.Digest[:], spend, request, StateSubmitted, t.now().UnixMicro())
+		ON CONFLICT (op) DO UPDATE SET spend = excluded.spend, request = excluded.request, state = excluded.state
+		WHERE state IN (?, ?)`, op[:], c.Offer.Digest[:], spend, request, StateSubmitted, t.now().UnixMicro(), StateChecked, StateHeld)
 	if err != nil {
 		return nil, fmt.Errorf("till: payment: %w", err)
 	}

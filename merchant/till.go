@@ -28,6 +28,9 @@ var (
 	ErrOffer = errors.New("offer refused")
 )
 
+// migrations of the till's file; see sqlitefile.Open. payments.held_until is when
+// the bank's hold ends, in Unix microseconds, 0 without one; such a payment's spend
+// is without its authorisation. refunds.op is the bank's, of a claimed one.
 var migrations = []string{`
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE offers (
@@ -48,6 +51,20 @@ CREATE TABLE payments (
 	created INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX payments_offer ON payments (offer);
+`, `
+ALTER TABLE payments ADD COLUMN held_until INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE refunds (
+	id      BLOB PRIMARY KEY,
+	payment BLOB NOT NULL REFERENCES payments (op),
+	amount  INTEGER NOT NULL,
+	state   TEXT NOT NULL,
+	op      BLOB UNIQUE,
+	request BLOB,
+	answer  BLOB,
+	reason  TEXT NOT NULL DEFAULT '',
+	created INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX refunds_payment ON refunds (payment);
 `}
 
 // Settings are what a till is created with.
