@@ -101,6 +101,8 @@ var (
 	// drew coins: coin numbers that it took are used. Nothing was paid twice, and
 	// what the bank signed for them is in this purse now; see [ReusedError].
 	ErrReused = errors.New("another copy of this purse has used these coin numbers")
+	// ErrNoRefund: the merchant gives nothing of the payment back, so far.
+	ErrNoRefund = errors.New("the merchant offers no refund of this payment")
 	// ErrSpent: another copy of this purse spent some of these coins; the bank
 	// has shown what it signed. The others are free again.
 	ErrSpent = errors.New("another copy of this purse has spent these coins")

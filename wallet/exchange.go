@@ -153,6 +153,8 @@ func (w *Wallet) allSpendable(k *coin.Keyset, coins []StoredCoin) bool {
 type origin struct {
 	payment, refused ID
 	offer            [32]byte // of the payment
+	// refunds is the payment that a claim for a refund is about.
+	refunds *coin.Spend
 	// recoup is where coins that are claimed come from; nil if none is.
 	recoup *sources
 	// stead stands in for the owners of coins whose TPM is gone; nil if there are

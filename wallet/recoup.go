@@ -372,6 +372,15 @@ func (w *Wallet) issuedBy(op Operation) (*issue, error) {
 			s, _, err := coin.DecodeSpend(body.Spend)
 			return s, err
 		})}, nil
+	case KindRefund:
+		var body refund
+		if err := decodeBody(op, &body); err != nil {
+			return nil, err
+		}
+		return &issue{items: body.Items, holding: body.Holding, source: func(_ context.Context, place int) ([32]byte, int, []coin.Output, error) {
+			op, outputs, err := body.op()
+			return op, place, outputs, err
+		}}, nil
 	case KindRestore:
 		var body restoredBody
 		if err := decodeBody(op, &body); err != nil {

@@ -59,6 +59,8 @@ func (w *Wallet) resumeOne(ctx context.Context, op Operation) error {
 		return w.sendExchange(ctx, k, op)
 	case KindPay:
 		return w.resumePayment(ctx, op)
+	case KindRefund:
+		return w.resumeRefund(ctx, op)
 	}
 	return fmt.Errorf("%w: operation of kind %q", sqlitefile.ErrDamaged, op.Kind)
 }

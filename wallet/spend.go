@@ -55,6 +55,8 @@ func (w *Wallet) buildSpend(ctx context.Context, k *coin.Keyset, head coin.Spend
 	}
 	// The last look before anything leaves: what the merchant will check.
 	switch head.Purpose {
+	case coin.Refund:
+		err = coin.VerifyRefund(spend, auth, o.refunds, k, w.ownVerifier(ctx), w.now())
 	case coin.Recover:
 		err = coin.VerifyRecover(spend, auth, src.ordered(spend), k, w.ownVerifier(ctx), w.now(), src.outputs)
 	case coin.Recoup:

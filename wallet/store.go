@@ -64,6 +64,7 @@ const (
 	KindExchange = "exchange"
 	KindRecoup   = "recoup"
 	KindRecover  = "recover"
+	KindRefund   = "refund"
 	KindRestore  = "restore" // coins found at the bank, see Wallet.Restore
 )
 
