@@ -149,6 +149,7 @@ func issuerAdminRoutes() routes {
 		"POST /admin/v1/fundings": {limit: maxSmall},
 		"GET /admin/v1/audit":     {},
 
+		"GET /admin/v1/backup":          {},
 		"GET /admin/v1/reconciliation":  {},
 		"POST /admin/v1/reconciliation": {limit: maxSmall},
 

@@ -48,6 +48,8 @@ type flags struct {
 	Drain     drainCmd     `cmd:"" help:"Operator: redeem only, or end that."`
 	Books     booksCmd     `cmd:"" help:"Operator: what the bank owes and holds."`
 	Audit     auditCmd     `cmd:"" help:"Operator: recompute the ledger from its rows, and look for keys that leaked."`
+	Backup    backupCmd    `cmd:"" help:"Operator: copy the ledger into a file, while the bank works."`
+	Restore   restoreCmd   `cmd:"" help:"Operator: fill an empty database from a backup."`
 	Reconcile reconcileCmd `cmd:"" help:"Operator: after a restoration, find out what is missing, and let the bank work again."`
 	Trace     traceCmd     `cmd:"" help:"Find a traced member's payments, on a warrant."`
 	Case      caseCmd      `cmd:"" help:"Operator: double spends of bound coins, for the supervisors."`
