@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/speciecash/specie/ledger"
+	"github.com/speciecash/specie/ledger/postgres"
 	"github.com/speciecash/specie/ledger/sqlite"
 )
 
@@ -42,10 +43,11 @@ func (b base) openLedger(ctx context.Context, c storeConfig, onCommit func(ledge
 	case c.Database == "":
 		return nil, fmt.Errorf("%w: database is missing: a path, or a postgres:// URL", errConfig)
 	case c.remote():
-		if _, err := b.address(c); err != nil {
+		address, err := b.address(c)
+		if err != nil {
 			return nil, err
 		}
-		return nil, fmt.Errorf("%w: database: this build has no driver for PostgreSQL", errConfig)
+		return postgres.OpenLedger(ctx, address, postgres.Options{Lane: c.Lane, OnCommit: onCommit, Logger: a.log})
 	case strings.Contains(c.Database, "://"):
 		return nil, fmt.Errorf("%w: database: neither a path nor a postgres:// URL", errConfig)
 	case c.PasswordFile != "":
