@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
 	"testing"
@@ -27,9 +28,16 @@ func checkReconciliation(t *testing.T, c *contract) {
 	done := decode[issuerclient.Deposited](t, before.post(t, "/v1/deposits", before.till.Token, request), 200)
 	request.Receipt = &done.Receipt
 
+	copied := before.send(t, http.MethodGet, before.admin.URL+"/admin/v1/backup", "", nil)
+	header, err := ledger.ReadBackupHeader(bytes.NewReader(copied.body))
+	fatal(t, err)
+	if copied.status != 200 || header.Bank != issuertest.BankID || len(header.Heads) != 1 {
+		t.Errorf("backup: %d, %+v", copied.status, header)
+	}
+
 	fence := ledger.Fence{Reason: ledger.FenceRestored, At: issuertest.Now, Lost: 5}
 	fatal(t, bank.Ledger.SetMeta(ctx, ledger.MetaFence, fence.Encode()))
-	_, err := issuer.BeginReconciliation(ctx, bank.Ledger, issuertest.Now)
+	_, err = issuer.BeginReconciliation(ctx, bank.Ledger, issuertest.Now)
 	fatal(t, err)
 	bank.Bank, err = issuer.New(ctx, bank.Config)
 	fatal(t, err)
