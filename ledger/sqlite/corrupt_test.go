@@ -28,7 +28,11 @@ func soundLedger(t *testing.T) (path string) {
 	must(t, l.SetMeta(ctx, ledger.MetaBank, []byte("BANKB")))
 	for _, id := range []string{"holder/h1", "merchant/m1"} {
 		a := ledger.Account{ID: id, Kind: "holder", Currency: "EUR", CreatedAt: time.Unix(1, 0)}
-		must(t, l.CreateAccount(ctx, a))
+		k := ledger.AccessToken{Hash: hash("token "+id, 1), Account: id, Label: "till", Scopes: []string{"deposit"}, CreatedAt: time.Unix(1, 0)}
+		live := k
+		live.Hash = hash("token "+id, 2)
+		must(t, l.CreateAccount(ctx, a, k, live))
+		must(t, l.RevokeToken(ctx, k.Hash, time.Unix(9, 0)))
 		a.Rev, a.Suspended = 1, true
 		must(t, l.UpdateAccount(ctx, a))
 	}
@@ -37,9 +41,19 @@ func soundLedger(t *testing.T) (path string) {
 		if n%2 == 1 {
 			op.Lane = "side"
 		}
+		op.Quotas = []ledger.Quota{{Name: "day/m1", Amount: 5, Max: 100}}
 		_, err := l.Apply(ctx, op)
 		must(t, err)
 	}
+	for n := range 3 {
+		h := ledger.Hold{ID: hash("op", 100+n), Account: "merchant/m1", Coins: numbered(0, 100+n).Spends,
+			At: time.Unix(1_800_000_010, 0), Until: time.Unix(1_800_000_070, 0)}
+		_, err := l.PlaceHold(ctx, h, ledger.HoldLimits{})
+		must(t, err)
+		_, err = l.Strike(ctx, h.ID, hash("try", n))
+		must(t, err)
+	}
+	must(t, l.ReleaseHold(ctx, hash("op", 102)))
 	for n := range 3 {
 		must(t, l.SetAnswer(ctx, hash("op", n), ledger.StateDone, nil))
 		must(t, l.SetAnswer(ctx, hash("op", n), ledger.StateDone, []byte("receipt")))
@@ -71,6 +85,43 @@ func TestVerifyFindsPlantedCorruption(t *testing.T) {
 		{"accounts", "a row gone", []string{"DELETE FROM accounts WHERE id='holder/h1'"}},
 		{"accounts", "a row planted", []string{
 			"INSERT INTO accounts SELECT 'holder/h9', kind, name, pubkey, currency, created_at, 0, '', 1 FROM accounts LIMIT 1"}},
+
+		{"access_tokens", "a scope added", []string{"UPDATE access_tokens SET scopes='deposit operate'"}},
+		{"access_tokens", "a revocation lifted", []string{"UPDATE access_tokens SET revoked_at=0"}},
+		{"access_tokens", "a revocation lifted, with its version", []string{"UPDATE access_tokens SET revoked_at=0, rev=1"}},
+		{"access_tokens", "a token that opens another account", []string{"UPDATE access_tokens SET account='holder/h1'"}},
+		{"access_tokens", "a token that never ends", []string{"UPDATE access_tokens SET expires_at=1"}},
+		{"access_tokens", "a row gone", []string{"DELETE FROM access_tokens WHERE revoked_at=0 AND account='holder/h1'"}},
+		{"access_tokens", "a row planted", []string{
+			"INSERT INTO access_tokens SELECT " + id + ", account, label, scopes, created_at, 0, 0, 1 FROM access_tokens LIMIT 1"}},
+
+		{"quotas", "a counter put back", []string{"UPDATE quotas SET counted=0"}},
+		{"quotas", "a counter gone", []string{"DELETE FROM quotas"}},
+		{"quotas", "a counter planted", []string{"INSERT INTO quotas VALUES ('day/m2', 1)"}},
+		{"ops", "what an op counted changed, with the counter", []string{
+			"UPDATE op_quotas SET amount=4 WHERE " + first, "UPDATE quotas SET counted=counted-1"}},
+		{"ops", "what an op counted gone, with the counter", []string{
+			"DELETE FROM op_quotas WHERE " + first, "UPDATE quotas SET counted=counted-5"}},
+		{"ops", "what an op counted under another name, with the counters", []string{
+			"UPDATE op_quotas SET name='day/m2' WHERE " + first, "UPDATE quotas SET counted=counted-5",
+			"INSERT INTO quotas VALUES ('day/m2', 5)"}},
+		{"op_quotas", "a count planted", []string{
+			"INSERT INTO op_quotas VALUES ('zzz', 1, 0, 'day/m1', 1)", "UPDATE quotas SET counted=counted+1"}},
+
+		{"holds", "a hold that keeps nothing", []string{"DELETE FROM held_coins WHERE hold=(SELECT MIN(id) FROM holds)"}},
+		{"holds", "a hold that ends before it begins", []string{"UPDATE holds SET until=at-1"}},
+		{"holds", "a hold of nobody", []string{"UPDATE holds SET account='' WHERE id=(SELECT MIN(id) FROM holds)"}},
+		{"holds", "a coin that another spent while it was held", []string{
+			"UPDATE held_coins SET id=(SELECT id FROM spent_k1 WHERE op=(SELECT id FROM ops WHERE " + first +
+				")) WHERE hold=(SELECT MIN(id) FROM holds WHERE released=0)"}},
+		{"holds", "a coin that two hold at once", []string{
+			"UPDATE held_coins SET id=(SELECT MIN(id) FROM held_coins WHERE hold IN (SELECT id FROM holds WHERE released=0)) WHERE hold IN (SELECT id FROM holds WHERE released=0)"}},
+		{"holds", "a released hold taken up again", []string{
+			"UPDATE held_coins SET id=(SELECT id FROM held_coins WHERE hold=(SELECT MIN(id) FROM holds WHERE released=0)) WHERE hold=(SELECT id FROM holds WHERE released=1)",
+			"UPDATE holds SET released=0"}},
+		{"held_coins", "coins of no hold", []string{"DELETE FROM hold_tries", "DELETE FROM holds WHERE id=(SELECT MIN(id) FROM holds)"}},
+		{"held_coins", "a coin of an epoch that is not open", []string{"UPDATE held_coins SET epoch='k9'"}},
+		{"hold_tries", "a try under no hold", []string{"INSERT INTO hold_tries VALUES (" + id + ", " + id + ")"}},
 
 		{"epochs", "a row gone", []string{"DELETE FROM epochs WHERE name='k2'"}},
 		{"epochs", "a row planted", []string{"INSERT INTO epochs VALUES ('k3')"}},

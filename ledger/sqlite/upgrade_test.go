@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/speciecash/specie/ledger"
 	"github.com/speciecash/specie/ledger/sqlite"
@@ -89,4 +93,60 @@ func shape(t *testing.T, path string) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// TestALedgerOfVersion1IsBroughtForward opens a file that version 1 wrote: six
+// ops in two lanes, three accounts, one of them with its second token, one with
+// none.
+func TestALedgerOfVersion1IsBroughtForward(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "old.db")
+	old, err := os.ReadFile("testdata/ledger-1.db")
+	must(t, err)
+	must(t, os.WriteFile(path, old, 0o600))
+	const records = 15 // as version 1 left it
+	for range 2 {      // a second time there is nothing to do
+		l := openLedger(t, path)
+		audit, err := l.Verify(ctx, ledger.Verification{})
+		must(t, err)
+		if audit.Ops != 6 || audit.Answers != 3 || audit.Accounts != 3 || audit.Records != records+3+2 || len(audit.Heads) != 2 {
+			t.Fatalf("audit is %+v", audit)
+		}
+		must(t, l.Close())
+	}
+	l := openLedger(t, path)
+	made := time.Unix(1_800_000_000, 0).UTC()
+	h1 := ledger.Account{ID: "holder/h1", Kind: "holder", Name: "Ada ✓", Key: []byte{1, 2}, Currency: "EUR", CreatedAt: made, Suspended: true, Rev: 3}
+	k, a, err := l.Token(ctx, hash("token", 2))
+	must(t, err)
+	if diff := cmp.Diff(&h1, a) + cmp.Diff(&ledger.AccessToken{Hash: hash("token", 2), Account: h1.ID, CreatedAt: made}, k, cmpopts.EquateEmpty()); diff != "" {
+		t.Fatalf("brought forward it differs (-want +got):\n%s", diff)
+	}
+	if _, _, err := l.Token(ctx, hash("token", 1)); !errors.Is(err, ledger.ErrNotFound) {
+		t.Fatalf("a token that was replaced: %v", err)
+	}
+	for account, want := range map[string]int{"holder/h1": 1, "merchant/m1": 1, "holder/h2": 0} {
+		if got, err := l.Tokens(ctx, account); err != nil || len(got) != want {
+			t.Fatalf("tokens of %s are %v, %v", account, got, err)
+		}
+	}
+	must(t, l.UpdateAccount(ctx, h1))
+	must(t, l.RevokeToken(ctx, hash("token", 2), made))
+	out, err := l.Apply(ctx, numbered(3, 3))
+	must(t, err)
+	if out.Status != ledger.Replayed {
+		t.Fatalf("an op of version 1 is %v", out.Status)
+	}
+	_, err = l.Verify(ctx, ledger.Verification{})
+	must(t, err)
+	must(t, l.Close())
+
+	fresh := filepath.Join(dir, "new.db")
+	l = openLedger(t, fresh)
+	must(t, l.OpenEpoch(ctx, "k1"))
+	must(t, l.Close())
+	if got, want := shape(t, path), shape(t, fresh); !slices.Equal(got, want) {
+		t.Fatalf("brought forward it is\n%s\nwhere a new one is\n%s", got, want)
+	}
 }
