@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -18,21 +19,51 @@ type model struct {
 	ops      map[ledger.ID]ledger.Op
 	spent    map[ledger.ID]ledger.ID
 	balances map[string]int64
+	counts   map[string]int64
+	holds    map[ledger.ID]ledger.Hold
+	tries    map[[2]ledger.ID]struct{}
 }
 
 func newModel() *model {
-	return &model{map[ledger.ID]ledger.Op{}, map[ledger.ID]ledger.ID{}, map[string]int64{}}
+	return &model{map[ledger.ID]ledger.Op{}, map[ledger.ID]ledger.ID{}, map[string]int64{}, map[string]int64{},
+		map[ledger.ID]ledger.Hold{}, map[[2]ledger.ID]struct{}{}}
 }
 
 func (m *model) clone() *model {
-	return &model{maps.Clone(m.ops), maps.Clone(m.spent), maps.Clone(m.balances)}
+	return &model{maps.Clone(m.ops), maps.Clone(m.spent), maps.Clone(m.balances), maps.Clone(m.counts),
+		maps.Clone(m.holds), maps.Clone(m.tries)}
 }
 
-// verdict is what became of one op, comparable.
+// verdict is what became of one action, comparable.
 type verdict struct {
-	status    ledger.Status
-	conflicts string
-	err       string
+	status ledger.Status
+	why    string // conflicts, hold, quotas or limits
+	err    string
+}
+
+// taken lists the coins that are spent.
+func (m *model) taken(coins []ledger.Spend) (out []ledger.Taken) {
+	for _, s := range coins {
+		if by, ok := m.spent[s.ID]; ok {
+			out = append(out, ledger.Taken{Epoch: s.Epoch, ID: s.ID, Op: by})
+		}
+	}
+	return out
+}
+
+// keeps returns until when a hold keeps one of the coins from op, and zero if
+// none does. Two may end at the same time: which is told is the store's choice.
+func (m *model) keeps(op ledger.Op) (until time.Time) {
+	for id, h := range m.holds {
+		stands := id == op.ID && (op.Unheld || op.MaxStrikes > 0 && h.Strikes >= op.MaxStrikes)
+		for _, c := range h.Coins {
+			stands = stands || id != op.ID && slices.ContainsFunc(op.Spends, func(s ledger.Spend) bool { return s.ID == c.ID })
+		}
+		if stands && !h.Released && op.At.Before(h.Until) && h.Until.After(until) {
+			until = h.Until
+		}
+	}
+	return until
 }
 
 func (m *model) apply(op ledger.Op) verdict {
@@ -42,14 +73,20 @@ func (m *model) apply(op ledger.Op) verdict {
 	if err := op.Validate(); err != nil {
 		return failure(err)
 	}
-	var conflicts []ledger.Taken
-	for _, s := range op.Spends {
-		if by, ok := m.spent[s.ID]; ok {
-			conflicts = append(conflicts, ledger.Taken{Epoch: s.Epoch, ID: s.ID, Op: by})
+	if conflicts := m.taken(op.Spends); conflicts != nil {
+		return verdict{status: ledger.Conflict, why: fmt.Sprint(conflicts)}
+	}
+	if until := m.keeps(op); !until.IsZero() {
+		return verdict{status: ledger.Held, why: fmt.Sprint(until)}
+	}
+	var over []string
+	for _, q := range op.Quotas {
+		if m.counts[q.Name]+q.Amount > q.Max {
+			over = append(over, q.Name)
 		}
 	}
-	if conflicts != nil {
-		return verdict{status: ledger.Conflict, conflicts: fmt.Sprint(conflicts)}
+	if over != nil {
+		return verdict{status: ledger.Exceeded, why: fmt.Sprint(over)}
 	}
 	for _, p := range op.Postings {
 		if m.balances[p.Account]+p.Amount < 0 && slices.Contains(op.Floors, p.Account) {
@@ -62,12 +99,86 @@ func (m *model) apply(op ledger.Op) verdict {
 	for _, p := range op.Postings {
 		m.balances[p.Account] += p.Amount
 	}
+	for _, q := range op.Quotas {
+		m.counts[q.Name] += q.Amount
+	}
+	if h, ok := m.holds[op.ID]; ok && h.Open(op.At) {
+		h.Released = true
+		m.holds[op.ID] = h
+	}
 	m.ops[op.ID] = op
 	return verdict{status: ledger.Applied}
 }
 
+func (m *model) place(h ledger.Hold, limits ledger.HoldLimits) verdict {
+	if _, ok := m.holds[h.ID]; ok {
+		return verdict{status: ledger.Replayed}
+	}
+	if conflicts := m.taken(h.Coins); conflicts != nil {
+		return verdict{status: ledger.Conflict, why: fmt.Sprint(conflicts)}
+	}
+	if until := m.keeps(ledger.Op{ID: h.ID, At: h.At, Spends: h.Coins}); !until.IsZero() {
+		return verdict{status: ledger.Held, why: fmt.Sprint(until)}
+	}
+	open := 0
+	for _, other := range m.holds {
+		if other.Account == h.Account && other.Open(h.At) {
+			open++
+		}
+	}
+	if limits.Open > 0 && open >= limits.Open {
+		return verdict{status: ledger.Exceeded, why: fmt.Sprint([]string{"open"})}
+	}
+	m.holds[h.ID] = h
+	return verdict{status: ledger.Applied}
+}
+
+func (m *model) strike(id, try ledger.ID) verdict {
+	h, ok := m.holds[id]
+	if !ok {
+		return failure(ledger.ErrNotFound)
+	}
+	if _, again := m.tries[[2]ledger.ID{id, try}]; !again {
+		m.tries[[2]ledger.ID{id, try}] = struct{}{}
+		h.Strikes++
+		m.holds[id] = h
+	}
+	return verdict{why: fmt.Sprint(h.Strikes)}
+}
+
+func (m *model) release(id ledger.ID) verdict {
+	h, ok := m.holds[id]
+	if !ok {
+		return failure(ledger.ErrNotFound)
+	}
+	h.Released = true
+	m.holds[id] = h
+	return verdict{}
+}
+
+// action is one call: of Apply, PlaceHold, Strike or ReleaseHold.
+type action struct {
+	op     *ledger.Op
+	hold   *ledger.Hold
+	limits ledger.HoldLimits
+	strike ledger.ID // zero: release
+	id     ledger.ID // of the hold struck or released
+}
+
+func (m *model) act(a action) verdict {
+	switch {
+	case a.op != nil:
+		return m.apply(*a.op)
+	case a.hold != nil:
+		return m.place(*a.hold, a.limits)
+	case a.strike != ledger.ID{}:
+		return m.strike(a.id, a.strike)
+	}
+	return m.release(a.id)
+}
+
 func failure(err error) verdict {
-	for _, known := range []error{ledger.ErrMalformed, ledger.ErrUnbalanced} {
+	for _, known := range []error{ledger.ErrMalformed, ledger.ErrUnbalanced, ledger.ErrNotFound} {
 		if errors.Is(err, known) {
 			return verdict{err: known.Error()}
 		}
@@ -75,30 +186,50 @@ func failure(err error) verdict {
 	return verdict{err: err.Error()}
 }
 
-func judge(l ledger.Ledger, op ledger.Op) verdict {
-	out, err := l.Apply(context.Background(), op)
+func judge(l ledger.Ledger, a action) verdict {
+	ctx := context.Background()
+	var out ledger.Outcome
+	var err error
+	switch {
+	case a.op != nil:
+		out, err = l.Apply(ctx, *a.op)
+	case a.hold != nil:
+		out, err = l.PlaceHold(ctx, *a.hold, a.limits)
+	case a.strike != ledger.ID{}:
+		var h *ledger.Hold
+		if h, err = l.Strike(ctx, a.id, a.strike); err == nil {
+			return verdict{why: fmt.Sprint(h.Strikes)}
+		}
+	default:
+		err = l.ReleaseHold(ctx, a.id)
+	}
 	if err != nil {
 		return failure(err)
 	}
 	v := verdict{status: out.Status}
-	if out.Conflicts != nil {
-		v.conflicts = fmt.Sprint(out.Conflicts)
+	switch {
+	case out.Conflicts != nil:
+		v.why = fmt.Sprint(out.Conflicts)
+	case out.Status == ledger.Held:
+		v.why = fmt.Sprint(out.Hold.Until)
+	case out.Over != nil:
+		v.why = fmt.Sprint(out.Over)
 	}
 	return v
 }
 
-// serial finds an order of ops in which the model comes to the same verdicts,
-// and makes the model what it is then.
-func (m *model) serial(ops []ledger.Op, got []verdict) bool {
-	if len(ops) == 0 {
+// serial finds an order of actions in which the model comes to the same
+// verdicts, and makes the model what it is then.
+func (m *model) serial(actions []action, got []verdict) bool {
+	if len(actions) == 0 {
 		return true
 	}
-	for i := range ops {
+	for i := range actions {
 		next := m.clone()
-		if next.apply(ops[i]) != got[i] {
+		if next.act(actions[i]) != got[i] {
 			continue
 		}
-		rest, verdicts := slices.Delete(slices.Clone(ops), i, i+1), slices.Delete(slices.Clone(got), i, i+1)
+		rest, verdicts := slices.Delete(slices.Clone(actions), i, i+1), slices.Delete(slices.Clone(got), i, i+1)
 		if next.serial(rest, verdicts) {
 			*m = *next
 			return true
@@ -107,23 +238,57 @@ func (m *model) serial(ops []ledger.Op, got []verdict) bool {
 	return false
 }
 
-// drawOp draws an op that may be a good one, a replay, a conflict, an
-// overdraft or nonsense. Few ids and coins make all of them common.
-func drawOp(t *rapid.T) ledger.Op {
+// drawAction draws an op most of the time, and else something about a hold.
+func drawAction(t *rapid.T) action {
 	n := rapid.IntRange(0, 30).Draw(t, "op")
+	kind := rapid.IntRange(0, 9).Draw(t, "action")
+	switch {
+	case kind < 6:
+		op := drawOp(t, n)
+		return action{op: &op}
+	case kind < 8:
+		h := hold(n, rapid.IntRange(0, 200).Draw(t, "second"), coinsOf(n)...)
+		h.Account = fmt.Sprintf("merchant/m%d", rapid.IntRange(1, 2).Draw(t, "merchant"))
+		return action{hold: &h, limits: ledger.HoldLimits{Open: rapid.IntRange(0, 3).Draw(t, "most")}}
+	case kind == 8:
+		return action{id: id("op", n), strike: id("try", rapid.IntRange(0, 3).Draw(t, "try"))}
+	}
+	return action{id: id("op", n)}
+}
+
+// coinsOf are the coins of op n and of a hold for it: an id is of a content.
+// Every coin is wanted by several.
+func coinsOf(n int) []int {
+	coins := []int{n % 21, (5*n + 7) % 21, (11*n + 3) % 21}
+	slices.Sort(coins)
+	return slices.Compact(coins)
+}
+
+// drawOp draws an op that may be a good one, a replay, a conflict, an
+// overdraft, one against a hold or past a quota, or nonsense. Few ids and coins
+// make all of them common.
+func drawOp(t *rapid.T, n int) ledger.Op {
 	holder := fmt.Sprintf("holder/h%d", rapid.IntRange(0, 2).Draw(t, "holder"))
 	amount := rapid.Int64Range(1, 20).Draw(t, "amount")
 	var op ledger.Op
 	switch rapid.IntRange(0, 4).Draw(t, "kind") {
 	case 0:
-		op = move(n, "reserve", holder, amount)
+		op = move(100+n, "reserve", holder, amount)
 	case 1:
-		op = withdraw(n, holder, "circulation/k1", amount)
+		op = withdraw(100+n, holder, "circulation/k1", amount)
 	case 2:
-		op = withdraw(n, "merchant/m1", holder, amount)
+		op = withdraw(100+n, "merchant/m1", holder, amount)
 	default:
-		coins := rapid.SliceOfNDistinct(rapid.IntRange(0, 20), 1, 3, rapid.ID[int]).Draw(t, "coins")
-		op = deposit(n, "merchant/m1", coins...)
+		op = deposit(n, "merchant/m1", coinsOf(n)...)
+		op.MaxStrikes = rapid.IntRange(0, 2).Draw(t, "strikes")
+		op.Unheld = rapid.IntRange(0, 9).Draw(t, "unheld") == 0
+	}
+	op.At = moment(rapid.IntRange(0, 200).Draw(t, "second"))
+	for _, name := range []string{"day/a", "day/b"} {
+		if rapid.Bool().Draw(t, name) {
+			op.Quotas = append(op.Quotas, ledger.Quota{Name: name,
+				Amount: rapid.Int64Range(0, 9).Draw(t, "count"), Max: rapid.Int64Range(0, 40).Draw(t, "max")})
+		}
 	}
 	op.Request = rapid.SliceOfN(rapid.Byte(), 0, 8).Draw(t, "request")
 	switch rapid.IntRange(0, 15).Draw(t, "fault") {
@@ -139,7 +304,7 @@ func drawOp(t *rapid.T) ledger.Op {
 	return op
 }
 
-// testConservation runs random ops, alone and together, against the model,
+// testConservation runs random actions, alone and together, against the model,
 // with the store closed and opened again in between.
 func testConservation(t *testing.T, fresh FreshLedger) {
 	rapid.Check(t, func(t2 *rapid.T) {
@@ -149,11 +314,11 @@ func testConservation(t *testing.T, fresh FreshLedger) {
 		check(t2, l.OpenEpoch(context.Background(), epoch))
 		m := newModel()
 		apply := func(t2 *rapid.T, most int) {
-			ops := rapid.SliceOfN(rapid.Custom(drawOp), 1, most).Draw(t2, "ops")
-			got := make([]verdict, len(ops))
-			together(len(ops), func(i int) { got[i] = judge(l, ops[i]) })
-			if !m.serial(ops, got) {
-				t2.Fatalf("no order of these ops gives these verdicts:\n%+v\n%+v", ops, got)
+			actions := rapid.SliceOfN(rapid.Custom(drawAction), 1, most).Draw(t2, "actions")
+			got := make([]verdict, len(actions))
+			together(len(actions), func(i int) { got[i] = judge(l, actions[i]) })
+			if !m.serial(actions, got) {
+				t2.Fatalf("no order of these actions gives these verdicts:\n%+v\n%+v", actions, got)
 			}
 		}
 		t2.Repeat(map[string]func(*rapid.T){
@@ -199,6 +364,7 @@ func (m *model) compare(t *rapid.T, l ledger.Ledger) {
 		got, err := l.Op(context.Background(), id)
 		check(t, err)
 		want.Lane, got.State, got.Answer = got.Lane, want.State, want.Answer
+		want.Quotas = slices.DeleteFunc(slices.Clone(want.Quotas), func(q ledger.Quota) bool { return q.Amount == 0 })
 		if got.Digest() != want.Digest() {
 			t.Fatalf("op reads back as %+v, want %+v", got, want)
 		}
@@ -208,5 +374,11 @@ func (m *model) compare(t *rapid.T, l ledger.Ledger) {
 	check(t, err)
 	if !maps.Equal(spent, m.spent) {
 		t.Fatalf("spent ids are %v, want %v", spent, m.spent)
+	}
+	for name, want := range m.counts {
+		wantCount(t, l, name, want)
+	}
+	for _, want := range m.holds {
+		wantHold(t, l, want)
 	}
 }

@@ -1,7 +1,9 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -149,9 +151,9 @@ func TestAnswersInOneBatch(t *testing.T) {
 	sound(t, l)
 }
 
-// hold keeps the writer busy until release is called, so that what is queued
+// holdUp keeps the writer busy until release is called, so that what is queued
 // meanwhile forms one batch.
-func hold(t *testing.T, l *Ledger) (release func()) {
+func holdUp(t *testing.T, l *Ledger) (release func()) {
 	t.Helper()
 	started, gate, ended := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
@@ -195,7 +197,7 @@ func TestPoison(t *testing.T) {
 	ctx := context.Background()
 	must(t, l.OpenEpoch(ctx, "k2"))
 	must(t, l.writer.do(ctx, func(tx *tx) error { return tx.exec("DROP TABLE spent_k2") }))
-	release := hold(t, l)
+	release := holdUp(t, l)
 	var good, bad []<-chan error
 	for n := range byte(20) {
 		op := fund(n+1, "m", 1, n+1)
@@ -225,7 +227,7 @@ func TestPoison(t *testing.T) {
 func TestQueueIsBounded(t *testing.T) {
 	l := openTest(t, Options{Queue: 2})
 	ctx, leave := context.WithCancel(context.Background())
-	release := hold(t, l)
+	release := holdUp(t, l)
 	stays := applyAsync(context.Background(), l, fund(1, "m", 1))
 	queued(l, 1)
 	leaves := applyAsync(ctx, l, fund(2, "m", 1))
@@ -250,7 +252,7 @@ func TestQueueIsBounded(t *testing.T) {
 
 func TestLargeRequestsAreNotOneBatch(t *testing.T) {
 	l := openTest(t, Options{})
-	release := hold(t, l)
+	release := holdUp(t, l)
 	var done []<-chan error
 	for n := range byte(6) {
 		op := fund(n+1, "m", 1)
@@ -265,31 +267,185 @@ func TestLargeRequestsAreNotOneBatch(t *testing.T) {
 	sound(t, l)
 }
 
+// limitPages lets the file grow to so many pages; fewer than it has is what it
+// has.
+func limitPages(t *testing.T, l *Ledger, pages int64) {
+	t.Helper()
+	must(t, l.writer.do(context.Background(), func(tx *tx) error {
+		return tx.exec(fmt.Sprintf("PRAGMA max_page_count=%d", pages))
+	}))
+}
+
+// TestFullDisk: while there is no room nothing is recorded, not even a part of
+// it; with room again the same calls go through.
 func TestFullDisk(t *testing.T) {
 	l := openTest(t, Options{})
 	ctx := context.Background()
-	limit := func(pages int64) {
-		t.Helper()
-		must(t, l.writer.do(ctx, func(tx *tx) error {
-			return tx.exec(fmt.Sprintf("PRAGMA max_page_count=%d", pages))
-		}))
+	must(t, l.CreateAccount(ctx, ledger.Account{ID: "m", Kind: "merchant", Currency: "EUR", CreatedAt: time.Unix(1, 0)}))
+	before, err := l.Verify(ctx, ledger.Verification{})
+	must(t, err)
+	limitPages(t, l, 1)
+	large := func(n byte) ledger.Op {
+		op := fund(n, "m", 1, n)
+		op.Request = make([]byte, 1<<20)
+		op.Quotas = []ledger.Quota{{Name: "day/m", Amount: 1, Max: 100}}
+		return op
 	}
-	limit(1) // no growth: SQLite raises it to the present size
-	op := fund(1, "m", 1, 7)
-	op.Request = make([]byte, 1<<20)
+	hold := func(n byte) ledger.Hold {
+		h := ledger.Hold{ID: ledger.ID{n, 1}, Account: "m", At: time.Unix(1, 0), Until: time.Unix(2, 0)}
+		for c := range 2000 {
+			h.Coins = append(h.Coins, ledger.Spend{Epoch: "k1", ID: ledger.ID{n, byte(c), byte(c >> 8), 1}})
+		}
+		return h
+	}
 	for range 2 {
-		if _, err := l.Apply(ctx, op); !errors.Is(err, ledger.ErrUnavailable) {
+		release := holdUp(t, l)
+		var failed []<-chan error
+		for n := range byte(5) {
+			failed = append(failed, applyAsync(ctx, l, large(n+1)))
+		}
+		queued(l, 5)
+		release()
+		for _, err := range failed {
+			if err := <-err; !errors.Is(err, ledger.ErrUnavailable) {
+				t.Fatalf("a full disk gave %v", err)
+			}
+		}
+		if _, err := l.PlaceHold(ctx, hold(9), ledger.HoldLimits{}); !errors.Is(err, ledger.ErrUnavailable) {
+			t.Fatalf("a full disk gave %v", err)
+		}
+		if err := l.SetMeta(ctx, "x", make([]byte, ledger.MaxMeta)); !errors.Is(err, ledger.ErrUnavailable) {
 			t.Fatalf("a full disk gave %v", err)
 		}
 	}
-	sound(t, l)
-	limit(1 << 30)
-	out, err := l.Apply(ctx, op)
+	after, err := l.Verify(ctx, ledger.Verification{})
+	must(t, err)
+	if after.Ops != 0 || after.Spends != 0 || after.Records != before.Records || after.Heads[0] != before.Heads[0] {
+		t.Fatalf("half of it was written: %+v, before %+v", after, before)
+	}
+	if n, err := l.Count(ctx, "day/m"); err != nil || n != 0 {
+		t.Fatalf("counted %d, %v", n, err)
+	}
+	if open, err := l.OpenHolds(ctx, "", time.Unix(1, 0), 0); err != nil || len(open) != 0 {
+		t.Fatalf("held are %v, %v", open, err)
+	}
+	limitPages(t, l, 1<<30)
+	for n := range byte(5) {
+		out, err := l.Apply(ctx, large(n+1))
+		must(t, err)
+		if out.Status != ledger.Applied {
+			t.Fatalf("with room again the op is %v", out.Status)
+		}
+	}
+	out, err := l.PlaceHold(ctx, hold(9), ledger.HoldLimits{})
 	must(t, err)
 	if out.Status != ledger.Applied {
-		t.Fatalf("with room again the op is %v", out.Status)
+		t.Fatalf("with room again the hold is %v", out.Status)
 	}
 	sound(t, l)
+}
+
+// TestLoadOnAFullDisk: a restoration that has no room leaves an empty store.
+func TestLoadOnAFullDisk(t *testing.T) {
+	ctx := context.Background()
+	source := openTest(t, Options{})
+	for n := range byte(50) {
+		op := fund(n+1, "m", 1, n)
+		op.Request = make([]byte, 100<<10)
+		_, err := source.Apply(ctx, op)
+		must(t, err)
+	}
+	var backup bytes.Buffer
+	_, err := ledger.WriteBackup(ctx, source, &backup, nil)
+	must(t, err)
+	target, err := OpenLedger(ctx, filepath.Join(t.TempDir(), "ledger.db"), Options{})
+	must(t, err)
+	defer target.Close()
+	limitPages(t, target, 500)
+	if _, err := ledger.ReadBackup(ctx, target, bytes.NewReader(backup.Bytes()), nil); !errors.Is(err, ledger.ErrUnavailable) {
+		t.Fatalf("a full disk gave %v", err)
+	}
+	audit, err := target.Verify(ctx, ledger.Verification{})
+	must(t, err)
+	if audit.Records != 0 {
+		t.Fatalf("%d records were left", audit.Records)
+	}
+	limitPages(t, target, 1<<30)
+	_, err = ledger.ReadBackup(ctx, target, &backup, nil)
+	must(t, err)
+	sound(t, target)
+}
+
+// TestOnCommit: heads are told after the commit, of each journal that grew, and
+// of none when nothing was written.
+func TestOnCommit(t *testing.T) {
+	ctx := context.Background()
+	var told []ledger.Head
+	l := openTest(t, Options{OnCommit: func(h ledger.Head) { told = append(told, h) }})
+	told = nil
+	op := fund(1, "m", 1, 7)
+	apply := func(lane string) {
+		op.Lane = lane
+		_, err := l.Apply(ctx, op)
+		must(t, err)
+	}
+	apply("side")
+	apply("side") // replayed
+	op.ID = ledger.ID{2}
+	apply("side") // refused
+	must(t, l.SetMeta(ctx, "x", nil))
+	audit, err := l.Verify(ctx, ledger.Verification{})
+	must(t, err)
+	if len(told) != 2 || told[0] != audit.Heads[1] || told[1] != audit.Heads[0] {
+		t.Fatalf("told were %v, heads are %v", told, audit.Heads)
+	}
+}
+
+// TestSpentIdsAreWrittenInOrder: random ids wear a B-tree least when a batch
+// brings them sorted, each epoch in a table of its own.
+func TestSpentIdsAreWrittenInOrder(t *testing.T) {
+	ctx := context.Background()
+	l := openTest(t, Options{})
+	must(t, l.OpenEpoch(ctx, "k2"))
+	// What a trigger sees is the order of insertion.
+	must(t, l.writer.do(ctx, func(tx *tx) error {
+		if err := tx.exec("CREATE TABLE seen (epoch TEXT, id BLOB)"); err != nil {
+			return err
+		}
+		for _, epoch := range []string{"k1", "k2"} {
+			err := tx.exec("CREATE TRIGGER see_" + epoch + " AFTER INSERT ON spent_" + epoch +
+				" BEGIN INSERT INTO seen VALUES ('" + epoch + "', NEW.id); END")
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	var jobs []*job
+	for n := range 40 {
+		op := fund(byte(n+1), "m", 1)
+		for c := range 3 {
+			op.Spends = append(op.Spends, ledger.Spend{Epoch: []string{"k1", "k2"}[(n+c)%2], ID: ledger.ID{byte(n * 37), byte(c * 91), byte(n)}})
+		}
+		jobs = append(jobs, &job{Op: batch.NewOp(op, "main")})
+	}
+	must(t, l.writer.do(ctx, func(tx *tx) error { return l.runBatch(tx, jobs) }))
+	last, seen := map[string][]byte{}, 0
+	must(t, l.list(ctx, func(rows *sql.Rows) error {
+		var epoch string
+		var id []byte
+		if err := rows.Scan(&epoch, &id); err != nil {
+			return err
+		}
+		if bytes.Compare(last[epoch], id) >= 0 {
+			t.Errorf("%x comes after %x in %s", id, last[epoch], epoch)
+		}
+		last[epoch], seen = id, seen+1
+		return nil
+	}, "SELECT epoch, id FROM seen ORDER BY rowid"))
+	if seen != 120 || len(last) != 2 {
+		t.Fatalf("%d ids in %d sets", seen, len(last))
+	}
 }
 
 func TestStatementsAreBounded(t *testing.T) {
