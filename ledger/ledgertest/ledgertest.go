@@ -77,6 +77,7 @@ func Ledger(t *testing.T, fresh FreshLedger) {
 		{"what was dumped loads into an empty store", testDumpAndLoad},
 		{"load refuses what is not whole", testLoadRefuses},
 		{"a dump is one picture", testDumpBesideWriting},
+		{"the writer counts its batches", testWriterStats},
 		{"who verifies sees every op and how far it is", testVerification},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, fresh) })

@@ -13,6 +13,9 @@ import (
 	"github.com/speciecash/specie/ledger/batch"
 )
 
+// WriterStats implements ledger.Observed.
+func (l *Ledger) WriterStats() ledger.WriterStats { return l.writer.queue.Stats() }
+
 // Apply implements ledger.Ledger.
 func (l *Ledger) Apply(ctx context.Context, op ledger.Op) (ledger.Outcome, error) {
 	c := &call{Op: batch.NewOp(op, l.opts.Lane), Size: len(op.Request) + len(op.Answer)}
