@@ -29,7 +29,9 @@ func scanHold(rows pgx.Rows, more ...any) (*ledger.Hold, error) {
 type lister func(row func(pgx.Rows) error, query string, args ...any) error
 
 func (l *Ledger) lister(ctx context.Context) lister {
-	return func(row func(pgx.Rows) error, query string, args ...any) error { return l.list(ctx, row, query, args...) }
+	return func(row func(pgx.Rows) error, query string, args ...any) error {
+		return l.list(ctx, row, query, args...)
+	}
 }
 
 // holds reads the holds that from, a table or subquery called h, gives; order

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,13 +102,14 @@ func OpenLedger(ctx context.Context, url string, opts Options) (*Ledger, error) 
 		return nil, err
 	}
 	l := &Ledger{opts: opts, fold: make(map[batch.Purse]struct{}), epochs: make(map[string]struct{})}
-	if err := migrate(ctx, config.ConnConfig, migrations(), opts); err != nil {
+	conn, err := migrate(ctx, config.ConnConfig, migrations(), opts)
+	if err != nil {
 		return nil, fmt.Errorf("postgres: open ledger: %w", classify(err))
 	}
 	if l.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config); err != nil {
-		return nil, fmt.Errorf("postgres: open ledger: %w", classify(err))
+		return nil, errors.Join(fmt.Errorf("postgres: open ledger: %w", classify(err)), conn.Close(ctx))
 	}
-	l.writer = startWriter(config.ConnConfig, opts, l.runBatch)
+	l.writer = startWriter(config.ConnConfig, conn, opts, l.runBatch)
 	return l, nil
 }
 
@@ -150,58 +152,52 @@ func noticed(c *pgconn.PgConn, _ *pgconn.Notice) {
 
 // prepare checks a new connection's server, and sets what commits rest on.
 func prepare(ctx context.Context, c *pgconn.PgConn, opts Options) error {
-	show := func(name string) (string, error) {
-		results, err := c.Exec(ctx, "SHOW "+name).ReadAll()
-		if err != nil {
-			return "", err
-		}
-		if len(results) != 1 || len(results[0].Rows) != 1 {
-			return "", fmt.Errorf("SHOW %s gives no row", name)
-		}
-		return string(results[0].Rows[0][0]), nil
-	}
 	refuse := func(format string, args ...any) error {
 		return fmt.Errorf("%w: "+format, append([]any{ledger.ErrUnavailable}, args...)...)
 	}
-	version, err := show("server_version_num")
+	settings, err := show(ctx, c, "server_version_num", "fsync", "synchronous_commit", "transaction_read_only")
 	if err != nil {
 		return err
 	}
-	if n, err := strconv.Atoi(version); err != nil || n < 150000 {
+	version, fsync, synchronous, readOnly := settings[0], settings[1], settings[2], settings[3]
+	n, err := strconv.Atoi(version)
+	switch {
+	case err != nil || n < 150000:
 		return refuse("PostgreSQL 15 or newer is needed, this is %s", version)
-	}
-	for _, s := range []struct {
-		name string
-		bad  []string
-	}{
-		{"fsync", []string{"off"}},
-		{"synchronous_commit", []string{"off", "local"}},
-		{"transaction_read_only", []string{"on"}},
-	} {
-		value, err := show(s.name)
-		if err != nil {
-			return err
-		}
-		for _, bad := range s.bad {
-			if value == bad {
-				return refuse("%s is %s on the server: what is answered could be lost", s.name, value)
-			}
-		}
-		// remote_apply says more than on, and is left.
-		if s.name == "synchronous_commit" && value != "remote_apply" {
-			if _, err := c.Exec(ctx, "SET synchronous_commit TO on").ReadAll(); err != nil {
-				return err
-			}
-		}
+	case fsync != "on":
+		return refuse("fsync is %s on the server: what is answered could be lost", fsync)
+	case synchronous == "off" || synchronous == "local":
+		return refuse("synchronous_commit is %s: what is answered could be lost", synchronous)
+	case readOnly != "off":
+		return refuse("the server takes no writes: it is a standby, or read-only")
 	}
 	// A process that hangs must not keep its locks.
-	idle := strconv.FormatInt(2*opts.Timeout.Milliseconds(), 10)
-	if _, err := c.Exec(ctx, "SET idle_in_transaction_session_timeout TO "+idle).ReadAll(); err != nil {
+	set := "SET idle_in_transaction_session_timeout TO " + strconv.FormatInt(2*opts.Timeout.Milliseconds(), 10)
+	if synchronous != "remote_apply" { // which says more than on
+		set += "; SET synchronous_commit TO on"
+	}
+	if _, err := c.Exec(ctx, set).ReadAll(); err != nil {
 		return err
 	}
 	c.CustomData()[keyNotices] = new(atomic.Int64)
 	c.CustomData()[keySlot] = rand.Int64N(64)
 	return nil
+}
+
+// show reads settings.
+func show(ctx context.Context, c *pgconn.PgConn, names ...string) ([]string, error) {
+	results, err := c.Exec(ctx, "SHOW "+strings.Join(names, "; SHOW ")).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	values := make([]string, len(names))
+	for i := range names {
+		if i >= len(results) || len(results[i].Rows) != 1 || len(results[i].Rows[0]) != 1 {
+			return nil, fmt.Errorf("%w: SHOW %s gives no row", ledger.ErrUnavailable, names[i])
+		}
+		values[i] = string(results[i].Rows[0][0])
+	}
+	return values, nil
 }
 
 // Close implements ledger.Ledger.

@@ -22,14 +22,20 @@ func migrations() []string { return []string{schema1} }
 // would have other names.
 const schemaName = "ledger"
 
-// migrate brings the database to the newest version, on a connection of its
-// own.
-func migrate(ctx context.Context, config *pgx.ConnConfig, steps []string, opts Options) error {
+// migrate brings the database to the newest version, and returns the
+// connection that it made.
+func migrate(ctx context.Context, config *pgx.ConnConfig, steps []string, opts Options) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	if err := migrateOn(ctx, conn, steps, opts); err != nil {
+		return nil, errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
+	}
+	return conn, nil
+}
+
+func migrateOn(ctx context.Context, conn *pgx.Conn, steps []string, opts Options) error {
 	for try := 0; ; try++ {
 		err := migrateOnce(ctx, conn, steps, opts)
 		var pg *pgconn.PgError

@@ -1,4 +1,4 @@
-package postgres_test
+package postgres
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 
 	"github.com/speciecash/specie/ledger"
 	"github.com/speciecash/specie/ledger/ledgertest"
-	"github.com/speciecash/specie/ledger/postgres"
 	"github.com/speciecash/specie/ledger/postgres/pgtest"
 )
 
@@ -17,9 +16,9 @@ var cluster *pgtest.Cluster
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m, &cluster)) }
 
 // open opens the ledger at url and fails tb if it cannot.
-func open(tb testing.TB, url string, opts postgres.Options) *postgres.Ledger {
+func open(tb testing.TB, url string, opts Options) *Ledger {
 	tb.Helper()
-	l, err := postgres.OpenLedger(context.Background(), url, opts)
+	l, err := OpenLedger(context.Background(), url, opts)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -28,7 +27,7 @@ func open(tb testing.TB, url string, opts postgres.Options) *postgres.Ledger {
 
 func freshLedger(tb testing.TB) func() ledger.Ledger {
 	url := cluster.Database(tb)
-	return func() ledger.Ledger { return open(tb, url, postgres.Options{}) }
+	return func() ledger.Ledger { return open(tb, url, Options{}) }
 }
 
 func TestLedger(t *testing.T)      { ledgertest.Ledger(t, freshLedger) }

@@ -27,10 +27,10 @@ type writer struct {
 	conn   *pgx.Conn // only the goroutine touches it
 }
 
-func startWriter(config *pgx.ConnConfig, opts Options, run func(*tx, []*call) error) *writer {
+func startWriter(config *pgx.ConnConfig, conn *pgx.Conn, opts Options, run func(*tx, []*call) error) *writer {
 	w := &writer{
 		queue:  batch.NewQueue[*tx](opts.Queue, opts.Batch),
-		config: config, opts: opts, log: opts.Logger, batch: run,
+		config: config, conn: conn, opts: opts, log: opts.Logger, batch: run,
 	}
 	go w.queue.Run(w.together, w.alone)
 	return w

@@ -6,8 +6,8 @@
 //
 // # Trust
 //
-// Logging in takes a password, and the directory belongs to the user who runs
-// the server.
+// The cluster's directory, and with it the socket, belongs to the user who runs
+// the server; whoever gets there is let in.
 //
 // # Errors
 //
@@ -38,10 +38,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Password is the superuser's, whose name is User.
+// The superuser's name and password. A role called Wary, which a test may
+// make, must show its own.
 const (
 	User     = "specie"
 	Password = "not-a-secret"
+	Wary     = "wary"
 )
 
 // Cluster is a running PostgreSQL.
@@ -85,8 +87,13 @@ func Start() (*Cluster, error) {
 	password := filepath.Join(dir, "password")
 	err = os.WriteFile(password, []byte(Password+"\n"), 0o644)
 	if err == nil {
-		err = run(bin+"/initdb", "-D", c.data(), "-U", User, "--pwfile", password, "-A", "scram-sha-256",
+		err = run(bin+"/initdb", "-D", c.data(), "-U", User, "--pwfile", password, "-A", "trust",
 			"-E", "UTF8", "--locale", "C.UTF-8", "--locale-provider", "icu", "--icu-locale", "en-US")
+	}
+	if err == nil {
+		// The directory keeps others out; Wary is let in by password only.
+		hba := "local all " + Wary + " scram-sha-256\nlocal all all trust\nlocal replication all trust\n"
+		err = os.WriteFile(filepath.Join(c.data(), "pg_hba.conf"), []byte(hba), 0o644)
 	}
 	if err == nil {
 		err = c.Restart()
