@@ -215,6 +215,11 @@ func (ld *load) finish() error {
 	if err := ld.sums(); err != nil {
 		return err
 	}
+	// No journal vouches for holds.
+	check := audit{snapshot: &snapshot{ctx: ld.t.ctx, conn: ld.t.conn}, out: &ledger.Audit{}}
+	if err := errors.Join(check.holds(), check.out.Err()); err != nil {
+		return err
+	}
 	heads := ld.checker.Heads()
 	lanes := map[string]struct{}{ld.l.opts.Lane: {}}
 	for _, h := range heads {
