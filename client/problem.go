@@ -13,7 +13,7 @@ import (
 )
 
 // MaxAnswer bounds an answer's body, in bytes.
-const MaxAnswer = 4 << 20
+const MaxAnswer = 16 << 20
 
 // ErrAnswer: the server's answer is not one of the contract.
 var ErrAnswer = errors.New("unexpected answer")

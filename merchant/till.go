@@ -81,6 +81,8 @@ type Settings struct {
 	TillName string `json:"till"`
 	// Token is the account's access token.
 	Token string `json:"token,omitempty"`
+	// Rotation is what RotateToken has come to.
+	Rotation client.Rotation `json:"rotation,omitzero"`
 }
 
 // Format keeps the token out of every verb of fmt.
@@ -226,9 +228,17 @@ func (t *Till) AccountRequest(ctx context.Context) ([]byte, error) {
 
 // SetToken stores the account's access token.
 func (t *Till) SetToken(ctx context.Context, token string) error {
+	return t.setToken(ctx, token, client.Rotation{})
+}
+
+func (t *Till) setToken(ctx context.Context, token string, r client.Rotation) error {
 	s := t.settings
-	s.Token = token
-	return putMeta(ctx, t.db, metaSettings, s)
+	s.Token, s.Rotation = token, r
+	if err := putMeta(ctx, t.db, metaSettings, s); err != nil {
+		return err
+	}
+	t.settings = s
+	return nil
 }
 
 // OfferRequest is what is to be paid.

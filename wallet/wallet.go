@@ -36,6 +36,8 @@ type Settings struct {
 	// Token is the account's access token. A purse without one can pay and
 	// receive, not withdraw.
 	Token string `json:"token,omitempty"`
+	// Rotation is what RotateToken has come to.
+	Rotation client.Rotation `json:"rotation,omitzero"`
 }
 
 // Format keeps the token out of every verb of fmt.
@@ -176,8 +178,12 @@ func (w *Wallet) Close() error {
 
 // SetToken stores the account's access token.
 func (w *Wallet) SetToken(ctx context.Context, token string) error {
+	return w.setToken(ctx, token, client.Rotation{})
+}
+
+func (w *Wallet) setToken(ctx context.Context, token string, r client.Rotation) error {
 	next := w.settings
-	next.Token = token
+	next.Token, next.Rotation = token, r
 	b, err := newBank(next.BankURL, token, w.http)
 	if err != nil {
 		return err

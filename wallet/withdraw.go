@@ -16,6 +16,9 @@ import (
 // operation.
 const codeOutputUsed = "output-used"
 
+// codeLimit is its refusal of more than it allows.
+const codeLimit = "limit"
+
 // withdrawal is the body of a "withdraw" operation.
 type withdrawal struct {
 	Items []item `json:"items"`
@@ -135,7 +138,9 @@ func (w *Wallet) sendWithdrawal(ctx context.Context, k *coin.Keyset, op Operatio
 	sigs, err := w.bank.withdraw(ctx, body.Request)
 	if err != nil {
 		var refusal *client.Problem
-		if !errors.As(err, &refusal) || !refusal.Final() {
+		// What is over the bank's limits is not asked for again by itself later: its
+		// owner asked for money now.
+		if !errors.As(err, &refusal) || !refusal.Final() && refusal.Code != codeLimit {
 			return nil, fmt.Errorf("withdraw: %w", open(err))
 		}
 		w.learnRevocation(ctx, err)

@@ -97,6 +97,16 @@ func managersCodes() map[string]string {
 	}
 }
 
+// banksCodes is what to do about a bank's refusal.
+func banksCodes() map[string]string {
+	return map[string]string{
+		"draining":  "this bank only redeems now: spend the coins that you have, and ask the operator to pay out what is on the account",
+		"suspended": "ask the bank's operator why; once the account is reinstated, run the command again",
+		"limit":     "the bank says in /v1/info what it allows; ask for less, or again when the day is over (UTC)",
+		"forbidden": "this access token is not for that; ask the bank's operator for one that is",
+	}
+}
+
 // lockedOut is what to do where the TPM has refused a PIN, or refuses all.
 func lockedOut(err error) (hint string, ok bool) {
 	var pin *wallet.PINError
@@ -147,6 +157,15 @@ func explain(err error) (hint string, code int) {
 	if errors.As(err, &manager) {
 		if hint, ok := managersCodes()[manager.Code]; ok {
 			return hint, cli.ExitFailed
+		}
+	}
+	if p != nil {
+		if hint, ok := banksCodes()[p.Code]; ok {
+			code = cli.ExitFailed
+			if errors.Is(err, wallet.ErrOpen) || errors.Is(err, merchant.ErrOpen) {
+				code = cli.ExitOpen
+			}
+			return hint, code
 		}
 	}
 	for _, a := range advices() {

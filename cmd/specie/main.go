@@ -32,22 +32,24 @@ type flags struct {
 	JSON    bool        `name:"json" help:"Print one JSON value instead of text."`
 	Version cli.Version `name:"version" help:"Print the version."`
 
-	Init     initCmd     `cmd:"" help:"Make a purse."`
-	Login    loginCmd    `cmd:"" help:"Store the account's access token in the purse."`
-	Enroll   enrollCmd   `cmd:"" help:"Register this machine's TPM with a group manager."`
-	Group    groupCmd    `cmd:"" help:"Show a group: who runs it, who supervises, and your membership."`
-	Renew    renewCmd    `cmd:"" help:"Fetch the credential of the present epoch, if you lack it."`
-	TPM2     tpmCmd      `cmd:"" name:"tpm" help:"Look at this machine's TPM, and change the PIN of its key."`
-	Withdraw withdrawCmd `cmd:"" help:"Draw coins from the account."`
-	Pay      payCmd      `cmd:"" help:"Pay a merchant's offer."`
-	Balance  balanceCmd  `cmd:"" help:"Show what is in the purse."`
-	Coins    coinsCmd    `cmd:"" help:"List the coins in the purse."`
-	History  historyCmd  `cmd:"" help:"List the purse's operations."`
-	Exchange exchangeCmd `cmd:"" help:"Turn coins into new ones of equal value."`
-	Resume   resumeCmd   `cmd:"" help:"Finish whatever a crash or a lost answer left open."`
-	Recoup   recoupCmd   `cmd:"" help:"Have coins made good whose key the bank has revoked or lost."`
-	Recover  recoverCmd  `cmd:"" help:"Have the bank repay coins whose TPM was cleared or is gone."`
-	Reclaim  reclaimCmd  `cmd:"" help:"Take back the coins of a payment that the merchant never deposited."`
+	Init      initCmd      `cmd:"" help:"Make a purse."`
+	Login     loginCmd     `cmd:"" help:"Store the account's access token in the purse."`
+	Token     tokenCmd     `cmd:"" help:"Access tokens of the account: list, rotate, revoke."`
+	Statement statementCmd `cmd:"" help:"The account's statement for a period."`
+	Enroll    enrollCmd    `cmd:"" help:"Register this machine's TPM with a group manager."`
+	Group     groupCmd     `cmd:"" help:"Show a group: who runs it, who supervises, and your membership."`
+	Renew     renewCmd     `cmd:"" help:"Fetch the credential of the present epoch, if you lack it."`
+	TPM2      tpmCmd       `cmd:"" name:"tpm" help:"Look at this machine's TPM, and change the PIN of its key."`
+	Withdraw  withdrawCmd  `cmd:"" help:"Draw coins from the account."`
+	Pay       payCmd       `cmd:"" help:"Pay a merchant's offer."`
+	Balance   balanceCmd   `cmd:"" help:"Show what is in the purse."`
+	Coins     coinsCmd     `cmd:"" help:"List the coins in the purse."`
+	History   historyCmd   `cmd:"" help:"List the purse's operations."`
+	Exchange  exchangeCmd  `cmd:"" help:"Turn coins into new ones of equal value."`
+	Resume    resumeCmd    `cmd:"" help:"Finish whatever a crash or a lost answer left open."`
+	Recoup    recoupCmd    `cmd:"" help:"Have coins made good whose key the bank has revoked or lost."`
+	Recover   recoverCmd   `cmd:"" help:"Have the bank repay coins whose TPM was cleared or is gone."`
+	Reclaim   reclaimCmd   `cmd:"" help:"Take back the coins of a payment that the merchant never deposited."`
 
 	Merchant merchantCmd `cmd:"" help:"Take payments."`
 

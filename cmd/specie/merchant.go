@@ -20,16 +20,18 @@ import (
 )
 
 type merchantCmd struct {
-	Init    merchantInitCmd    `cmd:"" help:"Make a till."`
-	Login   merchantLoginCmd   `cmd:"" help:"Store the account's access token in the till."`
-	ID      merchantIDCmd      `cmd:"" name:"id" help:"Print the merchant id."`
-	Request merchantRequestCmd `cmd:"" help:"Print the signed request for an account at the bank."`
-	Offer   merchantOfferCmd   `cmd:"" help:"Make an offer and print its payment link."`
-	Check   merchantCheckCmd   `cmd:"" help:"Verify a payment file without any bank."`
-	Accept  merchantAcceptCmd  `cmd:"" help:"Verify and deposit a payment file."`
-	Serve   merchantServeCmd   `cmd:"" help:"Take payments over HTTP."`
-	Takings merchantTakingsCmd `cmd:"" help:"List the payments."`
-	Resume  merchantResumeCmd  `cmd:"" help:"Repeat deposits whose outcome is unknown."`
+	Init      merchantInitCmd      `cmd:"" help:"Make a till."`
+	Login     merchantLoginCmd     `cmd:"" help:"Store the account's access token in the till."`
+	Token     merchantTokenCmd     `cmd:"" help:"Access tokens of the account: list, rotate, revoke."`
+	Statement merchantStatementCmd `cmd:"" help:"The account's statement for a period."`
+	ID        merchantIDCmd        `cmd:"" name:"id" help:"Print the merchant id."`
+	Request   merchantRequestCmd   `cmd:"" help:"Print the signed request for an account at the bank."`
+	Offer     merchantOfferCmd     `cmd:"" help:"Make an offer and print its payment link."`
+	Check     merchantCheckCmd     `cmd:"" help:"Verify a payment file without any bank."`
+	Accept    merchantAcceptCmd    `cmd:"" help:"Verify and deposit a payment file."`
+	Serve     merchantServeCmd     `cmd:"" help:"Take payments over HTTP."`
+	Takings   merchantTakingsCmd   `cmd:"" help:"List the payments."`
+	Resume    merchantResumeCmd    `cmd:"" help:"Repeat deposits whose outcome is unknown."`
 }
 
 func (a *app) withTill(f func(t *merchant.Till) error) error {
