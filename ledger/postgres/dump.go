@@ -162,8 +162,9 @@ func (d *dump) records() error {
 const holdsAtOnce = 500
 
 func (d *dump) holds() error {
-	for after := []byte{}; ; {
-		holds, err := lister(d.query).holds("(SELECT * FROM holds WHERE id > $1 ORDER BY id LIMIT $2) AS h", "h.id", after, holdsAtOnce)
+	for after, id := int64(0), []byte{}; ; {
+		holds, err := lister(d.query).holds("(SELECT * FROM holds WHERE (at, id) > ($1, $2) ORDER BY at, id LIMIT $3) AS h",
+			"h.at, h.id", after, id, holdsAtOnce)
 		if err != nil || len(holds) == 0 {
 			return err
 		}
@@ -191,6 +192,6 @@ func (d *dump) holds() error {
 				}
 			}
 		}
-		after = ids[len(ids)-1]
+		after, id = holds[len(holds)-1].At.UnixMicro(), ids[len(ids)-1]
 	}
 }
