@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/speciecash/specie/api"
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/client/issuerclient"
 	"github.com/speciecash/specie/coin"
@@ -235,10 +236,10 @@ func isProblem(err error, code string) bool {
 
 // Waiting is an offer that can be paid and is not.
 type Waiting struct {
-	Offer   []byte
-	Order   string
-	Amount  coin.Amount
-	Expires time.Time
+	Offer   api.Bytes   `json:"offer"`
+	Order   string      `json:"order"`
+	Amount  coin.Amount `json:"amount"`
+	Expires time.Time   `json:"expires"`
 }
 
 // Waiting lists the offers that nobody has paid or shown coins for yet, newest
@@ -250,7 +251,7 @@ func (t *Till) Waiting(ctx context.Context) ([]Waiting, error) {
 		return nil, fmt.Errorf("till: offers: %w", err)
 	}
 	defer rows.Close()
-	var out []Waiting
+	out := []Waiting{}
 	for rows.Next() {
 		var digest, jws, private []byte
 		if err := rows.Scan(&digest, &jws, &private); err != nil {

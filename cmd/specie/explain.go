@@ -68,6 +68,9 @@ func advices() []advice {
 		{coin.ErrTooEarly, `run "specie recover" again then`, cli.ExitFailed},
 		{wallet.ErrStranded, `have them repaid with "specie recover"`, cli.ExitFailed},
 		{wallet.ErrEnded, heldHint, cli.ExitFailed},
+		{wallet.ErrNoRefund, "ask the merchant; he offers one with \"specie merchant refund\"", cli.ExitFailed},
+		{merchant.ErrNoPayment, `find its id with "specie merchant takings"`, cli.ExitFailed},
+		{merchant.ErrRefund, `"specie merchant refunds" shows what was given back and what waits to be collected`, cli.ExitFailed},
 		{wallet.ErrFunds, `draw more with "specie withdraw"`, cli.ExitFailed},
 		{coin.ErrOfferExpired, "ask the merchant for a new offer", cli.ExitFailed},
 	}

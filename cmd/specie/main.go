@@ -49,6 +49,7 @@ type flags struct {
 	Resume    resumeCmd    `cmd:"" help:"Finish whatever a crash or a lost answer left open."`
 	Recoup    recoupCmd    `cmd:"" help:"Have coins made good whose key the bank has revoked or lost."`
 	Recover   recoverCmd   `cmd:"" help:"Have the bank repay coins whose TPM was cleared or is gone."`
+	Refund    refundCmd    `cmd:"" help:"Collect what a merchant gives back of a payment."`
 	Reclaim   reclaimCmd   `cmd:"" help:"Take back the coins of a payment that the merchant never deposited."`
 
 	Merchant merchantCmd `cmd:"" help:"Take payments."`

@@ -27,11 +27,14 @@ type merchantCmd struct {
 	ID        merchantIDCmd        `cmd:"" name:"id" help:"Print the merchant id."`
 	Request   merchantRequestCmd   `cmd:"" help:"Print the signed request for an account at the bank."`
 	Offer     merchantOfferCmd     `cmd:"" help:"Make an offer and print its payment link."`
-	Check     merchantCheckCmd     `cmd:"" help:"Verify a payment file without any bank."`
+	Check     merchantCheckCmd     `cmd:"" help:"Verify a payment file without any bank, or have the bank hold its coins."`
+	Release   merchantReleaseCmd   `cmd:"" help:"Let go of coins that the bank holds for a payment."`
 	Accept    merchantAcceptCmd    `cmd:"" help:"Verify and deposit a payment file."`
 	Serve     merchantServeCmd     `cmd:"" help:"Take payments over HTTP."`
 	Takings   merchantTakingsCmd   `cmd:"" help:"List the payments."`
-	Resume    merchantResumeCmd    `cmd:"" help:"Repeat deposits whose outcome is unknown."`
+	Refund    merchantRefundCmd    `cmd:"" help:"Give money of a payment back to its payer."`
+	Refunds   merchantRefundsCmd   `cmd:"" help:"List what was given back, and what can be collected."`
+	Resume    merchantResumeCmd    `cmd:"" help:"Repeat deposits and refunds whose outcome is unknown."`
 }
 
 func (a *app) withTill(f func(t *merchant.Till) error) error {
@@ -164,15 +167,18 @@ func (c merchantOfferCmd) Run(a *app) error {
 
 type merchantCheckCmd struct {
 	File string `arg:"" help:"Payment file." type:"existingfile"`
+	Hold bool   `help:"Have the bank hold the coins for you for a moment."`
 }
 
 func (merchantCheckCmd) Help() string {
 	return `The till needs the bank's keyset and the group managers' documents, which it keeps, and nobody
 else: the offer, the sums, the bank's signatures, the owners' and the TPM's are checked here.
-Whether the coins are spent already, only the bank can say.
+Whether the coins are spent already, only the bank can say: with --hold it is asked, and keeps the coins from everybody
+else until you accept the payment, or the hold ends.
 
 Example:
-  specie merchant check payment.json`
+  specie merchant check payment.json
+  specie merchant check payment.json --hold`
 }
 
 func (c merchantCheckCmd) Run(a *app) error {
@@ -186,10 +192,39 @@ func (c merchantCheckCmd) Run(a *app) error {
 			return err
 		}
 		s := checked.Spend
-		return a.out.Result(map[string]any{"amount": s.Amount, "coins": len(s.Coins), "bound": checked.Bound}, func(w io.Writer) {
-			fmt.Fprintf(w, "good: %s, %d of them proven to be this payer's TPM's; checking deposits nothing\n", cli.Count(len(s.Coins), "coin"), checked.Bound)
+		result := map[string]any{"amount": s.Amount, "coins": len(s.Coins), "bound": checked.Bound}
+		held := "checking deposits nothing"
+		if c.Hold {
+			if held, err = holdCoins(a, t, s, result); err != nil {
+				return err
+			}
+		}
+		return a.out.Result(result, func(w io.Writer) {
+			fmt.Fprintf(w, "good: %s, %d of them proven to be this payer's TPM's; %s\n", cli.Count(len(s.Coins), "coin"), checked.Bound, held)
 		})
 	})
+}
+
+// holdCoins has the bank hold a payment's coins, and says what came of it, also in
+// result.
+func holdCoins(a *app, t *merchant.Till, s *coin.Spend, result map[string]any) (string, error) {
+	shown, err := coin.EncodeShown(s)
+	if err != nil {
+		return "", err
+	}
+	answer, err := t.Show(a.ctx, shown)
+	if err != nil {
+		return "", err
+	}
+	result["state"] = answer.State
+	switch {
+	case answer.Until != nil:
+		result["held_until"] = answer.Until
+		return "the bank holds them until " + answer.Until.Format(time.TimeOnly) + " UTC", nil
+	case answer.State == merchant.StateChecked:
+		return "the bank does not hold them", nil
+	}
+	return "the payment is " + answer.State, nil
 }
 
 type merchantAcceptCmd struct {
@@ -286,13 +321,27 @@ func resumeNowAndThen(ctx context.Context, t *merchant.Till, log *slog.Logger) {
 	}
 }
 
-type merchantTakingsCmd struct{}
+type merchantTakingsCmd struct {
+	Waiting bool `help:"List the offers that wait to be paid instead."`
+}
 
-func (merchantTakingsCmd) Run(a *app) error {
+func (merchantTakingsCmd) Help() string {
+	return `A payment is "checked" when its coins are good, "held" while the bank holds them, "submitted" when its deposit is on
+the way, "deposited" or "refused".
+
+Example:
+  specie merchant takings
+  specie merchant takings --waiting`
+}
+
+func (c merchantTakingsCmd) Run(a *app) error {
 	return a.withTill(func(t *merchant.Till) error {
 		k, err := t.Keyset(a.ctx)
 		if err != nil {
 			return err
+		}
+		if c.Waiting {
+			return waiting(a, t, k)
 		}
 		list, err := t.Takings(a.ctx)
 		if err != nil {
@@ -301,10 +350,25 @@ func (merchantTakingsCmd) Run(a *app) error {
 		return a.out.Result(list, func(w io.Writer) {
 			rows := make([][]string, len(list))
 			for i, x := range list {
-				rows[i] = []string{x.Created.Format(time.DateTime), x.Amount.Format(k.Exponent), x.State, cli.OneLine(x.Order)}
+				rows[i] = []string{x.Created.Format(time.DateTime), x.Amount.Format(k.Exponent), x.State, cli.OneLine(x.Order), shortOp(x.Op)}
 			}
-			cli.Table(w, []string{"WHEN", ">" + k.Currency, "STATE", "ORDER"}, rows)
+			cli.Table(w, []string{"WHEN", ">" + k.Currency, "STATE", "ORDER", "PAYMENT"}, rows)
 		})
+	})
+}
+
+// waiting lists the offers that nobody has paid yet.
+func waiting(a *app, t *merchant.Till, k *coin.Keyset) error {
+	list, err := t.Waiting(a.ctx)
+	if err != nil {
+		return err
+	}
+	return a.out.Result(list, func(w io.Writer) {
+		rows := make([][]string, len(list))
+		for i, x := range list {
+			rows[i] = []string{x.Expires.Format(time.DateTime), x.Amount.Format(k.Exponent), "waiting", cli.OneLine(x.Order)}
+		}
+		cli.Table(w, []string{"UNTIL", ">" + k.Currency, "STATE", "ORDER"}, rows)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/coin"
@@ -16,11 +17,14 @@ import (
 type payCmd struct {
 	Link string `arg:"" help:"Payment link (specie:pay?o=…), or a file that holds one, or - for standard input."`
 	Kind string `help:"Which coins to use: bearer, bound or any." enum:"bearer,bound,any" default:"any"`
-	Save string `help:"Write the payment to this file instead of sending it." placeholder:"FILE" type:"path"`
+	Save string `help:"Write the payment to this file instead of sending it." placeholder:"FILE" type:"path" xor:"how"`
+	Hold bool   `help:"Let the merchant have the bank hold your coins first." xor:"how"`
 }
 
 func (payCmd) Help() string {
 	return `The offer is verified and shown; the coins are committed to it before anything is sent.
+With --hold the merchant sees your coins before he gets your authorisation: his bank tells him that they are good and
+unspent, and keeps them for him for a moment.
 
 Example:
   specie pay offer.link --kind bound`
@@ -63,6 +67,11 @@ func (c payCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		if c.Hold {
+			if err := showFirst(a, w, p); err != nil {
+				return err
+			}
+		}
 		if c.Save == "" {
 			if err := w.Submit(a.ctx, p); err != nil {
 				return err
@@ -80,6 +89,20 @@ func (c payCmd) Run(a *app) error {
 			}
 		})
 	})
+}
+
+// showFirst lets the merchant have the coins held.
+func showFirst(a *app, w *wallet.Wallet, p *wallet.Payment) error {
+	shown, err := w.Show(a.ctx, p)
+	if err != nil {
+		return fmt.Errorf("%w: the payment is set aside as %s: %w", wallet.ErrOpen, p.ID, err)
+	}
+	if shown.Until != nil {
+		a.out.Note("the merchant's bank holds the coins for him until %s UTC", shown.Until.UTC().Format(time.TimeOnly))
+	} else {
+		a.out.Note("the merchant has checked the coins; his bank does not hold them")
+	}
+	return nil
 }
 
 // prepare commits the coins to the offer, and writes the payment to a file if

@@ -53,6 +53,7 @@ func ahead() time.Time {
 //	lose WHAT SERVER PATH       request or answer: lost once on the wire
 //	revoke KIND AMOUNT          the bank revokes the key of that worth
 //	losekey KIND AMOUNT         the bank's token loses it, and the bank says so
+//	field FILE NAME VAR         the member of the first object in a JSON list, into $VAR
 //	address FILE VAR            waits for a till, its address into $VAR
 //	readmit NAME FILE           the group manager ends that membership; the code in FILE
 //	expel NAME                  the group manager expels
@@ -82,7 +83,7 @@ func runScripts(t *testing.T, p testscript.Params) {
 	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
 		"exits": exits, "account": account, "merchant": merchantAccount, "holds": holds,
 		"shut": gate(true), "open": gate(false), "lose": lose,
-		"revoke": mark((*wallettest.Town).Revoke), "losekey": mark((*wallettest.Town).Lose), "address": address, "flip": flip,
+		"revoke": mark((*wallettest.Town).Revoke), "losekey": mark((*wallettest.Town).Lose), "address": address, "flip": flip, "field": field,
 		"tpm": device, "approve": approve, "extend": extend,
 		"forward": forward, "readmit": readmit, "expel": expel, "warrant": enterWarrant, "rewrite": rewrite,
 	}
@@ -222,6 +223,21 @@ func address(ts *testscript.TestScript, neg bool, args []string) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	ts.Fatalf("no till opened")
+}
+
+// field reads a member of the first object of a list.
+func field(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 3)
+	var list []map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &list))
+	text, ok := "", false
+	if len(list) > 0 {
+		text, ok = list[0][args[1]].(string)
+	}
+	if !ok {
+		ts.Fatalf("no text %q in the first object", args[1])
+	}
+	ts.Setenv(args[2], text)
 }
 
 // device does something to a TPM of this script's own.

@@ -53,6 +53,7 @@ type flags struct {
 	Reconcile reconcileCmd `cmd:"" help:"Operator: after a restoration, find out what is missing, and let the bank work again."`
 	Trace     traceCmd     `cmd:"" help:"Find a traced member's payments, on a warrant."`
 	Case      caseCmd      `cmd:"" help:"Operator: double spends of bound coins, for the supervisors."`
+	Strikes   strikesCmd   `cmd:"" help:"List merchants' wrong authorisations, suspensions and reinstatements."`
 
 	Members    membersCmd    `cmd:"" help:"Group manager: list or count members."`
 	Member     memberCmd     `cmd:"" help:"Group manager: show a member."`

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/speciecash/specie/cli"
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/merchant"
+	"github.com/speciecash/specie/wallet"
+)
+
+type merchantReleaseCmd struct {
+	Payment string `arg:"" help:"The payment's id, or the beginning of it, from \"specie merchant takings\"."`
+}
+
+func (merchantReleaseCmd) Help() string {
+	return "The payer may use his coins elsewhere at once, instead of when the hold ends.\n\nExample:\n  specie merchant release 4k1mZq"
+}
+
+func (c merchantReleaseCmd) Run(a *app) error {
+	return a.withTill(func(t *merchant.Till) error {
+		op, err := t.FindPayment(a.ctx, c.Payment)
+		if err != nil {
+			return err
+		}
+		if err := t.Release(a.ctx, op); err != nil {
+			return err
+		}
+		return a.out.Result(map[string]string{"released": opText(op)}, func(w io.Writer) { fmt.Fprintln(w, "the coins are free") })
+	})
+}
+
+type merchantRefundCmd struct {
+	Payment string `arg:"" help:"The payment's id, or the beginning of it, from \"specie merchant takings\"."`
+	Amount  string `arg:"" optional:"" help:"How much of it; all that is left if you don't say."`
+}
+
+func (merchantRefundCmd) Help() string {
+	return `The payer collects the money with "specie refund" from this till, which must be open then ("specie merchant
+serve"). Only who owned the coins that were paid with can collect it, and your bank does not learn who that is.
+Your account is debited when he does. What your bank has paid out to you it can't refund.
+
+Example:
+  specie merchant refund 4k1mZq 2.50`
+}
+
+func (c merchantRefundCmd) Run(a *app) error {
+	return a.withTill(func(t *merchant.Till) error {
+		k, err := t.Keyset(a.ctx)
+		if err != nil {
+			return err
+		}
+		var amount coin.Amount
+		if c.Amount != "" {
+			if amount, err = coin.ParseAmount(c.Amount, k.Exponent); err != nil {
+				return fmt.Errorf("amount %q: %w", c.Amount, err)
+			}
+			if amount == 0 {
+				return fmt.Errorf("amount %q: %w", c.Amount, coin.ErrAmount)
+			}
+		}
+		op, err := t.FindPayment(a.ctx, c.Payment)
+		if err != nil {
+			return err
+		}
+		r, err := t.OfferRefund(a.ctx, op, amount)
+		if err != nil {
+			return err
+		}
+		return a.out.Result(r, func(w io.Writer) {
+			fmt.Fprintf(w, "%s %s can be collected by the payer\n", r.Amount.Format(k.Exponent), k.Currency)
+		})
+	})
+}
+
+type merchantRefundsCmd struct{}
+
+func (merchantRefundsCmd) Run(a *app) error {
+	return a.withTill(func(t *merchant.Till) error {
+		k, err := t.Keyset(a.ctx)
+		if err != nil {
+			return err
+		}
+		list, err := t.Refunds(a.ctx)
+		if err != nil {
+			return err
+		}
+		return a.out.Result(list, func(w io.Writer) {
+			rows := make([][]string, len(list))
+			for i, r := range list {
+				rows[i] = []string{r.Created.Format(time.DateTime), r.Amount.Format(k.Exponent), r.State, shortOp(r.Payment), cli.OneLine(r.Reason)}
+			}
+			cli.Table(w, []string{"WHEN", ">" + k.Currency, "STATE", "PAYMENT", "REASON"}, rows)
+		})
+	})
+}
+
+func opText(op [32]byte) string { return base64.RawURLEncoding.EncodeToString(op[:]) }
+
+// shortOp is as much of a payment's id as tells it from others.
+func shortOp(op []byte) string { return base64.RawURLEncoding.EncodeToString(op)[:12] }
+
+type refundCmd struct {
+	ID string `arg:"" help:"The payment's ID, from \"specie history\"."`
+}
+
+func (refundCmd) Help() string {
+	return `The merchant must have offered it ("specie merchant refund"). It comes as new coins; bound coins that were paid
+with come back bound, and need the TPM.
+
+Example:
+  specie refund 0f3a…`
+}
+
+func (c refundCmd) Run(a *app) error {
+	id, err := hex.DecodeString(c.ID)
+	if err != nil {
+		return fmt.Errorf("ID %q: %w", c.ID, wallet.ErrNoOperation)
+	}
+	return a.withAnyTPM(func(w *wallet.Wallet) error {
+		k, err := w.Keyset(a.ctx)
+		if err != nil {
+			return err
+		}
+		got, err := w.Refund(a.ctx, id)
+		if err != nil {
+			return err
+		}
+		return a.out.Result(map[string]any{"payment": c.ID, "amount": got}, func(o io.Writer) {
+			fmt.Fprintf(o, "%s %s came back\n", got.Format(k.Exponent), k.Currency)
+		})
+	})
+}
