@@ -67,6 +67,7 @@ func (e AuditState) Valid() bool {
 // Defines values for Code.
 const (
 	CodeBinding           Code = "binding"
+	CodeBusy              Code = "busy"
 	CodeClaim             Code = "claim"
 	CodeCoinHeld          Code = "coin-held"
 	CodeCoinSignature     Code = "coin-signature"
@@ -114,6 +115,8 @@ const (
 func (e Code) Valid() bool {
 	switch e {
 	case CodeBinding:
+		return true
+	case CodeBusy:
 		return true
 	case CodeClaim:
 		return true

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/speciecash/specie/api/apitest"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/issuer"
 	"github.com/speciecash/specie/merchant"
@@ -136,7 +137,8 @@ func (s *Shop) open(t testing.TB) {
 	var err error
 	s.Till, err = merchant.Open(context.WithoutCancel(t.Context()), s.Path, merchant.Options{HTTP: s.Wire.Client(), Now: s.town.Now})
 	must(t, err)
-	s.Gate.Set(s.Handler(slog.New(slog.DiscardHandler)))
+	contract := apitest.Read(t, apitest.Till)
+	s.Gate.Set(contract.Watch(t, s.Handler(slog.New(slog.DiscardHandler))))
 }
 
 // Reopen is what happens after a crash of the till.
