@@ -16,6 +16,8 @@ import (
 	"github.com/speciecash/specie/issuer"
 	"github.com/speciecash/specie/issuer/issuertest"
 	"github.com/speciecash/specie/ledger"
+	"github.com/speciecash/specie/ledger/postgres"
+	"github.com/speciecash/specie/ledger/postgres/pgtest"
 	"github.com/speciecash/specie/ledger/sqlite"
 )
 
@@ -67,7 +69,7 @@ func payments(b *testing.B, h *issuertest.House, bank *issuertest.Bank, till *is
 // one round of all four.
 func BenchmarkDeposit(b *testing.B) {
 	h := issuertest.NewHouse(b)
-	for _, store := range benchStores() {
+	for _, store := range benchStores(b) {
 		for _, callers := range []int{64, 512} {
 			b.Run(fmt.Sprintf("%s/%d clients", store.name, callers), func(b *testing.B) {
 				bank := h.NewBank(b, func(c *issuer.Config) { c.Ledger = store.open(b) })
@@ -87,15 +89,35 @@ type benchStore struct {
 	open func(*testing.B) ledger.Ledger
 }
 
-func benchStores() []benchStore {
-	return []benchStore{{"SQLite", func(b *testing.B) ledger.Ledger {
-		l, err := sqlite.OpenLedger(b.Context(), filepath.Join(b.TempDir(), "ledger.db"), sqlite.Options{})
+// benchStores are both drivers; PostgreSQL is a private cluster on a UNIX
+// socket of this machine, with fsync on.
+func benchStores(b *testing.B) []benchStore {
+	cluster, err := pgtest.Start()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := cluster.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	opened := func(b *testing.B, l ledger.Ledger, err error) ledger.Ledger {
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Cleanup(func() { _ = l.Close() })
 		return l
-	}}}
+	}
+	return []benchStore{
+		{"SQLite", func(b *testing.B) ledger.Ledger {
+			l, err := sqlite.OpenLedger(b.Context(), filepath.Join(b.TempDir(), "ledger.db"), sqlite.Options{})
+			return opened(b, l, err)
+		}},
+		{"PostgreSQL", func(b *testing.B) ledger.Ledger {
+			l, err := postgres.OpenLedger(b.Context(), cluster.Database(b), postgres.Options{})
+			return opened(b, l, err)
+		}},
+	}
 }
 
 type depositBench struct {
