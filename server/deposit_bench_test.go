@@ -36,10 +36,10 @@ type paid struct {
 // payments makes so many payments of one bearer coin to the till.
 func payments(b *testing.B, h *issuertest.House, bank *issuertest.Bank, till *issuertest.Till, n int) []paid {
 	b.Helper()
-	purse := h.NewPurse(b)
 	all := make([]paid, 0, n)
 	for len(all) < n {
-		values := make([]coin.Amount, min(128, n-len(all)))
+		purse := h.NewPurse(b) // a small one finds its keys sooner
+		values := make([]coin.Amount, min(16, n-len(all)))
 		for i := range values {
 			values[i] = 1
 		}
