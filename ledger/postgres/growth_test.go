@@ -1,4 +1,4 @@
-package postgres_test
+package postgres
 
 import (
 	"testing"
@@ -7,7 +7,6 @@ import (
 
 	"github.com/speciecash/specie/ledger"
 	"github.com/speciecash/specie/ledger/ledgertest"
-	"github.com/speciecash/specie/ledger/postgres"
 )
 
 // BenchmarkGrowth takes minutes and some gigabytes of disk.
@@ -15,7 +14,7 @@ func BenchmarkGrowth(b *testing.B) {
 	var url string
 	fresh := func(tb testing.TB) func() ledger.Ledger {
 		url = cluster.Database(tb)
-		return func() ledger.Ledger { return open(tb, url, postgres.Options{}) }
+		return func() ledger.Ledger { return open(tb, url, Options{}) }
 	}
 	// Tables with their indexes; the server's own WAL is not the bank's to keep.
 	size := func(tb testing.TB) (bytes int64) {
