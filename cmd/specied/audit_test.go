@@ -169,7 +169,7 @@ func TestAnAuditIsRefusedWithoutWhatItNeeds(t *testing.T) {
 }
 
 // getOn is get on a UNIX socket.
-func getOn(t *testing.T, socket, path string) (int, string) {
+func getOn(t testing.TB, socket, path string) (int, string) {
 	t.Helper()
 	r := must(onSocket(socket).Get("http://operator" + path))(t)
 	defer r.Body.Close()
