@@ -1,0 +1,68 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestDocs runs every block of commands of docs/operator.md in its order,
+// against a bank that starts where a comment of the page says so.
+func TestDocs(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "operator.md"))
+	check(t, err)
+	before, after, found := strings.Cut(string(page), "<!-- test: start -->")
+	if !found {
+		t.Fatal("the page does not say when the bank starts")
+	}
+	h := newHouse(t, 4, 2)
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(filepath.Dir(h.bin), "specie"), "../specie").CombinedOutput(); err != nil {
+		t.Fatalf("specie: %v\n%s", err, out)
+	}
+	h.env = append(h.env, "PATH="+filepath.Dir(h.bin)+string(filepath.ListSeparator)+os.Getenv("PATH"),
+		"BANK=http://"+h.issuer, "ADMIN="+freeAddress(t))
+	blocks := 0
+	run := func(part string) string {
+		var script strings.Builder
+		script.WriteString("set -eux\n")
+		for {
+			_, rest, found := strings.Cut(part, "\n```sh\n")
+			if !found {
+				break
+			}
+			block, more, _ := strings.Cut(rest, "\n```")
+			script.WriteString(block + "\n")
+			part = more
+			blocks++
+		}
+		cmd := exec.Command("sh", "-c", script.String())
+		cmd.Env, cmd.Dir = h.env, h.dir
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return string(out)
+	}
+	run(before)
+	h.startSigner()
+	h.startIssuer("issuer.yaml")
+	said := run(after)
+	if blocks < 12 {
+		t.Errorf("%d blocks of commands", blocks)
+	}
+	for _, want := range []string{"WIRE-4713", "because   complaint 17", "camt.053", "the bank redeems only", "this one", "operator/", "closing"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("nothing says %q:\n%s", want, said)
+		}
+	}
+	if xml := string(must(os.ReadFile(h.path("statement.xml")))(t)); !strings.Contains(xml, "camt.053.001.08") || !strings.Contains(xml, "WIRE-4712") {
+		t.Errorf("the statement's file: %s", xml)
+	}
+	for _, secret := range []string{"alice.token", "olga.token", "till2.token"} {
+		if token := strings.TrimSpace(string(must(os.ReadFile(h.path(secret)))(t))); strings.Contains(said, token) {
+			t.Errorf("%s was shown", secret)
+		}
+	}
+}
