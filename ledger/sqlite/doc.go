@@ -2,8 +2,8 @@
 // SQLite file each: the embedded default, good for one machine.
 //
 // It owns the files, their schema and the one goroutine that writes to each.
-// It imports ledger and the SQLite driver, and must never import a package
-// above ledger.
+// It imports ledger, ledger/batch and the SQLite driver, and must never import a
+// package above ledger.
 //
 // # Group commit
 //
@@ -45,6 +45,7 @@
 //
 // # Concurrency
 //
-// As package ledger says. A long read, such as Verify, keeps the WAL from
-// being folded into the file while it lasts; writing goes on.
+// As package ledger says. A long read, such as Verify or Dump, keeps the WAL
+// from being folded into the file while it lasts; writing goes on. Load is one
+// transaction, for which everybody waits and the WAL holds all of it.
 package sqlite

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -181,7 +182,7 @@ func upgradeAccounts(t *tx, lane string) error {
 		if err == nil {
 			_, err = rec.append(lane, ledger.EventAccount, []byte(a.ID), a.Rev, a.Digest())
 		}
-		return err
+		return errors.Join(err, rec.flushMany())
 	}, "SELECT "+accountColumns+" FROM accounts ORDER BY id")
 	if err != nil {
 		return err
@@ -191,10 +192,7 @@ func upgradeAccounts(t *tx, lane string) error {
 		if err == nil {
 			_, err = rec.append(lane, ledger.EventToken, k.Hash[:], 1, k.Digest())
 		}
-		return err
+		return errors.Join(err, rec.flushMany())
 	}, "SELECT "+tokenColumns+" FROM access_tokens ORDER BY account")
-	if err != nil {
-		return err
-	}
-	return rec.flush()
+	return errors.Join(err, rec.flush())
 }

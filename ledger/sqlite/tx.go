@@ -207,6 +207,14 @@ func (r *recorder) flush() error {
 	return insertRecords(r.t, args)
 }
 
+// flushMany is flush when much has come together.
+func (r *recorder) flushMany() error {
+	if len(r.args) < 8*1024 {
+		return nil
+	}
+	return r.flush()
+}
+
 func insertRecords(t *tx, rows []any) error {
 	return t.insert("INSERT INTO journal (lane, seq, event, subject, rev, digest, prev, hash)", 8, "", rows)
 }
