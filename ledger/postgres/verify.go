@@ -31,13 +31,17 @@ type version struct {
 	digest [32]byte
 }
 
-// Verify implements ledger.Ledger.
-func (l *Ledger) Verify(ctx context.Context, v ledger.Verification) (*ledger.Audit, error) {
-	a := &audit{
+func newAudit(v ledger.Verification) *audit {
+	return &audit{
 		out: &ledger.Audit{}, watch: v,
 		accounts: make(map[string]version), tokens: make(map[string]version),
 		meta: make(map[string]version), epochs: make(map[string]version),
 	}
+}
+
+// Verify implements ledger.Ledger.
+func (l *Ledger) Verify(ctx context.Context, v ledger.Verification) (*ledger.Audit, error) {
+	a := newAudit(v)
 	stopped := classifyKeeping(l.snapshot(ctx, a.run))
 	// What stopped it half-way may come of the damage found: say both.
 	if err := errors.Join(a.out.Err(), stopped); err != nil {
