@@ -28,13 +28,18 @@ func ParseKeptKeyset(root *trust.Root, jws []byte) (*Keyset, error) {
 // key since (Keyset.CheckSigner), for a thief chooses the date. Errors: those of
 // VerifyDepositReceipt.
 func VerifyKeptReceipt(root *trust.Root, jws []byte) (*DepositReceipt, []*x509.Certificate, error) {
-	payload, err := trust.Unverified(jws, trust.TypReceipt)
-	if err != nil {
-		return nil, nil, fmt.Errorf("coin: receipt: %w", err)
-	}
-	r, err := parseDepositReceipt(payload)
+	r, err := ReadReceipt(jws)
 	if err != nil {
 		return nil, nil, err
 	}
 	return verifyDepositReceipt(root, jws, r.At)
+}
+
+// ReadReceipt reads what a deposit's receipt says and believes none of it.
+func ReadReceipt(jws []byte) (*DepositReceipt, error) {
+	payload, err := trust.Unverified(jws, trust.TypReceipt)
+	if err != nil {
+		return nil, fmt.Errorf("coin: receipt: %w", err)
+	}
+	return parseDepositReceipt(payload)
 }

@@ -104,7 +104,8 @@ func (t *Till) takeKeyset(ctx context.Context, jws []byte, known *coin.Keyset) (
 			return nil, now, err
 		}
 	}
-	return k, now, putMeta(ctx, t.db, metaKeyset, paper{JWS: jws, At: now})
+	p := paper{JWS: jws, At: now}
+	return k, now, errors.Join(putMeta(ctx, t.db, metaKeyset, p), putMeta(ctx, t.db, keysetKey(k.Seq), p))
 }
 
 func (t *Till) fetchKeyset(ctx context.Context) ([]byte, error) {

@@ -46,6 +46,11 @@ func (e *exchange) spend() (*coin.Spend, error) {
 // Bound coins of an exchange that the bank refused come first, each lot as it
 // was: see exchangeRefused.
 func (w *Wallet) Exchange(ctx context.Context, kind coin.Kind) (int, error) {
+	return w.exchangeAll(ctx, kind, func(*coin.Keyset, StoredCoin) bool { return true })
+}
+
+// exchangeAll is Exchange for those that are wanted.
+func (w *Wallet) exchangeAll(ctx context.Context, kind coin.Kind, wanted func(*coin.Keyset, StoredCoin) bool) (int, error) {
 	k, err := w.Keyset(ctx)
 	if err != nil {
 		return 0, err
@@ -64,7 +69,7 @@ func (w *Wallet) Exchange(ctx context.Context, kind coin.Kind) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	coins := slices.DeleteFunc(all, func(c StoredCoin) bool { return !w.allSpendable(k, []StoredCoin{c}) })
+	coins := slices.DeleteFunc(all, func(c StoredCoin) bool { return !w.allSpendable(k, []StoredCoin{c}) || !wanted(k, c) })
 	done, err := w.exchangeAgain(ctx, k, kind)
 	if err != nil {
 		return done, err

@@ -106,7 +106,7 @@ func (w *Wallet) takeKeyset(ctx context.Context, jws []byte, known *coin.Keyset)
 			return nil, fmt.Errorf("keyset: %w", err)
 		}
 	}
-	if err := w.purse.put(ctx, metaKeyset, paper{JWS: jws, At: w.now()}); err != nil {
+	if err := w.keepKeyset(ctx, k.Seq, paper{JWS: jws, At: w.now()}); err != nil {
 		return nil, err
 	}
 	w.keyset = k

@@ -212,6 +212,8 @@ type Balance struct {
 	// Held is bound to the TPM of a membership that has ended, see [ErrEnded]. It
 	// is in none of the others.
 	Held coin.Amount `json:"held,omitempty"`
+	// Dormant was restored and waits, see DormantFor. It is in none of the others.
+	Dormant coin.Amount `json:"dormant,omitempty"`
 }
 
 // Balance adds up the purse.
@@ -222,7 +224,7 @@ func (w *Wallet) Balance(ctx context.Context) (Balance, error) {
 		return b, err
 	}
 	b.Currency, b.Exponent = k.Currency, k.Exponent
-	coins, err := w.purse.coins(ctx, "WHERE state IN (?, ?)", CoinFresh, CoinCommitted)
+	coins, err := w.purse.coins(ctx, "WHERE state IN (?, ?, ?)", CoinFresh, CoinCommitted, CoinDormant)
 	if err != nil {
 		return b, err
 	}
@@ -233,6 +235,8 @@ func (w *Wallet) Balance(ctx context.Context) (Balance, error) {
 	for _, c := range coins {
 		into := &b.Total
 		switch {
+		case c.State == CoinDormant:
+			into = &b.Dormant
 		case held(c):
 			into = &b.Held
 		case c.State == CoinCommitted:

@@ -8,6 +8,7 @@ import (
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/evidence"
 	"github.com/speciecash/specie/merchant"
 	"github.com/speciecash/specie/sqlitefile"
 	"github.com/speciecash/specie/tpm"
@@ -35,7 +36,14 @@ func advices() []advice {
 		{wallet.ErrOpen, `nothing is lost: run "specie resume"`, cli.ExitOpen},
 		{merchant.ErrOpen, `nothing is lost: run "specie merchant resume"`, cli.ExitOpen},
 		{wallet.ErrPromised, `find the payment in "specie history" and take its coins back with "specie reclaim ID"`, cli.ExitFailed},
-		{wallet.ErrSpent, "whoever has a copy of your purse can do that again: \"specie exchange\" what is left", cli.ExitFailed},
+		{wallet.ErrReused, `what that copy drew and was not here is in this purse now: look with "specie balance", and run the command again; of a payment, take its coins back first, with "specie reclaim ID"`, cli.ExitFailed},
+		{wallet.ErrSpent, `find what that copy drew with "specie restore"; whoever has it can do that again: "specie exchange" what is left`, cli.ExitFailed},
+		{wallet.ErrBackup, `give the file that "specie backup" wrote`, cli.ExitFailed},
+		{wallet.ErrExists, `leave out the file: "specie restore" alone looks for what this purse lacks; a new purse goes elsewhere, --home DIR`, cli.ExitFailed},
+		{merchant.ErrNoPayment, `"specie merchant takings --json" lists the payments`, cli.ExitFailed},
+		{errAhead, "", cli.ExitUsage},
+		{errNotProven, "look at the lines marked \"fails\"; what stands there is not proven by this file", cli.ExitFailed},
+		{evidence.ErrMalformed, `give the file that "specie receipt save" wrote`, cli.ExitFailed},
 		{wallet.ErrRecoup, `have them made good with "specie recoup"`, cli.ExitFailed},
 		{errNoPINGiven, "", cli.ExitUsage},
 		{errKeyWorks, "spend them first; --yes enrols all the same", cli.ExitFailed},

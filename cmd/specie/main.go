@@ -22,13 +22,16 @@ type app struct {
 	tpm  string
 	// pinFile is where the PIN of the TPM's key is; empty is asking for it.
 	pinFile string
-	now     func() time.Time
+	// ahead is how long before coins expire their owner is told.
+	ahead time.Duration
+	now   func() time.Time
 }
 
 type flags struct {
 	Home    string      `help:"Directory of purse and till." env:"SPECIE_HOME" placeholder:"DIR" type:"path"`
 	TPM     string      `name:"tpm" help:"TPM to use: device:/dev/tpmrm0, swtpm:path=SOCKET or swtpm:host=HOST,port=PORT; the platform's device by default." env:"SPECIE_TPM" placeholder:"TCTI"`
 	PINFile string      `name:"pin-file" help:"File with the PIN of the TPM's key, mode 0600, for scripts; otherwise you are asked." env:"SPECIE_PIN_FILE" placeholder:"FILE"`
+	Ahead   string      `name:"ahead" help:"How long before coins expire you are told to exchange them, as 30d or 12h." env:"SPECIE_AHEAD" default:"30d" placeholder:"TIME"`
 	JSON    bool        `name:"json" help:"Print one JSON value instead of text."`
 	Version cli.Version `name:"version" help:"Print the version."`
 
@@ -51,6 +54,9 @@ type flags struct {
 	Recover   recoverCmd   `cmd:"" help:"Have the bank repay coins whose TPM was cleared or is gone."`
 	Refund    refundCmd    `cmd:"" help:"Collect what a merchant gives back of a payment."`
 	Reclaim   reclaimCmd   `cmd:"" help:"Take back the coins of a payment that the merchant never deposited."`
+	Receipt   receiptCmd   `cmd:"" help:"Keep the papers of a payment in one file, and verify such a file."`
+	Backup    backupCmd    `cmd:"" help:"Write what it takes to make this purse again."`
+	Restore   restoreCmd   `cmd:"" help:"Make a lost purse again, or find what the bank signed for another copy of it."`
 
 	Merchant merchantCmd `cmd:"" help:"Take payments."`
 
@@ -71,6 +77,10 @@ func program(now func() time.Time) *cli.Program {
 		Ready: func(ctx context.Context, out *cli.Out) (any, error) {
 			out.JSON = f.JSON
 			a := &app{ctx: ctx, out: out, home: f.Home, tpm: f.TPM, pinFile: f.PINFile, now: now}
+			var err error
+			if a.ahead, err = parseAhead(f.Ahead); err != nil {
+				return nil, err
+			}
 			if a.home == "" {
 				dir, err := os.UserConfigDir()
 				if err != nil {

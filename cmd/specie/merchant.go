@@ -35,6 +35,7 @@ type merchantCmd struct {
 	Refund    merchantRefundCmd    `cmd:"" help:"Give money of a payment back to its payer."`
 	Refunds   merchantRefundsCmd   `cmd:"" help:"List what was given back, and what can be collected."`
 	Resume    merchantResumeCmd    `cmd:"" help:"Repeat deposits and refunds whose outcome is unknown."`
+	Receipt   merchantReceiptCmd   `cmd:"" help:"Keep the papers of a payment in one file."`
 }
 
 func (a *app) withTill(f func(t *merchant.Till) error) error {

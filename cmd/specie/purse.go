@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -137,11 +138,15 @@ func (c withdrawCmd) Run(a *app) error {
 		if err != nil {
 			return fmt.Errorf("amount %q: %w", c.Amount, err)
 		}
-		coins, err := w.Withdraw(a.ctx, amount, kind, wallet.Steps{Verify: a.barWhenBegun("verifying coins")})
+		coins, err := w.Withdraw(a.ctx, amount, kind, wallet.Steps{
+			Verify: a.barWhenBegun("verifying coins"),
+			Reused: func(e *wallet.ReusedError) { a.out.Note("%v; going on with other numbers", e) },
+		})
 		if err != nil {
 			return err
 		}
 		a.noteRecoup(w)
+		a.noteExpiring(w)
 		return a.out.Result(coins, func(o io.Writer) {
 			fmt.Fprintf(o, "withdrew %s %s in %s, each verified: %s\n",
 				amount.Format(k.Exponent), k.Currency, cli.Count(len(coins), string(kind)+" coin"), values(coins, k.Exponent))
@@ -177,6 +182,9 @@ func (balanceCmd) Run(a *app) error {
 			if b.Held > 0 {
 				rows = append(rows, []string{"held: membership ended", b.Held.Format(b.Exponent)})
 			}
+			if b.Dormant > 0 {
+				rows = append(rows, []string{"restored, asleep: resume later", b.Dormant.Format(b.Exponent)})
+			}
 			if b.Recoup > 0 {
 				rows = append(rows, []string{"revoked: recoup", b.Recoup.Format(b.Exponent)})
 			}
@@ -184,6 +192,7 @@ func (balanceCmd) Run(a *app) error {
 			if b.Held > 0 {
 				a.out.Note("%s", heldHint)
 			}
+			a.noteExpiring(w)
 		})
 	})
 }
@@ -223,6 +232,7 @@ func (coinsCmd) Run(a *app) error {
 				rows[i] = []string{c.ID[:6].String(), c.Value.Format(k.Exponent), string(c.Kind), state, c.Created.Format(time.DateTime)}
 			}
 			cli.Table(o, []string{"COIN", ">" + k.Currency, "KIND", "STATE", "SINCE"}, rows)
+			a.noteExpiring(w)
 		})
 	})
 }
@@ -258,11 +268,12 @@ func (a *app) printOps(w *wallet.Wallet, ops []wallet.Operation) error {
 }
 
 type exchangeCmd struct {
-	Kind string `help:"Which coins: bearer or bound." enum:"bearer,bound" default:"bearer"`
+	Kind     string `help:"Which coins: bearer or bound." enum:"bearer,bound" default:"bearer"`
+	Expiring bool   `help:"Only those that can't be spent much longer, see --ahead."`
 }
 
 func (exchangeCmd) Help() string {
-	return "Do this before coins expire (\"specie coins\"), or after somebody may have seen your purse.\n\nExample:\n  specie exchange --kind bearer"
+	return "Do this before coins expire (\"specie coins\"), or after somebody may have seen your purse.\n\nExample:\n  specie exchange --kind bearer\n  specie exchange --expiring"
 }
 
 func (c exchangeCmd) Run(a *app) error {
@@ -271,7 +282,11 @@ func (c exchangeCmd) Run(a *app) error {
 		with = a.withTPM
 	}
 	return with(func(w *wallet.Wallet) error {
-		n, err := w.Exchange(a.ctx, coin.Kind(c.Kind))
+		exchange := w.Exchange
+		if c.Expiring {
+			exchange = func(ctx context.Context, kind coin.Kind) (int, error) { return w.ExchangeExpiring(ctx, kind, a.ahead) }
+		}
+		n, err := exchange(a.ctx, coin.Kind(c.Kind))
 		if err != nil {
 			return err
 		}

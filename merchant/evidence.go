@@ -1,0 +1,112 @@
+package merchant
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/evidence"
+	"github.com/speciecash/specie/sqlitefile"
+)
+
+// ErrNoPayment: the till has no such payment.
+var ErrNoPayment = errors.New("no such payment at this till")
+
+// keysetKey is under which the till keeps a keyset that it went by: its receipts
+// are verified by it, years later.
+func keysetKey(seq uint64) string { return fmt.Sprintf("%s %d", metaKeyset, seq) }
+
+// Evidence collects the papers of a payment, by its operation: what anybody needs
+// to see who did what, offline and years later (evidence.Verify). private adds what
+// was bought. The network is not used. ErrNoPayment.
+func (t *Till) Evidence(ctx context.Context, op [32]byte, private bool) (*evidence.File, error) {
+	p, err := t.payment(ctx, op)
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
+		return nil, fmt.Errorf("%w: %x…", ErrNoPayment, op[:6])
+	}
+	spend, _, err := coin.DecodeSpend(p.spend)
+	if err != nil {
+		return nil, fmt.Errorf("till: payment: %v", err)
+	}
+	offer, err := t.offer(ctx, spend.OfferDigest)
+	if err != nil {
+		return nil, err
+	}
+	f := &evidence.File{Root: t.root.Fingerprint(), Offer: offer.JWS, Spend: p.spend}
+	if private {
+		f.Private = offer.PrivateBytes
+	}
+	at := time.Unix(spend.IssuedAt, 0)
+	if answer, err := p.known(); err == nil {
+		f.BankReceipt, f.MerchantReceipt = []byte(answer.BankReceipt), []byte(answer.Receipt)
+		if r, err := coin.ReadReceipt(f.BankReceipt); err == nil {
+			at = r.At
+		}
+	}
+	kept, err := t.keptKeysets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if f.Keyset, err = evidence.KeysetFor(t.root, kept, spend, at); err != nil {
+		return nil, err
+	}
+	f.Groups, err = t.groupPapers(ctx, spend)
+	return f, err
+}
+
+// keptKeysets are the keysets in the till's file, those that it was first to see in
+// front.
+func (t *Till) keptKeysets(ctx context.Context) ([][]byte, error) {
+	rows, err := t.db.QueryContext(ctx, "SELECT value FROM meta WHERE key = ? OR key LIKE ?", metaKeyset, metaKeyset+" %")
+	if err != nil {
+		return nil, fmt.Errorf("till: keysets: %w", err)
+	}
+	defer rows.Close()
+	var papers []paper
+	for rows.Next() {
+		var raw []byte
+		var p paper
+		if err := rows.Scan(&raw); err != nil {
+			return nil, fmt.Errorf("till: keysets: %w", err)
+		}
+		if err := json.Unmarshal(raw, &p); err != nil {
+			return nil, fmt.Errorf("till: keysets: %w: %w", sqlitefile.ErrDamaged, err)
+		}
+		papers = append(papers, p)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("till: keysets: %w", err)
+	}
+	slices.SortFunc(papers, func(a, b paper) int { return a.At.Compare(b.At) })
+	out := make([][]byte, len(papers))
+	for i := range papers {
+		out[i] = papers[i].JWS
+	}
+	return out, nil
+}
+
+// groupPapers is the document of the group that a payment's bound coins are of, as
+// the till has it.
+func (t *Till) groupPapers(ctx context.Context, s *coin.Spend) ([][]byte, error) {
+	if s.Group == ([32]byte{}) {
+		return nil, nil
+	}
+	for _, url := range t.settings.GroupURLs {
+		var seen paper
+		found, err := getMeta(ctx, t.db, metaGroup+url, &seen)
+		if err != nil {
+			return nil, err
+		}
+		if found && evidence.IsGroup(t.root, seen.JWS, s.Group) {
+			return [][]byte{seen.JWS}, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: no document of the group that its coins are of", ErrNoPayment)
+}
