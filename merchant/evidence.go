@@ -3,7 +3,6 @@ package merchant
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -12,9 +11,6 @@ import (
 	"github.com/speciecash/specie/evidence"
 	"github.com/speciecash/specie/sqlitefile"
 )
-
-// ErrNoPayment: the till has no such payment.
-var ErrNoPayment = errors.New("no such payment at this till")
 
 // keysetKey is under which the till keeps a keyset that it went by: its receipts
 // are verified by it, years later.
