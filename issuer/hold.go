@@ -70,9 +70,22 @@ func (b *Bank) Hold(ctx context.Context, account *Account, r *HoldRequest) (*Hel
 	now := b.now()
 	hold, err := b.checkHold(ctx, account, r, now)
 	if err != nil {
-		return nil, b.refused(ctx, r.Spend, now, err)
+		return nil, b.refusedHold(ctx, account, r.Spend, now, err)
 	}
 	return b.placeHold(ctx, r.Spend, hold)
+}
+
+// refusedHold is the refusal of a hold: of a payment that is held for another
+// merchant, who is the one it names, as of other coins that are held.
+func (b *Bank) refusedHold(ctx context.Context, account *Account, s *coin.Spend, now time.Time, reason error) error {
+	hold, err := b.cfg.Ledger.Hold(ctx, s.Op())
+	if err == nil && hold.Open(now) && hold.Account != account.ID && !errors.Is(reason, ErrUnavailable) {
+		return &HeldError{Until: hold.Until}
+	}
+	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+		return fmt.Errorf("issuer: look up hold: %w", store(err))
+	}
+	return b.refused(ctx, s, now, reason)
 }
 
 // checkHold checks all of a payment but its authorisation.

@@ -66,11 +66,13 @@ func TestHeldCoinsAreNobodyElses(t *testing.T) {
 	spend, authorisation = s.purse.Pay(t, sameTill, s.coins[:1], nil)
 	payAgain := s.till.Deposit(sameTill, spend, authorisation)
 	attempts := map[string]func() error{
-		"another merchant's check":        func() error { _, err := s.Hold(ctx, other.Account, holdOf(payElsewhere)); return err },
-		"another merchant's deposit":      func() error { _, err := s.Deposit(ctx, other.Account, payElsewhere); return err },
-		"with a wrong signature":          func() error { _, err := s.Deposit(ctx, other.Account, breakBearer(payElsewhere, 0)); return err },
-		"the same merchant's other offer": func() error { _, err := s.Deposit(ctx, s.till.Account, payAgain); return err },
-		"an exchange":                     func() error { _, err := s.Exchange(ctx, exchanged, exchangeAuth); return err },
+		"another merchant's check":            func() error { _, err := s.Hold(ctx, other.Account, holdOf(payElsewhere)); return err },
+		"another merchant's deposit":          func() error { _, err := s.Deposit(ctx, other.Account, payElsewhere); return err },
+		"with a wrong signature":              func() error { _, err := s.Deposit(ctx, other.Account, breakBearer(payElsewhere, 0)); return err },
+		"the same merchant's other offer":     func() error { _, err := s.Deposit(ctx, s.till.Account, payAgain); return err },
+		"the same payment at another account": func() error { _, err := s.Deposit(ctx, other.Account, request); return err },
+		"its check at another account":        func() error { _, err := s.Hold(ctx, other.Account, holdOf(request)); return err },
+		"an exchange":                         func() error { _, err := s.Exchange(ctx, exchanged, exchangeAuth); return err },
 		"an exchange nobody authorised": func() error {
 			_, err := s.Exchange(ctx, exchanged, &coin.Authorisation{Bearer: partAuth.Bearer})
 			return err

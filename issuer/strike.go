@@ -50,11 +50,13 @@ func (b *Bank) refusedDeposit(ctx context.Context, account *Account, r *DepositR
 		return reason
 	}
 	hold, err := b.cfg.Ledger.Hold(ctx, r.Spend.Op())
-	if errors.Is(err, ledger.ErrNotFound) || err == nil && (!hold.Open(now) || hold.Account != account.ID) {
+	switch {
+	case errors.Is(err, ledger.ErrNotFound) || err == nil && !hold.Open(now):
 		return b.refused(ctx, r.Spend, now, reason)
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("issuer: look up hold: %w", store(err))
+	case hold.Account != account.ID: // he presents another merchant's payment
+		return &HeldError{Until: hold.Until}
 	}
 	if hold.Strikes >= b.limits.Strikes {
 		return b.held(ctx, hold.ID, hold)

@@ -302,6 +302,7 @@ func TestTheWholeContractOverHTTP(t *testing.T) {
 	b.checkCases(t, operator)
 	b.checkTrace(t, operator)
 	b.checkRestore(t, ada)
+	b.checkHolds(t, operator)
 	checkReconciliation(t, c)
 	b.checkAccounts(t, operator, opened.JSON201.Account.Id, ada)
 	c.checkCovered(t)
