@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/speciecash/specie/client/issuerclient"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/issuer"
+	"github.com/speciecash/specie/ledger"
 	"github.com/speciecash/specie/ledger/sqlite"
 	"github.com/speciecash/specie/server"
 	"github.com/speciecash/specie/trust"
@@ -23,9 +26,10 @@ import (
 type auditCmd struct {
 	officeFlags
 	Database string   `help:"Audit this file instead: the ledger of a bank that is stopped, or a copy." type:"existingfile" required:"" xor:"where"`
-	Keyset   string   `help:"With --database: the bank's keyset." type:"existingfile" placeholder:"FILE"`
-	Root     string   `help:"With --database: the root certificate." type:"existingfile" placeholder:"FILE"`
-	At       cli.Time `help:"With --database: judge the keyset's certificates at this time instead of now: a date, or RFC 3339." placeholder:"TIME"`
+	Backup   string   `help:"Audit a backup instead, in a temporary file ($TMPDIR) of its size unpacked." type:"existingfile" required:"" xor:"where"`
+	Keyset   string   `help:"With --database or --backup: the bank's keyset." type:"existingfile" placeholder:"FILE"`
+	Root     string   `help:"With --database or --backup: the root certificate." type:"existingfile" placeholder:"FILE"`
+	At       cli.Time `help:"With --database or --backup: judge the keyset's certificates at this time instead of now: a date, or RFC 3339." placeholder:"TIME"`
 }
 
 func (auditCmd) Help() string {
@@ -40,7 +44,8 @@ has another record there has been tampered with.
 
 Example:
   specied audit --socket issuer.sock
-  specied audit --database issuer.db --keyset keyset.jws --root root.pem`
+  specied audit --database issuer.db --keyset keyset.jws --root root.pem
+  specied audit --backup bank-2026-05-01 --keyset keyset.jws --root root.pem`
 }
 
 var (
@@ -64,14 +69,14 @@ func (c auditCmd) Run(a *app) error {
 func (c auditCmd) report(a *app) (*issuerclient.AuditReport, error) {
 	bar := a.out.Bar("auditing")
 	progress := func(done, total int64) { bar(int(done), int(total)) }
-	if c.Database == "" {
+	if c.Database == "" && c.Backup == "" {
 		if c.Keyset != "" || c.Root != "" || !c.At.IsZero() {
-			return nil, fmt.Errorf("%w: --keyset, --root and --at go with --database", errConfig)
+			return nil, fmt.Errorf("%w: --keyset, --root and --at go with --database or --backup", errConfig)
 		}
 		return auditOnline(a.ctx, &c.officeFlags, progress)
 	}
 	if c.Keyset == "" || c.Root == "" {
-		return nil, fmt.Errorf("%w: --database needs --keyset and --root", errConfig)
+		return nil, fmt.Errorf("%w: --database and --backup need --keyset and --root", errConfig)
 	}
 	return c.offline(a, progress)
 }
@@ -159,11 +164,25 @@ func (c auditCmd) offline(a *app, progress func(done, total int64)) (_ *issuercl
 	if err != nil {
 		return nil, err
 	}
-	db, err := sqlite.OpenLedger(a.ctx, c.Database, sqlite.Options{})
+	database := c.Database
+	if c.Backup != "" {
+		dir, err := os.MkdirTemp("", "specied-audit-")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		database = filepath.Join(dir, "ledger.db")
+	}
+	db, err := sqlite.OpenLedger(a.ctx, database, sqlite.Options{})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if c.Backup != "" {
+		if err := unpack(a, db, c.Backup); err != nil {
+			return nil, err
+		}
+	}
 	r, err := issuer.Audit(a.ctx, db, keyset, now, progress)
 	if err != nil {
 		return nil, err
@@ -175,6 +194,18 @@ func (c auditCmd) offline(a *app, progress func(done, total int64)) (_ *issuercl
 	}
 	var out issuerclient.AuditReport
 	return &out, json.Unmarshal(raw, &out)
+}
+
+// unpack loads a backup into an empty store.
+func unpack(a *app, db ledger.Ledger, path string) (err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	bar := a.out.Bar("unpacking")
+	_, err = ledger.ReadBackup(a.ctx, db, f, func(done, total int64) { bar(int(done), int(total)) })
+	return err
 }
 
 func printAudit(w io.Writer, r *issuerclient.AuditReport) {

@@ -12,19 +12,20 @@ import (
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/client"
+	"github.com/speciecash/specie/client/issuerclient"
 	"github.com/speciecash/specie/ledger"
 )
 
 type backupCmd struct {
-	Socket string `help:"The issuer's admin socket." required:"" type:"path"`
-	To     string `help:"Write the backup to this new file, mode 0600." required:"" type:"path"`
+	officeFlags
+	To string `help:"Write the backup to this new file, mode 0600." required:"" type:"path"`
 }
 
 func (backupCmd) Help() string {
 	return `The bank goes on working. The backup shows the ledger as it was at one moment; it is
 complete or it is not there, and is read again from the disk before it gets its name.
 
-What is recorded after it is lost with the database: see docs/operator.md. A real bank
+What is recorded after it is lost with the database: see docs/restoring.md. A real bank
 lets a second database server follow, and has backups besides.
 
 Example:
@@ -43,7 +44,7 @@ func (c backupCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, ignoreGone(os.Remove(part))) }()
-	err = fetchBackup(a.ctx, c.Socket, f)
+	err = c.fetch(a.ctx, f)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -80,15 +81,22 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// fetchBackup takes as long as the daemon sends.
-func fetchBackup(ctx context.Context, socket string, to io.Writer) error {
-	hc := onSocket(socket)
-	hc.Timeout = 0
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://operator/admin/v1/backup", nil)
+// fetch takes as long as the daemon sends.
+func (c backupCmd) fetch(ctx context.Context, to io.Writer) error {
+	api, err := c.api()
 	if err != nil {
 		return err
 	}
-	resp, err := hc.Do(req)
+	raw, ok := api.ClientInterface.(*issuerclient.Client)
+	if !ok {
+		return errors.New("the client of the back office is of another kind")
+	}
+	if hc, ok := raw.Client.(*http.Client); ok {
+		patient := *hc
+		patient.Timeout = 0
+		raw.Client = &patient
+	}
+	resp, err := raw.GetBackup(ctx)
 	if err != nil {
 		return err
 	}

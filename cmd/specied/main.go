@@ -111,7 +111,7 @@ func hint(err error) string {
 	case errors.Is(err, errDrafted):
 		return "without --write it is checked; to have it drafted anew, move it away"
 	case errors.Is(err, issuer.ErrFenced):
-		return `read docs/operator.md, "Restoring", then "specied reconcile begin"`
+		return `read docs/restoring.md, then "specied reconcile begin"`
 	case errors.Is(err, fs.ErrExist):
 		return "nothing is written over: name a file that is not there"
 	case errors.Is(err, hsm.ErrTokenNotFound):

@@ -26,7 +26,7 @@ after it: coins that were spent meanwhile look unspent. The bank does not open o
   and payouts again that were made since, with the references that they had)
   specied reconcile finish --socket issuer.sock --reason "…"
 
-docs/operator.md says what is lost whatever one does.`
+docs/restoring.md says what is lost whatever one does.`
 }
 
 type reconcileBeginCmd struct {

@@ -157,6 +157,7 @@ func TestABackupIsTheWayFromSQLiteToPostgreSQL(t *testing.T) {
 	if status, code, _ := shop.deposit(t.Context(), h.issuer, shop.payment(t, &kept, d.Value)); status != http.StatusOK {
 		t.Errorf("a good coin: %d %s", status, code)
 	}
+	h.run("audit", "--backup", "bank.backup", "--keyset", "keyset.jws", "--root", "root.pem")
 	h.run("audit", "--socket", "issuer.sock")
 	if raw := must(os.ReadFile(h.path("issuer0.log")))(t); strings.Contains(string(raw), must(url.QueryUnescape("not-a-secret"))(t)) {
 		t.Error("the database's password is in the log")
