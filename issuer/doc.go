@@ -40,6 +40,19 @@
 // falls: where they come to less than nothing, the key has leaked, and the bank
 // says so at that very operation.
 //
+// A payout moves from an account to the reserve. The counter settled/<account> is
+// the time of an account's newest payout, withdrawn/<account>/<day> what it has
+// withdrawn that day.
+//
+// # Accounts and tokens
+//
+// Holders and merchants have money, operators and supervisors are staff. An
+// access token is 256 random bits, of which the ledger keeps the hash; it allows
+// its scopes until it expires or is revoked, and makes no token that allows more
+// than itself. A suspended account gets what was recorded again and sees what is
+// its own; each rule asks that after step 1, as it does whether the bank drains
+// and whether a limit is reached.
+//
 // Coins of each key have a spent set of their own, named by the key's id: a
 // date would not do, since a later keyset may extend spend_until, and a set
 // that changes its name forgets what is in it. Beside it stands the key's made

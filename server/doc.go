@@ -13,7 +13,9 @@
 // token is checked before the body is read. Bodies are read by
 // trust/strictjson: a member that is not known, or that stands twice, is
 // refused. The operator's routes are never registered on the public listener:
-// they are served on a UNIX socket that only the daemon's own user can open. So
+// they are served on a UNIX socket that only the daemon's own user can open, and
+// by [ListenStaff] to staff elsewhere, who come with a client certificate and an
+// access token. So
 // are the metrics of what is redeemed under each key, which tell a stranger what
 // somebody has just paid with.
 //
