@@ -1,14 +1,18 @@
 package server
 
 import (
+	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/speciecash/specie/api/apitest"
+	"github.com/speciecash/specie/issuer/issuertest"
 )
 
 // contract checks traffic against an OpenAPI file of package api, and refusals
@@ -37,7 +41,24 @@ func checkProblemType(t testing.TB, status int, code string) {
 }
 
 func (c *contract) watch(t testing.TB, h http.Handler) http.Handler { return c.Watch(t, h) }
-func (c *contract) checkCovered(t testing.TB)                       { t.Helper(); c.CheckCovered(t) }
+
+// TestMain also fails if all tests together, and not a choice of them, have
+// left out an operation of a contract.
+func TestMain(m *testing.M) {
+	code := issuertest.Main(m)
+	for _, name := range []string{"test.run", "test.skip", "test.list", "test.fuzz"} {
+		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
+			os.Exit(code)
+		}
+	}
+	for _, file := range []string{apitest.Issuer, apitest.Group} {
+		if missing, err := apitest.Uncovered(file); err != nil || len(missing) > 0 {
+			fmt.Fprintf(os.Stderr, "%s: no test has seen these succeed: %v %v\n", file, missing, err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
 
 // witness is a testing.TB that remembers failures instead of failing.
 type witness struct {

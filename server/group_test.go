@@ -158,7 +158,6 @@ func TestTheGroupManagersContract(t *testing.T) {
 	n, err = o.public.RenewWithResponse(ctx, groupclient.RenewalRequest{Member: s.ID.String()})
 	noError(t, err)
 	wantCode(t, n.ApplicationproblemJSONDefault, 403, CodeForbidden)
-	o.contract.checkCovered(t)
 }
 
 // opening makes a combined opening of the first k supervisors.

@@ -2,15 +2,12 @@ package apitest
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
@@ -29,17 +26,15 @@ const (
 	Till   = "till.yaml"
 )
 
-// Contract is one file, and what was seen of it.
+// Contract is one file.
 type Contract struct {
 	// Problem, if set, is shown the status and code of every refusal.
 	Problem func(t testing.TB, status int, code string)
 
 	doc    *openapi3.T
 	router routers.Router
+	file   string
 	named  bool // answers have a request id
-
-	mu   sync.Mutex
-	seen map[string]map[int]int // by operation and status
 }
 
 // loaded is a file, read once: documents are large and are not written to.
@@ -104,7 +99,7 @@ func shut(ref *openapi3.SchemaRef, done map[*openapi3.Schema]bool) {
 	shut(s.Items, done)
 }
 
-// Read returns a file of package api, with nothing seen yet.
+// Read returns a file of package api.
 func Read(t testing.TB, file string) *Contract {
 	t.Helper()
 	once := files[file]
@@ -115,7 +110,7 @@ func Read(t testing.TB, file string) *Contract {
 	if l.err != nil {
 		t.Fatal(l.err)
 	}
-	return &Contract{doc: l.doc, router: l.router, named: file != Till, seen: map[string]map[int]int{}}
+	return &Contract{doc: l.doc, router: l.router, file: file, named: file != Till}
 }
 
 // Doc is the document, not to be modified.
@@ -130,7 +125,7 @@ type exchange struct {
 	body    []byte
 }
 
-// Check fails the test if request and answer are not of the contract.
+// check fails the test if request and answer are not of the contract.
 func (c *Contract) check(t testing.TB, x *exchange) {
 	t.Helper()
 	r := x.request
@@ -158,12 +153,9 @@ func (c *Contract) check(t testing.TB, x *exchange) {
 		t.Errorf("%s answers %d outside the contract: %v\n%.2000s", id, x.status, err, x.body)
 	}
 	c.checkHeaders(t, id, x)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.seen[id] == nil {
-		c.seen[id] = map[int]int{}
+	if x.status < 400 {
+		sawSuccess(c.file, id)
 	}
-	c.seen[id][x.status]++
 }
 
 // checkUndeclared lets pass what is not of the contract and says so, and the
@@ -210,24 +202,44 @@ func (c *Contract) checkHeaders(t testing.TB, id string, x *exchange) {
 
 var errProblem = errors.New("the problem document contradicts its answer")
 
-// CheckCovered fails the test unless every operation of the contract was seen
-// to succeed.
-func (c *Contract) CheckCovered(t testing.TB) {
-	t.Helper()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// Uncovered lists the operations of a file that no test of this process has
+// seen to succeed.
+func Uncovered(file string) ([]string, error) {
+	l := files[file]()
+	if l.err != nil {
+		return nil, l.err
+	}
+	seen.Lock()
+	defer seen.Unlock()
 	var missing []string
-	for path, item := range c.doc.Paths.Map() {
+	for path, item := range l.doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			if !slices.ContainsFunc(slices.Collect(maps.Keys(c.seen[op.OperationID])), func(s int) bool { return s < 400 }) {
+			if !seen.good[file][op.OperationID] {
 				missing = append(missing, method+" "+path)
 			}
 		}
 	}
-	slices.SortFunc(missing, func(a, b string) int { return cmp.Compare(a, b) })
-	if len(missing) > 0 {
-		t.Errorf("never seen to succeed: %s", strings.Join(missing, ", "))
+	slices.Sort(missing)
+	return missing, nil
+}
+
+// seen is what all contracts of the process saw: which operations of a file
+// were answered with success.
+var seen struct {
+	sync.Mutex
+	good map[string]map[string]bool
+}
+
+func sawSuccess(file, operation string) {
+	seen.Lock()
+	defer seen.Unlock()
+	if seen.good == nil {
+		seen.good = map[string]map[string]bool{}
 	}
+	if seen.good[file] == nil {
+		seen.good[file] = map[string]bool{}
+	}
+	seen.good[file][operation] = true
 }
 
 // problem is what all refusals say of themselves.
