@@ -18,9 +18,9 @@ import (
 
 const (
 	withdrawClients = 64
-	// withdrawCoins are in one withdrawal: an amount of some hundreds breaks
-	// down into 8 to 16 powers of two.
-	withdrawCoins = 12
+	// withdrawCoins are in one withdrawal: 500.00 under thirteen values from
+	// 0.01 to 40.96.
+	withdrawCoins = 16
 	hsmSessions   = 8 // of the token, and so of the bare loop
 )
 
