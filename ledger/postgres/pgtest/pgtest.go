@@ -50,7 +50,7 @@ const (
 type Cluster struct {
 	dir     string // holds data and socket
 	bin     string
-	process *process
+	process *Process
 	names   atomic.Int64
 }
 
@@ -122,7 +122,7 @@ func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 // Restart starts the server, which is stopped or killed, and waits until it
 // answers.
 func (c *Cluster) Restart() error {
-	p, err := start(filepath.Join(c.dir, "log"), c.bin+"/postgres", "-D", c.data(), "-k", c.dir,
+	p, err := Run(syscall.SIGQUIT, filepath.Join(c.dir, "log"), c.bin+"/postgres", "-D", c.data(), "-k", c.dir,
 		"-c", "listen_addresses=", "-c", "max_connections=200", "-c", "shared_buffers=256MB",
 		"-c", "max_wal_size=4GB", "-c", "wal_keep_size=64MB")
 	if err != nil {
@@ -134,7 +134,7 @@ func (c *Cluster) Restart() error {
 		if err == nil {
 			return conn.Close(context.Background())
 		}
-		if time.Now().After(deadline) || p.ended() {
+		if time.Now().After(deadline) || p.Ended() {
 			log, _ := os.ReadFile(filepath.Join(c.dir, "log"))
 			return fmt.Errorf("PostgreSQL does not answer: %w\n%s", err, bytes.TrimSpace(log))
 		}
@@ -142,14 +142,14 @@ func (c *Cluster) Restart() error {
 }
 
 // Kill is the loss of power, but for the disk's cache: kill -9.
-func (c *Cluster) Kill() error { return c.process.stop(syscall.SIGKILL) }
+func (c *Cluster) Kill() error { return c.process.Stop(syscall.SIGKILL) }
 
 // Stop ends all connections and stops the server.
-func (c *Cluster) Stop() error { return c.process.stop(syscall.SIGINT) }
+func (c *Cluster) Stop() error { return c.process.Stop(syscall.SIGINT) }
 
 // Close stops the server and removes the cluster.
 func (c *Cluster) Close() error {
-	return errors.Join(c.process.stop(syscall.SIGQUIT), os.RemoveAll(c.dir))
+	return errors.Join(c.process.Stop(syscall.SIGQUIT), os.RemoveAll(c.dir))
 }
 
 // Host is the directory of the cluster's socket.

@@ -3,6 +3,7 @@ package pgtest
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
@@ -33,15 +34,17 @@ func credential() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-// process is a server that dies with us.
-type process struct {
+// Process is a server that dies with us.
+type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 }
 
-// start runs a program, its output going to a file. The kernel ends it when the thread that started it ends, so that is
-// kept for as long as the program runs.
-func start(log, name string, args ...string) (*process, error) {
+// Run starts a program as the user who runs servers, its output going to a
+// file. When we end, however that is, the kernel sends it end: when the thread
+// that started it ends, to be exact, so that is kept for as long as the program
+// runs.
+func Run(end syscall.Signal, log, name string, args ...string) (*Process, error) {
 	who, err := credential()
 	if err != nil {
 		return nil, err
@@ -51,9 +54,9 @@ func start(log, name string, args ...string) (*process, error) {
 		return nil, err
 	}
 	defer out.Close()
-	p := &process{cmd: exec.Command(name, args...), done: make(chan struct{})}
+	p := &Process{cmd: exec.Command(name, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Dir = out, out, "/"
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who, Pdeathsig: syscall.SIGQUIT}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who, Pdeathsig: end}
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the program
@@ -67,7 +70,8 @@ func start(log, name string, args ...string) (*process, error) {
 	return p, <-started
 }
 
-func (p *process) ended() bool {
+// Ended tells whether the program has ended.
+func (p *Process) Ended() bool {
 	select {
 	case <-p.done:
 		return true
@@ -76,31 +80,46 @@ func (p *process) ended() bool {
 	}
 }
 
-// stop sends a signal and waits for the end. SIGKILL goes to the children too,
+// Stop sends a signal and waits for the end. SIGKILL goes to the children too,
 // each of which leads a group of its own.
-func (p *process) stop(sig syscall.Signal) error {
-	if p.ended() {
+func (p *Process) Stop(sig syscall.Signal) error {
+	if p.Ended() {
 		return nil
 	}
-	pids := []int{p.cmd.Process.Pid}
+	var err error
 	if sig == syscall.SIGKILL {
-		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pids[0], pids[0]))
+		err = Kill(p.cmd.Process.Pid)
+	} else if err = syscall.Kill(p.cmd.Process.Pid, sig); errors.Is(err, syscall.ESRCH) {
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	<-p.done
+	return nil
+}
+
+// Kill kills a process and its children.
+func Kill(pid int) error {
+	pids := []int{pid}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return nil // it has ended
+	}
+	if err != nil {
+		return err
+	}
+	for _, child := range strings.Fields(string(children)) {
+		pid, err := strconv.Atoi(child)
 		if err != nil {
 			return err
 		}
-		for _, child := range strings.Fields(string(children)) {
-			pid, err := strconv.Atoi(child)
-			if err != nil {
-				return err
-			}
-			pids = append(pids, pid)
-		}
+		pids = append(pids, pid)
 	}
 	for _, pid := range pids {
-		if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return err
 		}
 	}
-	<-p.done
 	return nil
 }
