@@ -6,6 +6,8 @@
 #   make dev    the same box, left running for a person to play with
 #   make bench  figures, as ratios within one run
 #   make build  the three programs into bin/
+#   make test-failover  one of the tests, told at length: a PostgreSQL cluster
+#                       loses its leader under load (about a minute)
 #   make generate  everything that is generated from a source in the tree
 
 GO ?= go
@@ -15,7 +17,7 @@ export GOFLAGS ?= -buildvcs=false
 # what does one thing after the other, gains nothing from it.
 PURE := . ./frame ./group ./group/fp256bn/... ./coin/... ./trust/... ./groupdoc/... ./attest/... ./opening/... ./cli ./bench ./demo ./ceremony/... ./cmd/specie-ceremony ./cmd/specie ./wallet
 
-.PHONY: all setup build demo dev test bench generate vet clean
+.PHONY: all setup build demo dev test test-failover bench generate vet clean
 
 all: build
 
@@ -39,6 +41,9 @@ vet:
 test: setup vet build
 	$(GO) test $(PURE)
 	$(GO) test -race $$($(GO) list ./... | grep -v -x -F "$$($(GO) list $(PURE))")
+
+test-failover: setup
+	$(GO) test -count=1 -v ./ledger/postgres/failovertest
 
 bench: setup build
 	@scripts/bench

@@ -162,7 +162,12 @@ func TestALeaderIsLostUnderLoad(t *testing.T) {
 	t.Logf("%.0f s: the leader is killed after %d answers", time.Since(begun).Seconds(), atKill)
 	c.wait(t, func(roles map[string]string) bool { return roles["two"] == "leader" })
 	t.Logf("%.0f s: the standby leads, %.0f s after", time.Since(begun).Seconds(), time.Since(killed).Seconds())
-	// Alone it answers nothing: no second copy, no answer.
+	// Alone it answers nothing: there is no second copy.
+	alone := a.count.Load()
+	time.Sleep(2 * time.Second)
+	if n := a.count.Load() - alone; n != 0 {
+		t.Errorf("%d answers were given of which there is one copy", n)
+	}
 	c.nodes[0].start(t, c)
 	c.wait(t, func(roles map[string]string) bool { return roles["one"] == "sync_standby" })
 	t.Logf("%.0f s: the old leader follows, %d answers", time.Since(begun).Seconds(), a.count.Load())
