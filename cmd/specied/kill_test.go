@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -160,11 +161,41 @@ func (s *street) offer(amount string) string {
 	return s.people(atTill, 0, "merchant", "offer", amount, "--order", fmt.Sprint(s.offers), "--to", "http://"+s.tillAddress+"/pay")
 }
 
+// refundable makes a payment that the merchant gives something back of, and
+// returns what the purse calls it.
+func (s *street) refundable() []string {
+	s.t.Helper()
+	s.people(atPurse, 0, "pay", "--kind", "bearer", s.offer("0.05"))
+	var takings []struct {
+		Op    string `json:"op"`
+		Order string `json:"order"`
+	}
+	unmarshal(s.t, s.people(atTill, 0, "--json", "merchant", "takings"), &takings)
+	for _, x := range takings {
+		if x.Order == fmt.Sprint(s.offers) {
+			s.people(atTill, 0, "merchant", "refund", x.Op, "0.03")
+		}
+	}
+	var history []struct {
+		ID   string `json:"id"`
+		Kind string `json:"kind"`
+	}
+	unmarshal(s.t, s.people(atPurse, 0, "--json", "history"), &history)
+	for _, op := range history {
+		if op.Kind == "pay" {
+			return []string{op.ID} // the newest is the first
+		}
+	}
+	s.t.Fatal("the purse knows of no payment")
+	return nil
+}
+
 func acts() []act {
 	return []act{
 		{"a withdrawal", nil, anyhow("withdraw", "0.07"), resume},
-		{"a payment", func(s *street) []string { return []string{s.offer("0.05")} }, anyhow("pay", "--kind", "bearer"), resume},
+		{"a payment with a hold before", func(s *street) []string { return []string{s.offer("0.05")} }, anyhow("pay", "--kind", "bearer", "--hold"), resume},
 		{"an exchange", nil, anyhow("exchange"), resume},
+		{"a refund", (*street).refundable, anyhow("refund"), resume},
 	}
 }
 
@@ -262,24 +293,29 @@ func (s *street) settled(when string) {
 		class["holder"]+class["merchant"]+class["circulation"] != s.funded || class["reserve"] != -s.funded {
 		s.t.Fatalf("%s: books %+v, purse %+v", when, class, b)
 	}
-	var takings []struct {
-		State  string      `json:"state"`
-		Amount coin.Amount `json:"amount"`
-	}
-	unmarshal(s.t, s.people(atTill, 0, "--json", "merchant", "takings"), &takings)
-	var taken int64
-	for _, x := range takings {
-		switch x.State {
-		case "deposited":
-			taken += int64(x.Amount)
-		case "refused": // a crook's
-		default:
-			s.t.Fatalf("%s: the till has a payment that is %s", when, x.State)
-		}
+	taken := s.sum("takings", "deposited") - s.sum("refunds", "done")
+	if open := s.sum("takings", "submitted") + s.sum("refunds", "submitted"); open != 0 {
+		s.t.Fatalf("%s: the till has %d whose outcome is open", when, open)
 	}
 	if taken != class["merchant"] {
 		s.t.Fatalf("%s: the till took %d, its account holds %d", when, taken, class["merchant"])
 	}
+}
+
+// sum adds up what the till lists in a state.
+func (s *street) sum(list, state string) (total int64) {
+	s.t.Helper()
+	var rows []struct {
+		State  string      `json:"state"`
+		Amount coin.Amount `json:"amount"`
+	}
+	unmarshal(s.t, s.people(atTill, 0, "--json", "merchant", list), &rows)
+	for _, x := range rows {
+		if x.State == state {
+			total += int64(x.Amount)
+		}
+	}
+	return total
 }
 
 func TestWhoeverIsKilledWhereverNothingIsLostOrDoneTwice(t *testing.T) {
@@ -297,7 +333,38 @@ func TestWhoeverIsKilledWhereverNothingIsLostOrDoneTwice(t *testing.T) {
 		}
 	}
 	s.run("audit", "--socket", "issuer.sock")
+	for _, name := range pointsInTheTree(t) {
+		if !s.arrivedAt[name] && !strings.HasPrefix(name, "postgres.") {
+			t.Errorf("nobody arrived at %s", name)
+		}
+	}
 	t.Logf("%d kills in %v, at %v", s.killed, time.Since(begun).Round(time.Second), sortedKeys(s.arrivedAt))
+}
+
+// pointsInTheTree are the names of all points in the sources.
+func pointsInTheTree(t *testing.T) (out []string) {
+	t.Helper()
+	point := regexp.MustCompile(`fault\.Point\("([a-z.]+)"\)`)
+	check(t, filepath.WalkDir(filepath.Join("..", ".."), func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && d.Name() == "testdata" {
+			return fs.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		raw, err := os.ReadFile(path)
+		for _, m := range point.FindAllSubmatch(raw, -1) {
+			out = append(out, string(m[1]))
+		}
+		return err
+	}))
+	if len(out) < 12 {
+		t.Fatalf("the points are not found: %v", out)
+	}
+	return out
 }
 
 func sortedKeys[V any](m map[string]V) []string {
