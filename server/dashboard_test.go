@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.yaml.in/yaml/v4"
 
+	"github.com/speciecash/specie/api/apitest"
 	"github.com/speciecash/specie/client/issuerclient"
 	"github.com/speciecash/specie/coin"
 )
@@ -183,6 +184,33 @@ func TestTheDashboardAndTheAlertsNameMetricsThatExist(t *testing.T) {
 			check("alert "+r.Alert, r.Expr)
 		}
 	}
+}
+
+// metricsTable is the operator's handbook's list of metrics.
+func metricsTable(scraped string) []byte {
+	rows := map[string]string{}
+	kinds := map[string]string{}
+	for line := range strings.Lines(scraped) {
+		f := strings.SplitN(strings.TrimSpace(line), " ", 4)
+		if len(f) < 4 || f[0] != "#" || !strings.HasPrefix(f[2], "specie_") {
+			continue
+		}
+		if f[1] == "TYPE" {
+			kinds[f[2]] = f[3]
+		} else {
+			rows[f[2]] = f[3]
+		}
+	}
+	var b strings.Builder
+	b.WriteString("| metric | kind | |\n|---|---|---|\n")
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, kinds[name], rows[name])
+	}
+	return []byte(b.String())
+}
+
+func TestTheListOfMetricsIsUpToDate(t *testing.T) {
+	apitest.Section(t, "../docs/operator.md", "metrics", metricsTable(watched(t)))
 }
 
 func TestTheOperatorSeesWhatTheBankDoes(t *testing.T) {

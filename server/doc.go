@@ -15,9 +15,8 @@
 // refused. The operator's routes are never registered on the public listener:
 // they are served on a UNIX socket that only the daemon's own user can open, and
 // by [ListenStaff] to staff elsewhere, who come with a client certificate and an
-// access token. So
-// are the metrics of what is redeemed under each key, which tell a stranger what
-// somebody has just paid with.
+// access token. So are the metrics: what is redeemed under each key, and when,
+// tells a stranger what somebody has just paid with.
 //
 // The daemons speak plain HTTP and belong behind something that ends TLS
 // unless they listen on loopback.
@@ -25,8 +24,9 @@
 // # Errors
 //
 // A refusal is an RFC 9457 problem document with a stable "code" ([Code]).
-// Callers match on the code, never on the text. An error that no rule names
-// is logged in full and answered as "internal" without its text.
+// Callers match on the code, never on the text; [ProblemTypes] has all of them,
+// and docs/problems.md is made of it. An error that no rule names is logged in
+// full, under the request's id, and answered as "internal" without its text.
 //
 // # Concurrency
 //
