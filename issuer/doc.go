@@ -44,6 +44,12 @@
 // the time of an account's newest payout, withdrawn/<account>/<day> what it has
 // withdrawn that day.
 //
+// Coins of each key have a spent set of their own, named by the key's id: a
+// date would not do, since a later keyset may extend spend_until, and a set
+// that changes its name forgets what is in it. Beside it stands the key's made
+// set, of the blinded messages that the bank has signed: each is signed for one
+// operation ([ErrOutputUsed]).
+//
 // # Accounts and tokens
 //
 // Holders and merchants have money, operators and supervisors are staff. An
@@ -52,12 +58,6 @@
 // than itself. A suspended account gets what was recorded again and sees what is
 // its own; each rule asks that after step 1, as it does whether the bank drains
 // and whether a limit is reached.
-//
-// Coins of each key have a spent set of their own, named by the key's id: a
-// date would not do, since a later keyset may extend spend_until, and a set
-// that changes its name forgets what is in it. Beside it stands the key's made
-// set, of the blinded messages that the bank has signed: each is signed for one
-// operation ([ErrOutputUsed]).
 //
 // # Restoration
 //
