@@ -76,9 +76,12 @@ var acts = []act{
 	{"Alice has 100.00 in her account and draws 20.00 in coins bound to her TPM", (*stage).withdrawBound},
 	{"She pays 12.34 for lunch; change rides along", (*stage).payBound},
 	{"The same with bearer coins", (*stage).payBearer},
+	{"The café gives 2.00 of it back", (*stage).refund},
 	{"What must be refused", (*stage).refusals},
 	{"Two supervisors open the double spend, on a warrant", (*stage).opening},
 	{"On another warrant, her payments are found", (*stage).tracing},
+	{"The papers of a lunch, checked with nobody to ask", (*stage).papers},
+	{"The month's end at the bank", (*stage).monthEnd},
 	{"The books", (*stage).books},
 }
 
