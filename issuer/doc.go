@@ -35,7 +35,8 @@
 // circulation/<kid>/redeemed and reserve. What the bank owes is positive; the
 // reserve is negative by as much. A withdrawal moves from holder to issued, a
 // deposit from redeemed to merchant, an exchange from redeemed to issued, a
-// recoup or recover from redeemed to issued or back to holder, a funding from the reserve
+// recoup or recover from redeemed to issued or back to holder, a refund from
+// merchant to issued, a funding from the reserve
 // to an account. Issued only grows and redeemed only
 // falls: where they come to less than nothing, the key has leaked, and the bank
 // says so at that very operation.

@@ -8,6 +8,12 @@
 // whether the payer still waits or not; repeating it is safe, and
 // [Till.Resume] does so after a crash. An offer is paid once.
 //
+// A payer may show his coins first, without authorising anything: the till
+// checks them and has the bank hold them for a moment ([Till.Show]). Money of a
+// deposited payment goes back to its payer, who comes for it and proves to be
+// him by the consent of the coins' owners ([Till.OfferRefund],
+// [Till.CollectRefund]).
+//
 // # Trust
 //
 // The till pins the root certificate. Its Ed25519 key signs offers and

@@ -58,7 +58,7 @@ func (b *branch) checkHolds(t *testing.T, operator *issuerclient.ClientWithRespo
 	}
 	wrong := body
 	wrong.Spend.Bearer = slices.Clone(body.Spend.Bearer)
-	wrong.Spend.Bearer[0] = strings64(wrong.Spend.Bearer[0])
+	wrong.Spend.Bearer[0] = strings64(wrong.Spend.Bearer[0], 3)
 	refused(t, b.post(t, "/v1/deposits", b.till.Token, wrong), 422, CodeOwnerSignature)
 	paid, err := bob.DepositWithResponse(ctx, body)
 	fatal(t, err)
@@ -103,13 +103,13 @@ func (b *branch) checkHolds(t *testing.T, operator *issuerclient.ClientWithRespo
 	}
 }
 
-// strings64 is base64url text with another bit set.
-func strings64(text string) string {
+// strings64 is base64url text with another character at that place.
+func strings64(text string, at int) string {
 	c := []byte(text)
-	if c[3] == 'A' {
-		c[3] = 'B'
+	if c[at] == 'A' {
+		c[at] = 'B'
 	} else {
-		c[3] = 'A'
+		c[at] = 'A'
 	}
 	return string(c)
 }
@@ -168,12 +168,7 @@ func TestHoldsAndRefundsAreRefusedWithTheirCodes(t *testing.T) {
 	decode[issuerclient.Held](t, b.post(t, holds, b.till.Token, holdBody(t, guess)), 200)
 	for i, want := range []Code{CodeOwnerSignature, CodeOwnerSignature, CodeCoinHeld, CodeCoinHeld} {
 		wrong := guess
-		text := []byte(guess.Spend.Bearer[0])
-		text[i+1] ^= 1 // another character of the alphabet, but for a few
-		if text[i+1] < '0' {
-			text[i+1] = 'A'
-		}
-		wrong.Spend.Bearer = []string{string(text)}
+		wrong.Spend.Bearer = []string{strings64(guess.Spend.Bearer[0], i+1)}
 		status := 422
 		if want == CodeCoinHeld {
 			status = 409
