@@ -31,6 +31,13 @@ type town struct {
 	replays  []func() [][]byte // past requests, each with what it is answered
 	answers  [][][]byte
 	funded   int
+	deposits []takings // that may be refunded
+}
+
+// takings are a deposit, and what is left of it to be refunded.
+type takings struct {
+	op   [32]byte
+	left coin.Amount
 }
 
 func newTown(t *testing.T) *town {
@@ -171,7 +178,11 @@ func (w *town) pay(r *rapid.T) {
 	change := w.purse.Prepare(w.t, split(w.value(old)-amount)...)
 	offer := w.till.Offer(w.t, amount, nil)
 	spend, authorisation := w.purse.Pay(w.t, offer, old, change.Outputs)
+	if rapid.Bool().Draw(r, "held before") {
+		w.hold(r, offer, spend, old)
+	}
 	w.credited += amount
+	w.deposits = append(w.deposits, takings{spend.Op(), amount})
 	answer := w.insist(r, func() ([][]byte, error) {
 		done, err := w.bank.Deposit(context.Background(), w.till.Account, w.till.Deposit(offer, spend, authorisation))
 		if err != nil {
@@ -180,6 +191,50 @@ func (w *town) pay(r *rapid.T) {
 		return append(done.Signatures, done.Receipt), nil
 	})
 	w.coins = append(w.coins, change.Finalize(w.t, answer[:len(answer)-1])...)
+}
+
+// hold has a payment's coins held; nobody else gets them then, the payer neither.
+func (w *town) hold(r *rapid.T, offer *coin.SignedOffer, spend *coin.Spend, old []coin.Coin) {
+	request := &issuer.HoldRequest{Offer: offer.Public, PayeeSalt: offer.Private.PayeeSalt, Spend: spend}
+	if _, err := w.bank.Hold(w.t.Context(), w.till.Account, request); err != nil {
+		r.Fatal(err)
+	}
+	void, authorisation := w.purse.Void(w.t, offer, old, w.purse.Prepare(w.t, split(w.value(old))...).Outputs)
+	if _, err := w.bank.Exchange(w.t.Context(), void, authorisation); !errors.Is(err, issuer.ErrHeld) {
+		r.Fatalf("a void of held coins: %v", err)
+	}
+}
+
+// refund gives back a part of a deposit, or asks for more than is left of it.
+func (w *town) refund(r *rapid.T) {
+	if len(w.deposits) == 0 {
+		r.Skip("no deposit")
+	}
+	d := &w.deposits[rapid.IntRange(0, len(w.deposits)-1).Draw(r, "deposit")]
+	amount := coin.Amount(rapid.Int64Range(1, int64(d.left)+2).Draw(r, "back"))
+	batch := w.purse.Prepare(w.t, split(amount)...)
+	order := coin.RefundOrder{
+		Bank: issuertest.BankID, Deposit: d.op, Outputs: coin.OutputsDigest(batch.Outputs), Amount: amount, Currency: "EUR", At: issuertest.Now,
+	}
+	jws, err := order.Sign(w.till.Key)
+	expect(w.t, err, nil)
+	request := &issuer.RefundRequest{Order: jws, Outputs: batch.Outputs}
+	if amount > d.left {
+		if _, err := w.bank.Refund(w.t.Context(), w.till.Account, request); !errors.Is(err, issuer.ErrRefund) {
+			r.Fatalf("%d of %d: %v", amount, d.left, err)
+		}
+		return
+	}
+	d.left -= amount
+	w.credited -= amount
+	answer := w.insist(r, func() ([][]byte, error) {
+		signed, err := w.bank.Refund(context.Background(), w.till.Account, request)
+		if err != nil {
+			return nil, err
+		}
+		return signed.Signatures, nil
+	})
+	w.coins = append(w.coins, batch.Finalize(w.t, answer)...)
 }
 
 // takeBack pays with coins, does not let the merchant have the payment, and
@@ -282,7 +337,7 @@ func TestWhateverHappensValueIsConserved(t *testing.T) {
 		w.fund(r)
 		r.Repeat(map[string]func(*rapid.T){
 			"fund": w.fund, "withdraw": w.withdraw, "withdraw more": w.withdraw, "overdraw": w.overdraw,
-			"exchange": w.exchange, "pay": w.pay, "pay more": w.pay,
+			"exchange": w.exchange, "pay": w.pay, "pay more": w.pay, "refund": w.refund,
 			"take back": w.takeBack, "double spend": w.doubleSpend, "repeat": w.repeat,
 			"": func(r *rapid.T) { w.check(r, true) },
 		})
