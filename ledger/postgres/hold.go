@@ -289,15 +289,16 @@ func (l *Ledger) Hold(ctx context.Context, id ledger.ID) (*ledger.Hold, error) {
 	return h, nil
 }
 
-// whole completes a hold that was looked up without its coins. It may have
-// been pruned meanwhile.
+// whole returns a hold that was looked up without its coins, with them. It may
+// have been pruned meanwhile; others of the batch may have been told of it too.
 func (l *Ledger) whole(ctx context.Context, h *ledger.Hold) (*ledger.Hold, error) {
 	found, err := l.lister(ctx).hold(h.ID)
 	if err != nil || found == nil {
 		return h, err
 	}
-	h.Coins = found.Coins
-	return h, nil
+	full := *h
+	full.Coins = found.Coins
+	return &full, nil
 }
 
 // OpenHolds implements ledger.Ledger.

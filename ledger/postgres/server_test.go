@@ -304,22 +304,75 @@ func TestBalancesOfManyDeltas(t *testing.T) {
 	sound(t, ls[0])
 
 	// Together they would pass the limit; one by one, one is told.
-	errs := make([]error, 3)
-	together(3, func(i int) {
-		_, errs[i] = ls[i].Apply(ctx, move(1000+i, "reserve", "holder/rich", ledger.MaxAmount/2-1000))
-	})
-	over := 0
-	for _, err := range errs {
-		if errors.Is(err, ledger.ErrOverflow) {
-			over++
-		} else {
-			must(t, err)
+	for round := range 40 {
+		errs := make([]error, 3)
+		together(3, func(i int) {
+			op := move(1000+10*round+i, fmt.Sprintf("reserve/%d", round), fmt.Sprintf("merchant/r%d", round), ledger.MaxAmount/2)
+			op.Lane = fmt.Sprintf("lane%d", i)
+			_, errs[i] = ls[i].Apply(ctx, op)
+		})
+		over := 0
+		for _, err := range errs {
+			if errors.Is(err, ledger.ErrOverflow) {
+				over++
+			} else {
+				must(t, err)
+			}
+		}
+		if over != 1 {
+			t.Fatalf("%d of 3 were told of the limit", over)
 		}
 	}
-	if over != 1 {
-		t.Fatalf("%d of 3 were told of the limit", over)
-	}
 	sound(t, ls[0])
+}
+
+// TestWhatNoStandbyHasIsNotAnsweredFor: a commit that waited in vain for a
+// standby is visible all the same, and would be lost with this server. Nobody
+// is told of it, neither who made it nor who finds it.
+func TestWhatNoStandbyHasIsNotAnsweredFor(t *testing.T) {
+	own, err := pgtest.Start()
+	must(t, err)
+	t.Cleanup(func() { must(t, own.Close()) })
+	ctx := context.Background()
+	l := at(t, own.Database(t), Options{Timeout: time.Second})
+	must(t, l.OpenEpoch(ctx, "k1"))
+	standby := func(names string) {
+		own.Exec(t, own.URL("postgres"), "ALTER SYSTEM SET synchronous_standby_names TO "+names, "SELECT pg_reload_conf()")
+		time.Sleep(200 * time.Millisecond) // every backend hears of it
+	}
+	hold := ledger.Hold{ID: hash("op", 5), Account: "merchant/m1", Amount: 1, At: moment(1), Until: moment(2),
+		Coins: []ledger.Spend{{Epoch: "k1", ID: hash("coin", 1)}}}
+	a := ledger.Account{ID: "holder/h1", Kind: "holder", Currency: "EUR", CreatedAt: moment(1)}
+	must(t, l.CreateAccount(ctx, a))
+
+	standby("'nobody'")
+	_, err = l.Apply(ctx, deposit(1, "merchant/m1", 1))
+	wantErr(t, err, ledger.ErrUnavailable)
+	var spent int
+	if _, err := l.get(ctx, []any{&spent}, "SELECT COUNT(*) FROM spent_k1"); err != nil || spent != 1 {
+		t.Fatalf("%d coins are visibly spent, %v", spent, err)
+	}
+	for name, ask := range map[string]func() error{
+		"a replay":               func() error { _, err := l.Apply(ctx, deposit(1, "merchant/m1", 1)); return err },
+		"a double spend":         func() error { _, err := l.Apply(ctx, deposit(3, "merchant/m1", 1)); return err },
+		"an overdraft":           func() error { _, err := l.Apply(ctx, move(4, "merchant/m1", "reserve", 9)); return err },
+		"a lookup":               func() error { _, err := l.Op(ctx, hash("op", 1)); return err },
+		"who spent":              func() error { _, err := l.SpentBy(ctx, "k1", []ledger.ID{hash("coin", 1)}); return err },
+		"the same answer":        func() error { return l.SetAnswer(ctx, hash("op", 1), ledger.StateDone, nil) },
+		"another answer":         func() error { return l.SetAnswer(ctx, hash("op", 1), ledger.StateRefused, nil) },
+		"an epoch that is open":  func() error { return l.OpenEpoch(ctx, "k1") },
+		"an account that is":     func() error { return l.CreateAccount(ctx, a) },
+		"a hold on a spent coin": func() error { _, err := l.PlaceHold(ctx, hold, ledger.HoldLimits{}); return err },
+		"a hold that is none":    func() error { return l.ReleaseHold(ctx, hash("op", 6)) },
+	} {
+		if err := ask(); !errors.Is(err, ledger.ErrUnavailable) {
+			t.Errorf("%s is answered: %v", name, err)
+		}
+	}
+	standby("''")
+	apply(t, l, deposit(1, "merchant/m1", 1), ledger.Replayed)
+	apply(t, l, deposit(3, "merchant/m1", 1), ledger.Conflict)
+	sound(t, l)
 }
 
 // TestOnCommit: whoever watches is told each journal's newest end, in order.

@@ -138,52 +138,93 @@ func TestFloorsAndQuotasHoldInThreeProcesses(t *testing.T) {
 	sound(t, ls[0])
 }
 
-// TestAHoldAndASpendOfOneCoinDoNotBothSucceed: for each coin a merchant's hold
-// in one process and another's deposit in the next start at the same moment.
+// TestQuotasAloneHoldInThreeProcesses: nothing else makes the batches wait for
+// each other.
+func TestQuotasAloneHoldInThreeProcesses(t *testing.T) {
+	ls := several(t)
+	for round := range 40 {
+		counted := func(n int, max int64) ledger.Op {
+			op := move(10*round+n, "reserve", "merchant/m", 1)
+			op.Lane = fmt.Sprintf("lane%d", n)
+			op.Quotas = []ledger.Quota{{Name: fmt.Sprintf("day/%d", round), Amount: 1, Max: max}}
+			return op
+		}
+		apply(t, ls[0], counted(9, 1), ledger.Applied) // the counter is there
+		var applied atomic.Int64
+		together(3, func(i int) {
+			out, err := ls[i].Apply(context.Background(), counted(i, 2))
+			switch {
+			case err != nil:
+				t.Error(err)
+			case out.Status == ledger.Applied:
+				applied.Add(1)
+			case out.Status != ledger.Exceeded:
+				t.Errorf("got %+v", out)
+			}
+		})
+		if applied.Load() != 1 {
+			t.Fatalf("%d of one were counted", applied.Load())
+		}
+	}
+	sound(t, ls[0])
+}
+
+// TestAHoldAndASpendOfOneCoinDoNotBothSucceed: for each coin merchants' holds
+// in two processes and another's deposit in the third meet. How far apart they
+// begin is found so that each wins sometimes.
 func TestAHoldAndASpendOfOneCoinDoNotBothSucceed(t *testing.T) {
 	ls := several(t)
+	holds, spends := 0, 0
+	head := 2 * time.Millisecond // how much earlier holds begin
+	for round := range 100 {
+		if meet(t, ls, 10*round, head) {
+			spends++
+			head += head / 4
+		} else {
+			holds++
+			head -= head / 5
+		}
+	}
+	if holds < 10 || spends < 10 {
+		t.Errorf("%d coins held, %d spent: they did not meet", holds, spends)
+	}
+	sound(t, ls[0])
+}
+
+// meet lets two holds and a spend want a coin, and tells whether it was spent.
+func meet(t *testing.T, ls []*Ledger, coin int, head time.Duration) (spent bool) {
+	t.Helper()
 	ctx := context.Background()
-	const n = 60
-	held := make([]ledger.Outcome, 2*n)
-	spent := make([]ledger.Outcome, n)
-	together(3*n, func(i int) {
-		coin := i / 3
+	outcomes := make([]ledger.Outcome, 3)
+	together(3, func(i int) {
 		var err error
-		if i%3 < 2 { // two holds and one spend
-			held[2*coin+i%3], err = ls[i%3].PlaceHold(ctx, ledger.Hold{
-				ID: hash("op", 1000+i), Account: "merchant/m1", Amount: 1, At: moment(1), Until: moment(1000),
-				Coins: []ledger.Spend{{Epoch: "k1", ID: hash("coin", 500+coin), Value: 1}, {Epoch: "k1", ID: hash("coin", coin), Value: 1}},
+		if i < 2 {
+			outcomes[i], err = ls[i].PlaceHold(ctx, ledger.Hold{
+				ID: hash("op", coin+i), Account: "merchant/m1", Amount: 1, At: moment(1), Until: moment(1000),
+				Coins: []ledger.Spend{{Epoch: "k1", ID: hash("coin", coin+1), Value: 1}, {Epoch: "k1", ID: hash("coin", coin), Value: 1}},
 			}, ledger.HoldLimits{Open: 1000})
 		} else {
-			spent[coin], err = ls[2].Apply(ctx, deposit(coin, "merchant/m2", coin))
+			time.Sleep(head)
+			outcomes[i], err = ls[2].Apply(ctx, deposit(coin+2, "merchant/m2", coin))
 		}
 		if err != nil {
 			t.Error(err)
 		}
 	})
-	holds, spends := 0, 0
-	for coin := range n {
-		won := 0
-		for _, out := range []ledger.Outcome{held[2*coin], held[2*coin+1], spent[coin]} {
-			switch out.Status {
-			case ledger.Applied:
-				won++
-			case ledger.Held, ledger.Conflict:
-			default:
-				t.Errorf("coin %d: %+v", coin, out)
-			}
-		}
-		if won != 1 {
-			t.Errorf("coin %d was given to %d", coin, won)
-		}
-		if spent[coin].Status == ledger.Applied {
-			spends++
-		} else {
-			holds++
+	won := 0
+	for _, out := range outcomes {
+		switch out.Status {
+		case ledger.Applied:
+			won++
+		case ledger.Held, ledger.Conflict:
+		default:
+			t.Errorf("coin %d: %+v", coin, out)
 		}
 	}
-	t.Logf("%d coins held, %d spent", holds, spends)
-	sound(t, ls[0])
+	if won != 1 {
+		t.Errorf("coin %d was given to %d", coin, won)
+	}
+	return outcomes[2].Status == ledger.Applied
 }
 
 func TestAnAccountsHoldsAreCountedInThreeProcesses(t *testing.T) {
