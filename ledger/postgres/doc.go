@@ -68,7 +68,7 @@
 //
 // Every connection is refused whose server is in recovery or read-only, is
 // older than 15, or has fsync off or synchronous_commit off or local; then
-// synchronous_commit is set to on. A connection that was lost is made anew at the next
+// synchronous_commit is set to on, and warnings are asked for. A connection that was lost is made anew at the next
 // call, to whichever of the URL's hosts takes writes.
 //
 // # Trust

@@ -171,8 +171,11 @@ func prepare(ctx context.Context, c *pgconn.PgConn, opts Options) error {
 	case readOnly != "off":
 		return refuse("the server takes no writes: it is a standby, or read-only")
 	}
+	// A COMMIT that stopped waiting for its standby says so by a WARNING, which a
+	// role or a URL may have silenced; below it, every COMMIT might say something.
+	set := "SET client_min_messages TO warning"
 	// A process that hangs must not keep its locks.
-	set := "SET idle_in_transaction_session_timeout TO " + strconv.FormatInt(2*opts.Timeout.Milliseconds(), 10)
+	set += "; SET idle_in_transaction_session_timeout TO " + strconv.FormatInt(2*opts.Timeout.Milliseconds(), 10)
 	if synchronous != "remote_apply" { // which says more than on
 		set += "; SET synchronous_commit TO on"
 	}

@@ -80,9 +80,8 @@ func transact(ctx context.Context, conn *pgx.Conn, opts Options, body func(*tx) 
 			opts.OnCommit(h)
 		}
 	}
-	if refusal(err) && !conn.IsClosed() {
-		confirm := (&tx{ctx: bounded, conn: conn}).run(func(*tx) error { return nil })
-		if confirm != nil {
+	if refusal(err) {
+		if confirm := (&tx{ctx: bounded, conn: conn}).confirm(); confirm != nil {
 			err = confirm
 		}
 	}
@@ -90,6 +89,15 @@ func transact(ctx context.Context, conn *pgx.Conn, opts Options, body func(*tx) 
 		return fmt.Errorf("%w: no answer in %v", ledger.ErrUnavailable, opts.Timeout)
 	}
 	return err
+}
+
+// confirm confirms what a refusal rests on. Where the connection was lost at the
+// rollback nothing can be, and who refuses may be no leader any more.
+func (t *tx) confirm() error {
+	if t.conn.IsClosed() {
+		return fmt.Errorf("%w: connection lost before a refusal was confirmed", ledger.ErrUnavailable)
+	}
+	return t.run(func(*tx) error { return nil })
 }
 
 func (t *tx) run(body func(*tx) error) error {
