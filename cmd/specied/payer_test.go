@@ -99,6 +99,21 @@ func (p *payee) payment(t testing.TB, c *owned, value coin.Amount) []byte {
 	return must(json.Marshal(p.request(t, c, value)))(t)
 }
 
+// holdOf asks for a hold of a payment's coins: all of it but its authorisation.
+func holdOf(t testing.TB, payment []byte) []byte {
+	t.Helper()
+	return editSpend(t, payment, func(spend map[string]any) { delete(spend, "bearer") })
+}
+
+// editSpend changes the spend of a payment.
+func editSpend(t testing.TB, payment []byte, change func(spend map[string]any)) []byte {
+	t.Helper()
+	var body map[string]any
+	unmarshal(t, string(payment), &body)
+	change(body["spend"].(map[string]any))
+	return must(json.Marshal(body))(t)
+}
+
 // deposit sends a payment to an address; the code is a refusal's.
 func (p *payee) deposit(ctx context.Context, address string, payment []byte) (status int, code string, err error) {
 	status, answer, err := postAs(ctx, "http://"+address+"/v1/deposits", p.token, payment)

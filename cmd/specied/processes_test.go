@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -144,13 +143,7 @@ func (h *house) holdElsewhere(t *testing.T, addresses []string) {
 	bob, holder, other := h.newPayer("bob", "1.00"), h.newPayee("holder"), h.newPayee("other")
 	c := bob.draw(d)
 	payment := holder.payment(t, &c, d.Value)
-	var hold map[string]json.RawMessage
-	check(t, json.Unmarshal(payment, &hold))
-	var spend map[string]json.RawMessage
-	check(t, json.Unmarshal(hold["spend"], &spend))
-	delete(spend, "bearer")
-	hold["spend"] = must(json.Marshal(spend))(t)
-	status, answer, err := postAs(t.Context(), "http://"+addresses[0]+"/v1/holds", holder.token, must(json.Marshal(hold))(t))
+	status, answer, err := postAs(t.Context(), "http://"+addresses[0]+"/v1/holds", holder.token, holdOf(t, payment))
 	check(t, err)
 	if status != http.StatusOK {
 		t.Fatalf("hold: %d %s", status, answer)
