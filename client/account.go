@@ -166,7 +166,11 @@ func (a *Account) register(ctx context.Context, token string) error {
 		}
 		hash := sha256.Sum256([]byte(token))
 		h := issuerclient.Hash(hash[:])
-		r, err := a.api.CreateTokenWithResponse(ctx, issuerclient.TokenRequest{Label: given(t.Label), Scopes: t.Scopes, ExpiresAt: t.ExpiresAt, Hash: &h})
+		ends := t.ExpiresAt
+		if t.RevokedAt != nil && (ends == nil || t.RevokedAt.Before(*ends)) {
+			ends = t.RevokedAt // the bank gives no longer one for a token that it is to end
+		}
+		r, err := a.api.CreateTokenWithResponse(ctx, issuerclient.TokenRequest{Label: given(t.Label), Scopes: t.Scopes, ExpiresAt: ends, Hash: &h})
 		if err != nil {
 			return err
 		}

@@ -51,6 +51,7 @@ func Scopes(kind AccountKind) []Scope {
 type Access struct {
 	Token   string  // its id, see TokenInfo; empty without a token
 	Scopes  []Scope // none without a token
+	// Expires is when it ends, by itself or because it is revoked from then on.
 	Expires time.Time
 }
 
@@ -137,6 +138,15 @@ func (t *TokenInfo) Good(at time.Time) bool {
 	return (t.ExpiresAt.IsZero() || at.Before(t.ExpiresAt)) && (t.RevokedAt.IsZero() || at.Before(t.RevokedAt))
 }
 
+// ends is when the token stops by what is known now; zero is never. One that is
+// being rotated out ends when it is revoked: it must not leave a longer one.
+func (t *TokenInfo) ends() time.Time {
+	if t.ExpiresAt.IsZero() || !t.RevokedAt.IsZero() && t.RevokedAt.Before(t.ExpiresAt) {
+		return t.RevokedAt
+	}
+	return t.ExpiresAt
+}
+
 func tokenInfo(t *ledger.AccessToken, kind AccountKind) TokenInfo {
 	out := TokenInfo{
 		ID: tokenID(t.Hash), Label: t.Label,
@@ -174,7 +184,7 @@ type TokenRequest struct {
 // has too many.
 func (b *Bank) CreateToken(ctx context.Context, account *Account, r TokenRequest) (Token, *TokenInfo, error) {
 	now := b.now()
-	if err := checkTokenRequest(account, &r, now); err != nil {
+	if err := checkTokenRequest(account, &r); err != nil {
 		return "", nil, err
 	}
 	var token Token
@@ -193,7 +203,7 @@ func (b *Bank) CreateToken(ctx context.Context, account *Account, r TokenRequest
 	} else if info, err := b.madeToken(ctx, &record, account.Kind); info != nil || err != nil {
 		return "", info, err
 	}
-	if err := account.active(); err != nil {
+	if err := errors.Join(account.active(), checkTokenEnd(account, r.ExpiresAt, now)); err != nil {
 		return "", nil, err
 	}
 	err := b.cfg.Ledger.CreateToken(ctx, record)
@@ -211,7 +221,7 @@ func (b *Bank) CreateToken(ctx context.Context, account *Account, r TokenRequest
 	return token, &info, nil
 }
 
-func checkTokenRequest(account *Account, r *TokenRequest, now time.Time) error {
+func checkTokenRequest(account *Account, r *TokenRequest) error {
 	if len(r.Label) > MaxName || !utf8.ValidString(r.Label) || strings.ContainsRune(r.Label, 0) {
 		return fmt.Errorf("%w: a label is at most %d bytes of UTF-8", ErrMalformed, MaxName)
 	}
@@ -227,11 +237,17 @@ func checkTokenRequest(account *Account, r *TokenRequest, now time.Time) error {
 	if r.ExpiresAt.Unix() <= 0 {
 		r.ExpiresAt = time.Time{}
 	}
+	return nil
+}
+
+// checkTokenEnd refuses an end that is over, or later than that of the token that
+// asks. What was made before is not asked for it again.
+func checkTokenEnd(account *Account, ends, now time.Time) error {
 	end := account.Access.Expires
 	switch {
-	case !r.ExpiresAt.IsZero() && !now.Before(r.ExpiresAt):
+	case !ends.IsZero() && !now.Before(ends):
 		return fmt.Errorf("%w: a token that has expired", ErrMalformed)
-	case !end.IsZero() && (r.ExpiresAt.IsZero() || r.ExpiresAt.After(end)):
+	case !end.IsZero() && (ends.IsZero() || ends.After(end)):
 		return fmt.Errorf("%w: the token that asks ends at %s, and can't give one for longer", ErrForbidden, end.UTC().Format(time.RFC3339))
 	}
 	return nil
@@ -314,6 +330,6 @@ func (b *Bank) Authenticate(ctx context.Context, token Token) (*Account, error) 
 	if !info.Good(b.now()) {
 		return nil, fmt.Errorf("%w: it has ended", ErrUnauthorized)
 	}
-	account.Access = Access{Token: info.ID, Scopes: info.Scopes, Expires: info.ExpiresAt}
+	account.Access = Access{Token: info.ID, Scopes: info.Scopes, Expires: info.ends()}
 	return account, nil
 }

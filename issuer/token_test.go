@@ -130,6 +130,48 @@ func TestATokenIsRotatedWithoutAGap(t *testing.T) {
 	expect(t, err, issuer.ErrConflict)
 }
 
+func TestATokenThatIsBeingRotatedOutLeavesNoLongerOne(t *testing.T) {
+	b := issuertest.NewHouse(t).NewBank(t, nil)
+	ctx := t.Context()
+	owner, old := b.Funded(t, 5)
+	by, err := b.Authenticate(ctx, old)
+	expect(t, err, nil)
+	made := issuer.TokenRequest{Scopes: by.Access.Scopes, Hash: sha256.Sum256([]byte("made before the end was set"))}
+	_, _, err = b.CreateToken(ctx, by, made)
+	expect(t, err, nil)
+	end := issuertest.Now.Add(hour)
+	_, err = b.RevokeToken(ctx, owner, by.Access.Token, end)
+	expect(t, err, nil)
+	by, err = b.Authenticate(ctx, old) // it is good until then
+	expect(t, err, nil)
+	for name, at := range map[string]time.Time{"for good": {}, "for a second more": end.Add(time.Second)} {
+		_, _, err = b.CreateToken(ctx, by, issuer.TokenRequest{Scopes: by.Access.Scopes, ExpiresAt: at})
+		if !errors.Is(err, issuer.ErrForbidden) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	_, _, err = b.CreateToken(ctx, by, issuer.TokenRequest{Scopes: by.Access.Scopes, ExpiresAt: end})
+	expect(t, err, nil)
+	_, _, err = b.CreateToken(ctx, by, made) // a repetition is answered as before
+	expect(t, err, nil)
+}
+
+func TestATokenThatWasMadeIsShownAgainAfterItsEnd(t *testing.T) {
+	b := issuertest.NewHouse(t).NewBank(t, nil)
+	account, _ := b.Funded(t, 0)
+	r := issuer.TokenRequest{
+		Scopes: []issuer.Scope{issuer.ScopeAccount}, Hash: sha256.Sum256([]byte("a token of one hour")), ExpiresAt: issuertest.Now.Add(hour),
+	}
+	_, first, err := b.CreateToken(t.Context(), account, r)
+	expect(t, err, nil)
+	b.Clock.Set(issuertest.Now.Add(mark))
+	_, again, err := b.CreateToken(t.Context(), account, r)
+	expect(t, err, nil)
+	if again.ID != first.ID || again.Good(b.Now()) {
+		t.Errorf("the repetition shows %+v", again)
+	}
+}
+
 func TestAnAccountHasSoManyTokensAndNoMore(t *testing.T) {
 	b := issuertest.NewHouse(t).NewBank(t, nil)
 	account, _ := b.Funded(t, 0)
