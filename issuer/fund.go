@@ -70,9 +70,18 @@ const settledClass = "settled/"
 
 // settlement is the quota that makes at, in Unix seconds, the time of an
 // account's newest payout: the counter is that time. A refund of a deposit that
-// is not later is refused, by a condition on the counter.
+// is not later is refused, by a condition on the counter. A deposit that is
+// recorded already counts as before the payout whatever its time says: another
+// process with a clock that is ahead may have taken it.
 func (b *Bank) settlement(ctx context.Context, account string, at int64) (ledger.Quota, error) {
 	name := settledClass + account
+	newest, _, err := b.cfg.Ledger.OpsByAccount(ctx, account, ledger.Page{Limit: 1})
+	if err != nil {
+		return ledger.Quota{}, fmt.Errorf("issuer: settlement: %w", store(err))
+	}
+	for i := range newest {
+		at = max(at, newest[i].At.Unix())
+	}
 	last, err := b.cfg.Ledger.Count(ctx, name)
 	if err != nil {
 		return ledger.Quota{}, fmt.Errorf("issuer: settlement: %w", store(err))

@@ -220,6 +220,30 @@ func TestNothingIsRefundedOnceTheMerchantWasPaidOut(t *testing.T) {
 	p.CheckBooks(t, 0, 4, 6)
 }
 
+// TestADepositOfBeforeAPayoutIsSettledWhateverTheClocksSay: of several processes
+// on one database each has its own.
+func TestADepositOfBeforeAPayoutIsSettledWhateverTheClocksSay(t *testing.T) {
+	for name, since := range map[string]time.Duration{
+		"in the same second": 0, "by a clock that is behind": -time.Hour, "by a clock that is ahead": time.Hour,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPaidShop(t)
+			ctx := t.Context()
+			p.Clock.Set(issuertest.Now.Add(since))
+			_, err := p.Payout(ctx, p.till.Account.ID, 5, "wire 1")
+			expect(t, err, nil)
+			p.Clock.Set(issuertest.Now)
+			_, err = p.Refund(ctx, p.till.Account, p.order(t, p.purse.Prepare(t, 1), nil))
+			expect(t, err, issuer.ErrSettled)
+			state, err := p.DepositOf(ctx, p.till.Account, p.op)
+			expect(t, err, nil)
+			if !state.Settled || state.Refundable != 0 {
+				t.Errorf("the deposit stands at %+v", state)
+			}
+		})
+	}
+}
+
 // TestRefundsAtOnceComeToNoMoreThanWasPaid: on three banks, while one of them
 // pays the merchant out.
 func TestRefundsAtOnceComeToNoMoreThanWasPaid(t *testing.T) {
