@@ -334,8 +334,10 @@ func TestWhatNoStandbyHasIsNotAnsweredFor(t *testing.T) {
 	must(t, err)
 	t.Cleanup(func() { must(t, own.Close()) })
 	ctx := context.Background()
-	l := at(t, own.Database(t), Options{Timeout: time.Second})
-	must(t, l.OpenEpoch(ctx, "k1"))
+	url := own.Database(t)
+	patient := at(t, url, Options{Lane: "b"})
+	l := at(t, url, Options{Timeout: time.Second})
+	must(t, patient.OpenEpoch(ctx, "k1"))
 	standby := func(names string) {
 		own.Exec(t, own.URL("postgres"), "ALTER SYSTEM SET synchronous_standby_names TO "+names, "SELECT pg_reload_conf()")
 		time.Sleep(200 * time.Millisecond) // every backend hears of it
@@ -343,13 +345,13 @@ func TestWhatNoStandbyHasIsNotAnsweredFor(t *testing.T) {
 	hold := ledger.Hold{ID: hash("op", 5), Account: "merchant/m1", Amount: 1, At: moment(1), Until: moment(2),
 		Coins: []ledger.Spend{{Epoch: "k1", ID: hash("coin", 1)}}}
 	a := ledger.Account{ID: "holder/h1", Kind: "holder", Currency: "EUR", CreatedAt: moment(1)}
-	must(t, l.CreateAccount(ctx, a))
+	must(t, patient.CreateAccount(ctx, a))
 
 	standby("'nobody'")
 	_, err = l.Apply(ctx, deposit(1, "merchant/m1", 1))
 	wantErr(t, err, ledger.ErrUnavailable)
 	var spent int
-	if _, err := l.get(ctx, []any{&spent}, "SELECT COUNT(*) FROM spent_k1"); err != nil || spent != 1 {
+	if _, err := patient.get(ctx, []any{&spent}, "SELECT COUNT(*) FROM spent_k1"); err != nil || spent != 1 {
 		t.Fatalf("%d coins are visibly spent, %v", spent, err)
 	}
 	for name, ask := range map[string]func() error{
@@ -370,9 +372,9 @@ func TestWhatNoStandbyHasIsNotAnsweredFor(t *testing.T) {
 		}
 	}
 	standby("''")
-	apply(t, l, deposit(1, "merchant/m1", 1), ledger.Replayed)
-	apply(t, l, deposit(3, "merchant/m1", 1), ledger.Conflict)
-	sound(t, l)
+	apply(t, patient, deposit(1, "merchant/m1", 1), ledger.Replayed)
+	apply(t, patient, deposit(3, "merchant/m1", 1), ledger.Conflict)
+	sound(t, patient)
 }
 
 // TestOnCommit: whoever watches is told each journal's newest end, in order.
