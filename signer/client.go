@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -66,6 +67,8 @@ type Client struct {
 	up      bool   // a connection takes what is in out
 	why     error  // there is none, if so
 	out     []byte // requests in frames
+
+	batches atomic.Bool // the server of the last connection knows them
 
 	ids idTable
 }

@@ -25,7 +25,8 @@ func (c *Client) connect() (net.Conn, error) {
 		return nil, err
 	}
 	stop := context.AfterFunc(c.ctx, func() { _ = conn.Close() })
-	err = greetServer(conn)
+	batches, err := greetServer(conn)
+	c.batches.Store(batches)
 	if !stop() || err != nil {
 		_ = conn.Close()
 	}
@@ -41,23 +42,25 @@ func final(err error) bool {
 	return errors.Is(err, ErrForbidden) || errors.Is(err, ErrProtocol) || errors.Is(err, ErrImpostor)
 }
 
-func greetServer(conn net.Conn) error {
+// greetServer greets, in the server's version, and tells whether that has
+// batches.
+func greetServer(conn net.Conn) (batches bool, err error) {
 	_ = conn.SetDeadline(time.Now().Add(connectTimeout))
 	var theirs [greetSize]byte
 	if _, err := io.ReadFull(conn, theirs[:]); err != nil {
-		return err
+		return false, err
 	}
 	switch string(theirs[:]) {
-	case hello:
+	case hello, helloBefore:
 	case goodbye:
-		return ErrForbidden
+		return false, ErrForbidden
 	default:
-		return fmt.Errorf("%w: it greets with %q", ErrProtocol, theirs[:])
+		return false, fmt.Errorf("%w: it greets with %q", ErrProtocol, theirs[:])
 	}
-	if _, err := conn.Write([]byte(hello)); err != nil {
-		return err
+	if _, err := conn.Write(theirs[:]); err != nil {
+		return false, err
 	}
-	return conn.SetDeadline(time.Time{})
+	return string(theirs[:]) == hello, conn.SetDeadline(time.Time{})
 }
 
 // converse uses a connection until it breaks, and returns why.

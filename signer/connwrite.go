@@ -8,13 +8,14 @@ import "time"
 // a queue wait far longer. With fewer callers each answer goes out at once.
 const (
 	gatherMost  = 8                    // answers in one write
+	gatherBytes = 4 << 10              // or of them all: what one batch has is enough
 	gatherDepth = 24                   // requests that must wait
 	gatherTime  = 5 * time.Millisecond // after which what is there goes out
 )
 
 // gathering tells whether what is ready waits for more. The caller holds mu.
 func (c *conn) gathering() bool {
-	return c.ready < gatherMost && c.waiting.Load() >= gatherDepth && !c.due
+	return c.ready < gatherMost && len(c.out) < gatherBytes && c.waiting.Load() >= gatherDepth && !c.due
 }
 
 // overdue ends the wait of what was gathered.

@@ -12,11 +12,14 @@
 //
 // # Protocol
 //
-// Both sides greet with 16 bytes that name the version. Then frames of 4 bytes
+// Both sides greet with 16 bytes that name the version; a client also speaks
+// with a server of the version before. Then frames of 4 bytes
 // length and that many of body go both ways. A request has an id, an
 // operation and how long its caller waits; an answer has the request's id, a
 // status, and the result or a text. Any number of requests are in flight and
-// are answered in any order. What is ready together is written together.
+// are answered in any order. What is ready together is written together. Up to 16
+// blinded messages are signed on one request, all or none: what it costs to be
+// woken is paid once.
 //
 // # Trust
 //
@@ -46,7 +49,7 @@
 // Server, Client and what they hand out are safe for concurrent use. Each
 // token has as many workers as sessions; they serve the users in turn, and
 // each user's connections in turn, so a flood of one delays the others by one
-// operation each. Connections and requests that wait are bounded, in equal
+// operation each, which is 16 signatures at most. Connections and requests that wait are bounded, in equal
 // parts for the users who are let in. A connection that
 // does not read its answers, or sends more than its share, stops nobody but
 // itself. A client whose server is gone connects again and sends what was not

@@ -34,10 +34,20 @@ func (s *Server) Drop() {
 func Trusts(cfg ClientConfig, server, self uint32) error { return cfg.trusts(server, self) }
 
 const (
-	Hello    = hello
-	Goodbye  = goodbye
-	MaxSends = maxSends
+	Hello       = hello
+	HelloBefore = helloBefore
+	Goodbye     = goodbye
+	MaxSends    = maxSends
 )
+
+// BatchRequest is the frame of a batch under one key.
+func BatchRequest(id uint64, key ID, wait time.Duration, messages ...[]byte) []byte {
+	r := &request{id: id, op: opBatch, wait: wait}
+	for _, m := range messages {
+		r.batch = append(r.batch, blinded{key, m})
+	}
+	return appendRequest(nil, r)
+}
 
 // BlindRequest is a request's frame, for tests that speak by themselves.
 func BlindRequest(id uint64, key ID, wait time.Duration, m []byte) []byte {

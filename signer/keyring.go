@@ -172,6 +172,9 @@ func (k *keyring) find(r *request) (lane int, do action, err error) {
 		k.openMu.Unlock()
 		return lane, func(ctx context.Context) ([]byte, error) { return k.open(ctx, r) }, nil
 	}
+	if r.op == opBatch {
+		return k.batch(r)
+	}
 	e, ok := k.table.Load().keys[r.key]
 	switch {
 	case ok && r.op == opBlind && e.blind != nil:
@@ -186,6 +189,49 @@ func (k *keyring) find(r *request) (lane int, do action, err error) {
 		return 0, nil, fmt.Errorf("%w: %x for %s", ErrUnknownKey, r.key[:8], r.op)
 	}
 	return e.lane, do, nil
+}
+
+// A share is what one token has of a batch.
+type share struct {
+	lane     int
+	keys     []BlindKey
+	messages [][]byte
+	places   []int // in the batch
+}
+
+// batch is find for a batch. It goes to the lane of its first key, and what is
+// on other tokens is signed from there.
+func (k *keyring) batch(r *request) (lane int, do action, err error) {
+	keys := k.table.Load().keys
+	var shares []*share
+	for i, m := range r.batch {
+		e := keys[m.key]
+		if e.blind == nil {
+			return 0, nil, fmt.Errorf("%w: %x for %s", ErrUnknownKey, m.key[:8], r.op)
+		}
+		at := slices.IndexFunc(shares, func(s *share) bool { return s.lane == e.lane })
+		if at < 0 {
+			at, shares = len(shares), append(shares, &share{lane: e.lane})
+		}
+		s := shares[at]
+		s.keys, s.messages, s.places = append(s.keys, e.blind), append(s.messages, m.body), append(s.places, i)
+	}
+	return shares[0].lane, func(ctx context.Context) ([]byte, error) {
+		signatures := make([][]byte, len(r.batch))
+		for _, s := range shares {
+			made, err := k.lanes[s.lane].token.BlindSignBatch(ctx, s.keys, s.messages)
+			if err != nil {
+				return nil, err
+			}
+			if len(made) != len(s.places) {
+				return nil, fmt.Errorf("%w: %d signatures for %d messages", ErrFailed, len(made), len(s.places))
+			}
+			for i, place := range s.places {
+				signatures[place] = made[i]
+			}
+		}
+		return appendSignatures(nil, signatures), nil
+	}, nil
 }
 
 func (k *keyring) open(ctx context.Context, r *request) ([]byte, error) {

@@ -64,6 +64,10 @@ type Token interface {
 	// Keys finds the keys that are on the token now and audits each. One that
 	// fails fails the call.
 	Keys(ctx context.Context) (*TokenKeys, error)
+	// BlindSignBatch is BlindKey.BlindSign for several messages, each under the
+	// key of the same place, which are keys of this token that Keys returned.
+	// Any error means that no signature was released.
+	BlindSignBatch(ctx context.Context, keys []BlindKey, messages [][]byte) ([][]byte, error)
 	// Opener finds and audits the AES key under that label. ErrUnknownKey if
 	// there is none.
 	Opener(ctx context.Context, label string) (Opener, error)

@@ -99,10 +99,11 @@ type token struct {
 	name     string
 	sessions int
 
-	mu     sync.Mutex
-	audit  error                                     // what Keys answers
-	hide   map[string]bool                           // labels that are not there yet
-	before func(ctx context.Context, m []byte) error // called before each blind signature
+	mu         sync.Mutex
+	audit      error                                     // what Keys answers
+	hide       map[string]bool                           // labels that are not there yet
+	noReceipts bool                                      // the ECDSA key is on another token
+	before     func(ctx context.Context, m []byte) error // called before each blind signature
 }
 
 func newToken() *token {
@@ -128,6 +129,9 @@ func (t *token) Keys(ctx context.Context) (*signer.TokenKeys, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.noReceipts {
+		keys.Digest = nil
+	}
 	for label, key := range keys.Blind {
 		if t.hide[label] {
 			delete(keys.Blind, label)
@@ -138,19 +142,37 @@ func (t *token) Keys(ctx context.Context) (*signer.TokenKeys, error) {
 	return keys, nil
 }
 
+// BlindSignBatch lets the hand see each message.
+func (t *token) BlindSignBatch(ctx context.Context, keys []signer.BlindKey, messages [][]byte) ([][]byte, error) {
+	own := make([]signer.BlindKey, len(keys))
+	for i, k := range keys {
+		own[i] = k.(held).BlindKey
+		if err := t.touch(ctx, messages[i]); err != nil {
+			return nil, err
+		}
+	}
+	return t.Token.BlindSignBatch(ctx, own, messages)
+}
+
+// touch calls before, if there is one.
+func (t *token) touch(ctx context.Context, m []byte) error {
+	t.mu.Lock()
+	before := t.before
+	t.mu.Unlock()
+	if before == nil {
+		return nil
+	}
+	return before(ctx, m)
+}
+
 type held struct {
 	signer.BlindKey
 	t *token
 }
 
 func (k held) BlindSign(ctx context.Context, m []byte) ([]byte, error) {
-	k.t.mu.Lock()
-	before := k.t.before
-	k.t.mu.Unlock()
-	if before != nil {
-		if err := before(ctx, m); err != nil {
-			return nil, err
-		}
+	if err := k.t.touch(ctx, m); err != nil {
+		return nil, err
 	}
 	return k.BlindKey.BlindSign(ctx, m)
 }

@@ -9,12 +9,16 @@ import (
 	"time"
 )
 
-// Greetings. Both sides send hello; a server that does not serve the peer
-// sends goodbye instead, and nothing else.
+// Greetings. The server sends hello, and the client sends it back; a server
+// that does not serve the peer sends goodbye instead, and nothing else. A
+// server of version 1, which knows no batch, sends helloBefore: a client
+// speaks that version with it, so that the two need not change places in one
+// instant. Clients are renewed first.
 const (
-	hello     = "specie-signer 1\n"
-	goodbye   = "specie-signer -\n"
-	greetSize = len(hello)
+	hello       = "specie-signer 2\n"
+	helloBefore = "specie-signer 1\n"
+	goodbye     = "specie-signer -\n"
+	greetSize   = len(hello)
 )
 
 // Bounds of the protocol, in bytes.
@@ -26,6 +30,7 @@ const (
 	maxLabel    = 64
 	maxAAD      = 4 << 10
 	maxKeys     = 1024
+	maxBatch    = 16 // messages of one request: all of RSA-4096 are 9 KiB
 )
 
 const (
@@ -46,6 +51,7 @@ const (
 	opSign                // ECDSA on a digest
 	opOpen                // opens a box sealed under an AES key
 	opCheck               // lets a key do a real operation
+	opBatch               // opBlind for several messages, all or none
 	ops
 )
 
@@ -54,7 +60,7 @@ func (o op) String() string {
 	if o == 0 || o >= ops {
 		return "unknown"
 	}
-	return [ops]string{"", "list", "blind_sign", "sign", "open", "check"}[o]
+	return [ops]string{"", "list", "blind_sign", "sign", "open", "check", "blind_sign_batch"}[o]
 }
 
 // A request as it stands on the wire. Which fields it has depends on op:
@@ -64,6 +70,10 @@ func (o op) String() string {
 //	sign   key (32) ‖ hash (1: SHA-256, 2: SHA-384) ‖ digest
 //	open   label length (1) ‖ label ‖ length of associated data (2) ‖ associated data ‖ box
 //	check  key (32)
+//	batch  of each message, 1 to 16 of them: key (32) ‖ length (2) ‖ blinded message
+//
+// The answer to a batch is, for each message in its place: length (2) ‖
+// signature.
 type request struct {
 	id    uint64
 	op    op
@@ -73,6 +83,13 @@ type request struct {
 	label string
 	aad   []byte
 	body  []byte // blinded message, digest or box
+	batch []blinded
+}
+
+// A blinded message of a batch, and the key that is to sign it.
+type blinded struct {
+	key  ID
+	body []byte
 }
 
 // appendRequest appends the request's frame to b.
@@ -93,14 +110,26 @@ func appendRequest(b []byte, r *request) []byte {
 		b = append(b, r.body...)
 	case opCheck:
 		b = append(b, r.key[:]...)
+	case opBatch:
+		for _, m := range r.batch {
+			b = append(b, m.key[:]...)
+			b = appendShort(b, m.body)
+		}
 	}
 	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start-lengthSize))
 	return b
 }
 
+// appendShort appends a field and, before it, its length in two bytes.
+func appendShort(b, field []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(b, uint16(len(field))), field...)
+}
+
 // check bounds what goes into a request's length fields.
 func (r *request) check() error {
 	switch {
+	case r.op == opBatch:
+		return r.checkBatch()
 	case r.op == opBlind && (len(r.body) == 0 || len(r.body) > maxBlinded):
 		return fmt.Errorf("%w: a blinded message of %d bytes", ErrInput, len(r.body))
 	case r.op == opSign && (hashCode(r.hash) == 0 || len(r.body) != r.hash.Size()):
@@ -109,6 +138,18 @@ func (r *request) check() error {
 		len(r.body) == 0 || requestHeader+1+len(r.label)+2+len(r.aad)+len(r.body) > maxRequest):
 		return fmt.Errorf("%w: a box of %d bytes with %d bytes of associated data under a label of %d bytes",
 			ErrInput, len(r.body), len(r.aad), len(r.label))
+	}
+	return nil
+}
+
+func (r *request) checkBatch() error {
+	if len(r.batch) == 0 || len(r.batch) > maxBatch {
+		return fmt.Errorf("%w: a batch of %d blinded messages; at most %d", ErrInput, len(r.batch), maxBatch)
+	}
+	for _, m := range r.batch {
+		if len(m.body) == 0 || len(m.body) > maxBlinded {
+			return fmt.Errorf("%w: a blinded message of %d bytes", ErrInput, len(m.body))
+		}
 	}
 	return nil
 }
@@ -141,6 +182,15 @@ func parseRequest(b []byte) (*request, error) {
 		r.body = in.rest()
 	case opCheck:
 		copy(r.key[:], in.take(len(r.key)))
+	case opBatch:
+		// One more than is allowed is as good as many.
+		for len(in.b) > 0 && len(r.batch) <= maxBatch {
+			var m blinded
+			copy(m.key[:], in.take(len(m.key)))
+			m.body = in.take(in.uint16())
+			r.batch = append(r.batch, m)
+		}
+		in.rest()
 	default:
 		return r, fmt.Errorf("%w: operation %d", ErrInput, r.op)
 	}
@@ -204,6 +254,32 @@ func parseResponse(b []byte) (response, error) {
 		return response{}, fmt.Errorf("%w: status %d with %d bytes", ErrProtocol, r.status, len(r.payload))
 	}
 	return r, nil
+}
+
+// appendSignatures appends the answer to opBatch.
+func appendSignatures(b []byte, signatures [][]byte) []byte {
+	for _, s := range signatures {
+		b = appendShort(b, s)
+	}
+	return b
+}
+
+// parseSignatures reads the answer to a batch: for each of its messages a
+// signature of the same length, and nothing else. ErrProtocol if it does not
+// read. The signatures are slices of b.
+func parseSignatures(b []byte, batch []blinded) ([][]byte, error) {
+	in := reader{b: b}
+	signatures := make([][]byte, len(batch))
+	for i, m := range batch {
+		signatures[i] = in.take(in.uint16())
+		if in.short || len(signatures[i]) != len(m.body) {
+			return nil, fmt.Errorf("%w: signature %d of a batch of %d does not read", ErrProtocol, i, len(batch))
+		}
+	}
+	if len(in.b) > 0 {
+		return nil, fmt.Errorf("%w: %d bytes behind the signatures of a batch", ErrProtocol, len(in.b))
+	}
+	return signatures, nil
 }
 
 // readFrame reads one frame's body, of at most limit bytes, into memory of

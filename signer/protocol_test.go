@@ -10,6 +10,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,9 @@ func sampleRequests() []request {
 		{id: 6, op: opOpen, label: "seal", aad: []byte("aad"), body: []byte("box")},
 		{id: 7, op: opOpen, label: strings.Repeat("l", maxLabel), body: []byte{0}},
 		{id: 1<<64 - 1, op: opCheck, key: ID{3}},
+		{id: 8, op: opBatch, wait: time.Second, batch: []blinded{{ID{1}, []byte{5}}}},
+		{id: 9, op: opBatch, batch: []blinded{{ID{1}, bytes.Repeat([]byte{5}, 256)}, {ID{2}, bytes.Repeat([]byte{6}, 384)}}},
+		{id: 10, op: opBatch, batch: slices.Repeat([]blinded{{ID{1}, make([]byte, maxBlinded)}}, maxBatch)},
 	}
 }
 
@@ -43,7 +47,7 @@ func TestRequestsReadAsTheyWereWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(&want, got, cmp.AllowUnexported(request{}), cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(&want, got, cmp.AllowUnexported(request{}, blinded{}), cmpopts.EquateEmpty()); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -55,6 +59,7 @@ func body(r request) []byte { return appendRequest(nil, &r)[lengthSize:] }
 func TestRequestsOutOfTheirBoundsAreRefused(t *testing.T) {
 	blind := body(request{op: opBlind, body: []byte{1}})
 	open := body(request{op: opOpen, label: "seal", aad: []byte("aad"), body: []byte("box")})
+	batch := body(request{op: opBatch, batch: []blinded{{ID{1}, []byte{5}}, {ID{2}, []byte{6}}}})
 	with := func(b []byte, at int, v ...byte) []byte {
 		b = bytes.Clone(b)
 		copy(b[at:], v)
@@ -81,6 +86,14 @@ func TestRequestsOutOfTheirBoundsAreRefused(t *testing.T) {
 		{"associated data that run over the end", with(open, requestHeader+5, 200), ErrInput},
 		{"associated data too long", body(request{op: opOpen, label: "l", aad: make([]byte, maxAAD+1), body: []byte("b")}), ErrInput},
 		{"an empty box", body(request{op: opOpen, label: "l", aad: []byte("aad")}), ErrInput},
+		{"an empty batch", body(request{op: opBatch}), ErrInput},
+		{"a batch of one more than is allowed", body(request{op: opBatch, batch: slices.Repeat([]blinded{{body: []byte{1}}}, maxBatch+1)}), ErrInput},
+		{"a batch of very many", body(request{op: opBatch, batch: slices.Repeat([]blinded{{body: []byte{1}}}, 10*maxBatch)}), ErrInput},
+		{"a message longer than the longest key in a batch", body(request{op: opBatch, batch: []blinded{{body: make([]byte, maxBlinded+1)}}}), ErrInput},
+		{"an empty message in a batch", body(request{op: opBatch, batch: []blinded{{body: []byte{1}}, {}}}), ErrInput},
+		{"a batch whose last message is cut short", batch[:len(batch)-1], ErrInput},
+		{"a batch whose last key is cut short", batch[:len(batch)-5], ErrInput},
+		{"a message of a batch that runs over the end", with(batch, requestHeader+32, 1, 0), ErrInput},
 		{"bytes behind a check", append(body(request{op: opCheck}), 0), ErrInput},
 		{"bytes behind a list", append(body(request{op: opList}), 0), ErrInput},
 	} {
@@ -255,7 +268,7 @@ func FuzzParseRequest(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(r, again, cmp.AllowUnexported(request{}), cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(r, again, cmp.AllowUnexported(request{}, blinded{}), cmpopts.EquateEmpty()); diff != "" {
 			t.Fatal(diff)
 		}
 	})
@@ -271,6 +284,43 @@ func FuzzParseResponse(f *testing.F) {
 			return
 		}
 		if again := appendResponse(nil, r)[lengthSize:]; !bytes.Equal(again, b) {
+			t.Fatalf("%x became %x", b, again)
+		}
+	})
+}
+
+func TestSignaturesOfABatchThatDoNotReadAreRefused(t *testing.T) {
+	batch := []blinded{{ID{1}, make([]byte, 3)}, {ID{2}, make([]byte, 2)}}
+	good := appendSignatures(nil, [][]byte{{1, 2, 3}, {4, 5}})
+	if got, err := parseSignatures(good, batch); err != nil || !bytes.Equal(got[0], good[2:5]) || !bytes.Equal(got[1], good[7:]) {
+		t.Fatalf("%x, %v", got, err)
+	}
+	for name, b := range map[string][]byte{
+		"nothing":                          nil,
+		"a signature cut short":            good[:len(good)-1],
+		"one signature too few":            good[:5],
+		"one signature too many":           append(bytes.Clone(good), 0, 1, 9),
+		"a byte behind":                    append(bytes.Clone(good), 0),
+		"signatures of each other's place": appendSignatures(nil, [][]byte{{4, 5}, {1, 2, 3}}),
+	} {
+		if got, err := parseSignatures(b, batch); !errors.Is(err, ErrProtocol) || got != nil {
+			t.Errorf("%s: %x, %v", name, got, err)
+		}
+	}
+}
+
+func FuzzParseSignatures(f *testing.F) {
+	f.Add(appendSignatures(nil, [][]byte{{1, 2, 3}, {4, 5}}), 3, 2)
+	f.Add([]byte{255, 255}, 65535, 0)
+	f.Fuzz(func(t *testing.T, b []byte, one, two int) {
+		if min(one, two) < 0 || max(one, two) > maxBlinded {
+			return
+		}
+		got, err := parseSignatures(b, []blinded{{body: make([]byte, one)}, {body: make([]byte, two)}})
+		if err != nil {
+			return
+		}
+		if again := appendSignatures(nil, got); len(got) != 2 || !bytes.Equal(again, b) {
 			t.Fatalf("%x became %x", b, again)
 		}
 	})

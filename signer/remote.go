@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/speciecash/specie/coin"
@@ -42,6 +43,48 @@ func (c *Client) BlindSign(ctx context.Context, kid coin.KeyID, blinded []byte) 
 		return nil, err
 	}
 	return c.call(ctx, request{op: opBlind, key: id, body: blinded})
+}
+
+// BlindSignBatch is BlindSign for each output, under one promise: any error
+// means that no signature was returned. Up to 16 are one request and signed in
+// one session of the token; more are several requests, one after the other.
+func (c *Client) BlindSignBatch(ctx context.Context, outputs []coin.Output) ([][]byte, error) {
+	batch := make([]blinded, len(outputs))
+	for i := range outputs {
+		id, err := c.find(ctx, outputs[i].KeyID)
+		if err != nil {
+			return nil, err
+		}
+		batch[i] = blinded{id, outputs[i].Blinded}
+	}
+	signatures := make([][]byte, 0, len(batch))
+	for part := range slices.Chunk(batch, maxBatch) {
+		made, err := c.blindBatch(ctx, part)
+		if err != nil {
+			return nil, err
+		}
+		signatures = append(signatures, made...)
+	}
+	return signatures, nil
+}
+
+// blindBatch asks in one request, or one by one whom no batch can be sent.
+func (c *Client) blindBatch(ctx context.Context, batch []blinded) ([][]byte, error) {
+	if len(batch) > 1 && c.batches.Load() {
+		answer, err := c.call(ctx, request{op: opBatch, batch: batch})
+		if err != nil {
+			return nil, err
+		}
+		return parseSignatures(answer, batch)
+	}
+	signatures := make([][]byte, len(batch))
+	for i, m := range batch {
+		var err error
+		if signatures[i], err = c.call(ctx, request{op: opBlind, key: m.key, body: m.body}); err != nil {
+			return nil, err
+		}
+	}
+	return signatures, nil
 }
 
 // Has says whether the signer has the key that a keyset names kid: nil,

@@ -22,7 +22,7 @@ import (
 )
 
 // The bank's rules know the client by this.
-var _ issuer.BlindSigner = (*signer.Client)(nil)
+var _ issuer.BatchSigner = (*signer.Client)(nil)
 
 // TestTheClientsSideLoadsNoModule: the process that faces the world links
 // this package, and nothing in it may lead to a PKCS#11 module.

@@ -86,10 +86,20 @@ type remoteBlind struct{ *signer.Client }
 
 func (r remoteBlind) BlindSign(ctx context.Context, kid coin.KeyID, blinded []byte) ([]byte, error) {
 	s, err := r.Client.BlindSign(ctx, kid, blinded)
+	return s, r.named(err)
+}
+
+// BlindSignBatch implements issuer.BatchSigner.
+func (r remoteBlind) BlindSignBatch(ctx context.Context, outputs []coin.Output) ([][]byte, error) {
+	s, err := r.Client.BlindSignBatch(ctx, outputs)
+	return s, r.named(err)
+}
+
+func (remoteBlind) named(err error) error {
 	if errors.Is(err, signer.ErrUnavailable) {
-		err = fmt.Errorf("%w: %w", issuer.ErrUnavailable, err)
+		return fmt.Errorf("%w: %w", issuer.ErrUnavailable, err)
 	}
-	return s, err
+	return err
 }
 
 // localKeys are on one token that this process has opened.

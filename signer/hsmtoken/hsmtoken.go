@@ -53,6 +53,20 @@ func (t *token) Keys(ctx context.Context) (*signer.TokenKeys, error) {
 	return keys, nil
 }
 
+// BlindSignBatch implements signer.Token.
+func (t *token) BlindSignBatch(ctx context.Context, keys []signer.BlindKey, messages [][]byte) ([][]byte, error) {
+	own := make([]*hsm.RSAKey, len(keys))
+	for i, k := range keys {
+		b, ok := k.(blindKey)
+		if !ok {
+			return nil, fmt.Errorf("%w: a %T is not a key of a token", signer.ErrInput, k)
+		}
+		own[i] = b.key
+	}
+	signatures, err := t.hsm.BlindSignBatch(ctx, own, messages)
+	return signatures, translate(err)
+}
+
 // Opener implements signer.Token.
 func (t *token) Opener(ctx context.Context, label string) (signer.Opener, error) {
 	k, err := t.hsm.FindAES(ctx, label)
