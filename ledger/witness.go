@@ -21,6 +21,12 @@ import (
 //
 // The file is written after commits, at most once in WitnessEvery, and when the
 // witness is closed; it may lag behind the store, and then proves a little less.
+//
+// A database server may also be put back while the process works, when another
+// takes over that had not everything: then a commit does not come after the one
+// before. Behind says so, and the file keeps what was seen before, whatever is
+// committed since, until that is accepted.
+//
 // Its methods may be called from many goroutines.
 type Witness struct {
 	path, lane string
@@ -29,12 +35,15 @@ type Witness struct {
 	wake chan struct{} // holds one when seen is news
 	stop chan struct{}
 	done chan struct{}
+	gone chan *BehindError // holds one when the store went back
 
 	writing sync.Mutex // held while the file is written; Commit does not wait for it
 
 	mu      sync.Mutex
 	kept    *mark // what the file says; nil: there is none
 	seen    Head
+	told    Head   // by the last Commit
+	back    bool   // the store went back since it was checked
 	epoch   uint64 // the store's restore epoch
 	trusted bool   // the store was checked: what it does is kept
 	closed  bool
@@ -102,6 +111,7 @@ func OpenWitness(path, lane string, log *slog.Logger) (*Witness, error) {
 	w := &Witness{
 		path: path, lane: lane, log: log, kept: kept,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+		gone: make(chan *BehindError, 1),
 	}
 	go w.run()
 	return w, nil
@@ -143,15 +153,36 @@ func (w *Witness) Commit(h Head) {
 		return
 	}
 	w.mu.Lock()
-	if h.Seq > w.seen.Seq {
-		w.seen = h
+	if h.Seq <= w.told.Seq && !w.back {
+		behind := &BehindError{Lane: w.lane, Seq: w.told.Seq, By: w.told.Seq - h.Seq + 1}
+		w.log.Error("the store went back while it was open", "error", behind)
+		w.back = true
+		select {
+		case w.gone <- behind:
+		default: // nobody took the one before
+		}
+	}
+	if !w.back {
+		w.told = h
+		if h.Seq > w.seen.Seq {
+			w.seen = h
+		}
 	}
 	w.mu.Unlock()
+	w.rouse()
+}
+
+// rouse has the file written.
+func (w *Witness) rouse() {
 	select {
 	case w.wake <- struct{}{}:
 	default:
 	}
 }
+
+// Behind gives an error each time that the store is found to have gone back
+// while it was open.
+func (w *Witness) Behind() <-chan *BehindError { return w.gone }
 
 // Check compares the store with the file: ErrBehind, in a *BehindError, if the
 // store has not all that the file says. A store that was restored more often
@@ -224,11 +255,14 @@ func (w *Witness) trust(ctx context.Context, l Ledger, epoch uint64) error {
 	}
 	w.mu.Lock()
 	w.epoch, w.trusted = epoch, true
-	if newest.Seq > w.seen.Seq {
+	if newest.Seq > w.seen.Seq || w.back {
 		w.seen = newest
 	}
+	if w.back {
+		w.told, w.back = Head{}, false
+	}
 	w.mu.Unlock()
-	w.Commit(newest) // wakes the writer, if there is anything
+	w.rouse()
 	return nil
 }
 
