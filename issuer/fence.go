@@ -131,15 +131,18 @@ func BeginReconciliation(ctx context.Context, l ledger.Ledger, at time.Time) (*R
 }
 
 // fenceWatch is what a bank at work knows of its fence. A fence comes down
-// while the bank works, by this process or another one; it goes up only while
-// none works.
+// while the bank works, by this process or another one. It goes up while it
+// works where another process finds that the ledger they share was put back,
+// or its own witness does.
 type fenceWatch struct {
-	mu    sync.Mutex
-	now   Reconciliation
-	asked time.Time // of the process's clock
+	mu     sync.Mutex
+	now    Reconciliation
+	fenced bool      // the fence is up, and nobody has begun to reconcile
+	asked  time.Time // of the process's clock
+	asking bool      // somebody is at it; the others go by what is known
 }
 
-// fenceAge is how long a bank believes that it still reconciles.
+// fenceAge is how long a bank believes what it knows of its fence.
 const fenceAge = time.Second
 
 // checkFence refuses to open on a ledger whose fence is raised.
@@ -159,29 +162,43 @@ func (b *Bank) checkFence(ctx context.Context) error {
 	return nil
 }
 
-// Reconciliation says where the bank stands.
+// Reconciliation says where the bank stands. ErrFenced if the fence was raised
+// while the bank worked: nothing moves before the operator begins to reconcile.
 func (b *Bank) Reconciliation(ctx context.Context) (*Reconciliation, error) {
-	b.fence.mu.Lock()
-	defer b.fence.mu.Unlock()
-	if b.fence.now.Open && time.Since(b.fence.asked) >= fenceAge {
-		r, fenced, err := readReconciliation(ctx, b.cfg.Ledger)
+	w := &b.fence
+	w.mu.Lock()
+	ask := !w.asking && time.Since(w.asked) >= fenceAge
+	w.asking = w.asking || ask
+	r, fenced := w.now, w.fenced
+	w.mu.Unlock()
+	if ask {
+		var err error
+		r, fenced, err = readReconciliation(ctx, b.cfg.Ledger)
+		w.mu.Lock()
+		w.asking = false
+		if err == nil {
+			b.stands(ctx, r, fenced)
+		}
+		w.mu.Unlock()
 		if err != nil {
 			return nil, err
 		}
-		if fenced {
-			return nil, &FencedError{Fence: r.Fence}
-		}
-		b.stands(ctx, r)
 	}
-	r := b.fence.now
+	if fenced {
+		return nil, &FencedError{Fence: r.Fence}
+	}
 	return &r, nil
 }
 
 // stands notes where the bank stands. The caller holds the lock.
-func (b *Bank) stands(ctx context.Context, r Reconciliation) {
-	ended := b.fence.now.Open && !r.Open
-	b.fence.now, b.fence.asked = r, time.Now()
-	if ended && b.cfg.Reconciled != nil {
+func (b *Bank) stands(ctx context.Context, r Reconciliation, fenced bool) {
+	w := &b.fence
+	stood := w.now.Open || w.fenced
+	if (r.Open || fenced) && !stood {
+		b.log.ErrorContext(ctx, "the fence was raised while the bank worked", "fence", r.Fence.String())
+	}
+	w.now, w.fenced, w.asked = r, fenced, time.Now()
+	if stood && !r.Open && !fenced && b.cfg.Reconciled != nil {
 		b.cfg.Reconciled(context.WithoutCancel(ctx))
 	}
 }
@@ -230,7 +247,7 @@ func (b *Bank) FinishReconciliation(ctx context.Context, reason string) (*Reconc
 	b.log.WarnContext(ctx, "reconciled after the ledger was restored", "epoch", r.Epoch, "reason", reason)
 	done := Reconciliation{Epoch: r.Epoch}
 	b.fence.mu.Lock()
-	b.stands(ctx, done)
+	b.stands(ctx, done, false)
 	b.fence.mu.Unlock()
 	return &done, nil
 }

@@ -223,6 +223,25 @@ func TestOneProcessFinishesTheReconciliationForAll(t *testing.T) {
 	expect(t, s.again(t, s.coins[3:], 1), nil)
 }
 
+func TestAFenceThatIsRaisedWhileTheBankWorksIsSeen(t *testing.T) {
+	ctx := t.Context()
+	s := newShop(t)
+	expect(t, s.again(t, s.coins[3:], 1), nil)
+	fence := ledger.Fence{Reason: ledger.FenceBehind, At: issuertest.Now, Lost: 3}.Encode()
+	expect(t, s.Ledger.SetMeta(ctx, ledger.MetaFence, fence), nil) // by another process
+	time.Sleep(1100 * time.Millisecond)
+	expect(t, s.again(t, s.coins[:2], 12), issuer.ErrFenced)
+	_, err := s.Reconciliation(ctx)
+	expect(t, err, issuer.ErrFenced)
+	_, err = issuer.BeginReconciliation(ctx, s.Ledger, issuertest.Now)
+	expect(t, err, nil)
+	time.Sleep(1100 * time.Millisecond)
+	expect(t, s.again(t, s.coins[:2], 12), issuer.ErrReconciling)
+	_, err = s.FinishReconciliation(ctx, "nothing was missing")
+	expect(t, err, nil)
+	expect(t, s.again(t, s.coins[:2], 12), nil)
+}
+
 func TestADepositIsTakenBackOnTheBanksOwnReceiptOnly(t *testing.T) {
 	ctx := t.Context()
 	s := newShop(t)

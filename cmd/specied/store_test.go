@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/speciecash/specie/ledger"
 )
@@ -56,4 +57,24 @@ func TestADatabaseIsAPathOrAURLWhosePasswordIsInAFile(t *testing.T) {
 	if address != "postgres://bank:open%20sesame@db/bank" {
 		t.Errorf("address %s", address)
 	}
+}
+
+func TestALedgerThatGoesBackWhileItIsOpenIsFenced(t *testing.T) {
+	a := &app{ctx: t.Context(), log: slog.New(slog.DiscardHandler)}
+	b, c := base(t.TempDir()), storeConfig{Database: "issuer.db"}
+	s := must(b.openStore(t.Context(), c, a))(t)
+	for range 5 {
+		check(t, s.SetMeta(t.Context(), "x", nil))
+	}
+	s.witness.Commit(ledger.Head{Lane: "main", Seq: 4}) // as of a server that lacks two records
+	var fence *ledger.Fence
+	for deadline := time.Now().Add(10 * time.Second); fence == nil; time.Sleep(10 * time.Millisecond) {
+		if fence = must(ledger.RaisedFence(t.Context(), s))(t); time.Now().After(deadline) {
+			t.Fatal("no fence is raised")
+		}
+	}
+	if fence.Reason != ledger.FenceBehind || fence.Lost != 2 {
+		t.Errorf("the fence says %s", fence)
+	}
+	check(t, s.Close())
 }

@@ -14,6 +14,7 @@ import (
 type store struct {
 	ledger.Ledger
 	witness *ledger.Witness
+	stop    func() // ends the watch
 }
 
 // openStore opens what a configuration names. Where the ledger lacks what its
@@ -34,9 +35,19 @@ func (b base) openStore(ctx context.Context, c storeConfig, a *app) (_ *store, e
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
-	s := &store{l, w}
+	s := &store{l, w, func() {}}
 	if err := s.check(ctx, a); err != nil {
 		return nil, errors.Join(err, s.Close())
+	}
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.watch(watching, a)
+	}()
+	s.stop = func() {
+		stop()
+		<-done
 	}
 	return s, nil
 }
@@ -57,8 +68,41 @@ func (s *store) check(ctx context.Context, a *app) error {
 		return err
 	}
 	a.log.ErrorContext(ctx, "the ledger is an old copy, or another one", "error", err)
+	return s.raise(ctx, behind)
+}
+
+func (s *store) raise(ctx context.Context, behind *ledger.BehindError) error {
 	raised := ledger.Fence{Reason: ledger.FenceBehind, At: time.Now(), Lost: behind.By}
 	return s.SetMeta(ctx, ledger.MetaFence, raised.Encode())
+}
+
+// watch raises the fence, until ctx ends, where the ledger goes back while it is
+// open: the bank sees that soon, and so do the other processes.
+func (s *store) watch(ctx context.Context, a *app) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case behind := <-s.witness.Behind():
+			for s.raiseNew(ctx, behind) != nil {
+				select {
+				case <-ctx.Done(): // the witness tells it at the next start
+					return
+				case <-time.After(time.Second):
+				}
+			}
+			a.log.ErrorContext(ctx, "the ledger was put back while the bank worked: its fence is raised", "error", behind)
+		}
+	}
+}
+
+// raiseNew raises the fence unless it is raised.
+func (s *store) raiseNew(ctx context.Context, behind *ledger.BehindError) error {
+	fence, err := ledger.RaisedFence(ctx, s)
+	if err != nil && !errors.Is(err, ledger.ErrMalformed) || fence != nil {
+		return err
+	}
+	return s.raise(ctx, behind)
 }
 
 // reconciled has the witness take the ledger as it is now.
@@ -70,4 +114,7 @@ func (s *store) reconciled(ctx context.Context, a *app) {
 
 // Close closes the ledger, then the witness, which writes down what it saw
 // last.
-func (s *store) Close() error { return errors.Join(s.Ledger.Close(), s.witness.Close()) }
+func (s *store) Close() error {
+	s.stop()
+	return errors.Join(s.Ledger.Close(), s.witness.Close())
+}
