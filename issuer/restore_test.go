@@ -102,6 +102,53 @@ func TestASignatureThatWillNeverBeIsFoundWithoutOne(t *testing.T) {
 	}
 }
 
+// TestAKeyThatIsDestroyedInItsTimeHoldsNothingElseUp: what a key signed can't be
+// signed again once it is gone, and all else is answered.
+func TestAKeyThatIsDestroyedInItsTimeHoldsNothingElseUp(t *testing.T) {
+	s := newRescue(t)
+	ctx := t.Context()
+	short := s.House.NewKey(t, s.House.Key(t, coin.Bearer, 2))
+	short.IssueUntil, short.SpendUntil, short.LegalUntil = issuertest.Now.Add(hour), issuertest.Now.Add(mark), issuertest.Now.Add(2*mark)
+	s.publish(t, func(k *coin.Keyset) { k.Denominations = append(k.Denominations, short) })
+	coins := s.draw(t, 8)
+	change := s.purse.PrepareUnder(t, &short, s.House.Key(t, coin.Bearer, 1))
+	offer := s.till.Offer(t, 5, nil)
+	spend, authorisation := s.purse.Pay(t, offer, coins, change.Outputs)
+	request := s.till.Deposit(offer, spend, authorisation)
+	paid, err := s.Deposit(ctx, s.till.Account, request)
+	expect(t, err, nil)
+	// Tills repeat old deposits beside new ones when a bank was restored.
+	again := func(signed bool) {
+		t.Helper()
+		got, err := s.Redeposit(ctx, s.till.Account, request, paid.Receipt)
+		expect(t, err, nil)
+		if !bytes.Equal(got.Receipt, paid.Receipt) || (len(got.Signatures[0]) != 0) != signed || !bytes.Equal(got.Signatures[1], paid.Signatures[1]) {
+			t.Errorf("the repetition got %+v", got)
+		}
+	}
+
+	s.Clock.Set(short.SpendUntil.Add(-time.Second))
+	again(true)
+	s.token.lose(short.KeyID)
+	_, err = s.Restore(ctx, change.Outputs)
+	expect(t, err, issuer.ErrUnavailable) // not before its time
+	s.Clock.Set(short.SpendUntil)
+	got, err := s.Restore(ctx, change.Outputs)
+	expect(t, err, nil)
+	if got[0].Op != paid.Op || len(got[0].Signature) != 0 || !bytes.Equal(got[1].Signature, paid.Signatures[1]) {
+		t.Errorf("got %+v", got)
+	}
+	again(false)
+
+	// And when the keyset has forgotten the key.
+	s.Clock.Set(short.LegalUntil)
+	s.publish(t, func(k *coin.Keyset) {
+		k.IssuedAt = s.Clock.Now()
+		k.Denominations = slices.DeleteFunc(k.Denominations, func(d coin.Denomination) bool { return d.KeyID == short.KeyID })
+	})
+	again(false)
+}
+
 func TestCoinsAreUnspentHeldOrSpent(t *testing.T) {
 	s := newShop(t)
 	ctx := t.Context()

@@ -159,13 +159,14 @@ func (b *Bank) signature(o *coin.Output, made []byte, err error) ([]byte, error)
 	d, missing := b.current().find(o.KeyID)
 	switch {
 	case missing != nil:
-		// Not a refusal: the operation is recorded and the signature due.
-		return nil, fmt.Errorf("%w: key %s is not in the keyset any more", ErrUnavailable, o.KeyID)
+		// No successor forgets a key before its LegalUntil: nothing is owed under it.
+		return nil, nil
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return nil, err
-	case errors.Is(err, coin.ErrUnknownKey) && (d.Revoked || d.Lost):
+	case errors.Is(err, coin.ErrUnknownKey) && !wants(d, b.now()):
 		// There will never be one. What is signed under other keys must not wait
-		// for it, and its owner claims the coin without it.
+		// for it. Of a key that is revoked or lost its owner claims the coin without
+		// it; of one that was destroyed in its time nobody could spend the coin.
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)

@@ -26,7 +26,8 @@ const (
 type Signed struct {
 	Op ledger.ID
 	// Signatures are one for each output, in order; empty where the key is
-	// revoked or lost and the token has it no more: see Bank.Recoup.
+	// revoked or lost and the token has it no more, see Bank.Recoup, or where it was
+	// destroyed after its SpendUntil.
 	Signatures [][]byte
 }
 

@@ -184,6 +184,9 @@ func (s *walk) look(ctx context.Context, n int) (*Restored, int, error) {
 		}
 		last = i
 		f := find{item: items[i], op: r.op, place: r.index}
+		if len(r.signature) == 0 && s.over() {
+			continue
+		}
 		if len(r.signature) == 0 {
 			f.coin, err = s.w.unsigned(ctx, items[i], planchets[i])
 		} else {
@@ -196,6 +199,12 @@ func (s *walk) look(ctx context.Context, n int) (*Restored, int, error) {
 	}
 	out, err := s.keep(ctx, finds, n, last)
 	return out, last, err
+}
+
+// over says that the key's time is: its coins can't be spent any more, and the bank
+// may have destroyed it. Coins under a revoked or lost key are owed besides.
+func (s *walk) over() bool {
+	return !s.d.Revoked && !s.d.Lost && !s.w.now().Before(s.d.SpendUntil)
 }
 
 // find is a coin that the bank knows.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -135,6 +136,21 @@ func TestAnInterruptedRestoreGoesOn(t *testing.T) {
 			worth(t, back, 93, 0)
 		}
 	}
+}
+
+func TestAKeyThatWasDestroyedInItsTimeHoldsNoRestoreUp(t *testing.T) {
+	town := wallettest.New(t)
+	town.Mint(t, coin.Bearer, 64, func(d *coin.Denomination) {
+		d.IssueUntil, d.SpendUntil = town.Now().Truncate(time.Second).Add(time.Hour), town.Now().Truncate(time.Second).Add(2*time.Hour)
+	})
+	alice := town.NewHolder(t, 100)
+	alice.Draw(t, 71, coin.Bearer)
+	town.Group.Clock.Forward(2 * time.Hour)
+	town.Destroy(t, coin.Bearer, 64)
+	town.Rotate(t, func(k *coin.Keyset) { slices.Reverse(k.Denominations) }) // the key that is gone comes first
+	back := lose(t, town, alice)
+	restore(t, back, wallet.RestoreOptions{})
+	worth(t, back, 7, 0)
 }
 
 func TestTheBankIsNotBelievedInARestore(t *testing.T) {

@@ -969,7 +969,8 @@ type RestoredOutput struct {
 
 	// Signature A blind signature. Empty where there will never be one, because the key
 	// is revoked or lost and the bank has it no more: the coin is claimed
-	// without it, see `POST /v1/recoups`.
+	// without it, see `POST /v1/recoups`. Or because the bank destroyed the
+	// key after its `spend_until`: the coin could not be spent any more.
 	Signature *Signature `json:"signature,omitempty"`
 }
 
@@ -983,7 +984,8 @@ type Scope string
 
 // Signature A blind signature. Empty where there will never be one, because the key
 // is revoked or lost and the bank has it no more: the coin is claimed
-// without it, see `POST /v1/recoups`.
+// without it, see `POST /v1/recoups`. Or because the bank destroyed the
+// key after its `spend_until`: the coin could not be spent any more.
 type Signature = api.Bytes
 
 // Signed defines model for Signed.

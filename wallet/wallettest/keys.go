@@ -28,17 +28,24 @@ func (w *Town) Revoke(t testing.TB, kind coin.Kind, values ...coin.Amount) {
 // so.
 func (w *Town) Lose(t testing.TB, kind coin.Kind, values ...coin.Amount) {
 	t.Helper()
+	w.Destroy(t, kind, values...)
+	w.Rotate(t, func(*coin.Keyset) {
+		for _, v := range values {
+			w.Key(t, kind, v).Lost = true
+		}
+	})
+}
+
+// Destroy takes keys of a kind out of the token, as a bank may when nothing can be
+// spent under them any more. It takes the bank that opens next to see it.
+func (w *Town) Destroy(t testing.TB, kind coin.Kind, values ...coin.Amount) {
+	t.Helper()
 	if w.lost == nil {
 		w.lost = map[coin.KeyID]bool{}
 	}
 	for _, v := range values {
 		w.lost[w.Key(t, kind, v).KeyID] = true
 	}
-	w.Rotate(t, func(*coin.Keyset) {
-		for _, v := range values {
-			w.Key(t, kind, v).Lost = true
-		}
-	})
 }
 
 // Mint makes a key in the token and publishes a keyset with it; it is like that
