@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -79,7 +80,17 @@ func TestScripts(t *testing.T) {
 func runScripts(t *testing.T, p testscript.Params) {
 	t.Helper()
 	p.RequireExplicitExec, p.RequireUniqueNames = true, true
-	p.Setup = func(env *testscript.Env) error { return setup(t, env) }
+	var lab sync.Mutex
+	p.Setup = func(env *testscript.Env) error {
+		// The lab's TPMs have three slots and no resource manager: one script at
+		// a time has them.
+		script := strings.TrimPrefix(filepath.Base(env.WorkDir), "script-") + ".txtar"
+		if text, err := os.ReadFile(filepath.Join(p.Dir, script)); err != nil || strings.Contains(string(text), "$TPM_") {
+			lab.Lock()
+			env.Defer(lab.Unlock)
+		}
+		return setup(t, env)
+	}
 	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
 		"exits": exits, "account": account, "merchant": merchantAccount, "holds": holds,
 		"shut": gate(true), "open": gate(false), "lose": lose,
