@@ -246,8 +246,25 @@ func (v *verifier) checkCoins(c *Claim) error {
 	if err := coin.VerifyShown(v.spend, v.keyset, at); err != nil {
 		return err
 	}
+	if err := v.checkRevoked(); err != nil {
+		return err
+	}
 	c.By = "bank " + v.keyset.Bank
 	c.Says = fmt.Sprintf("signed the coins, %d of them, each good when they were spent", len(v.spend.Coins))
+	return nil
+}
+
+// checkRevoked wants the bank's receipt for coins under a key that it has revoked
+// since: who has such a key makes coins, and chooses the date of the payment.
+func (v *verifier) checkRevoked() error {
+	if v.newer == nil || v.deposit != nil {
+		return nil
+	}
+	for i := range v.spend.Coins {
+		if d, err := v.newer.Find(v.spend.Coins[i].KeyID); err == nil && d.Revoked {
+			return fmt.Errorf("the bank has revoked key %s since, and its receipt from before is %w", d.KeyID, errAbsent)
+		}
+	}
 	return nil
 }
 

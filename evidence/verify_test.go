@@ -217,6 +217,24 @@ func TestWhatTheBankRevokedSinceProvesNothing(t *testing.T) {
 	expect(t, evidence.Verify(f, s.House.Root, []byte("a.b.c")), map[string]evidence.Status{evidence.ClaimNewer: evidence.Fails})
 }
 
+// TestCoinsOfAKeyThatWasRevokedSinceNeedTheBanksReceipt: who has the key makes
+// coins, and dates a payment with them as he likes.
+func TestCoinsOfAKeyThatWasRevokedSinceNeedTheBanksReceipt(t *testing.T) {
+	s := newScene(t)
+	f := s.papers(t)
+	kid := s.House.Key(t, coin.Bearer, 8).KeyID
+	next := s.House.Successor(t, s.House.Keyset, func(k *coin.Keyset) {
+		for i := range k.Denominations {
+			k.Denominations[i].Revoked = k.Denominations[i].Revoked || k.Denominations[i].KeyID == kid
+		}
+	})
+	expect(t, evidence.Verify(f, s.House.Root, next), map[string]evidence.Status{evidence.ClaimNewer: evidence.Proven})
+	f.BankReceipt = nil
+	expect(t, evidence.Verify(f, s.House.Root, nil), map[string]evidence.Status{evidence.ClaimDeposit: evidence.Absent})
+	expect(t, evidence.Verify(f, s.House.Root, next), map[string]evidence.Status{
+		evidence.ClaimNewer: evidence.Proven, evidence.ClaimDeposit: evidence.Absent, evidence.ClaimCoins: evidence.Absent})
+}
+
 func TestPapersUnderAnotherRootProveNothing(t *testing.T) {
 	f, other := newScene(t).papers(t), otherRoot(t)
 	r := evidence.Verify(f, other, nil)
