@@ -23,6 +23,7 @@ const (
 	codeInternal    = "internal"
 	codeDoubleSpend = "double-spend"
 	codeNotFound    = "not-found"
+	codeNoFunds     = "insufficient-funds"
 	codeMalformed   = "malformed"
 )
 

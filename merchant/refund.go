@@ -1,11 +1,9 @@
 package merchant
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,9 +11,7 @@ import (
 
 	"github.com/speciecash/specie/api"
 	"github.com/speciecash/specie/client"
-	"github.com/speciecash/specie/client/issuerclient"
 	"github.com/speciecash/specie/coin"
-	"github.com/speciecash/specie/fault"
 )
 
 // States of a refund at the till.
@@ -23,7 +19,8 @@ const (
 	RefundOffered   = "offered"   // the payer may collect it
 	RefundSubmitted = "submitted" // he has asked, and the order to the bank was sent, or is about to be
 	RefundDone      = "done"
-	RefundRefused   = "refused" // the bank refused it for good
+	RefundRefused   = "refused"   // the bank refused it for good
+	RefundCancelled = "cancelled" // the merchant took the offer back
 )
 
 // Errors of refunds, matched with errors.Is.
@@ -176,180 +173,53 @@ func (t *Till) RefundOffers(ctx context.Context, op [32]byte) ([]client.RefundOf
 	return out, nil
 }
 
-// CollectRefund gives a refund to the payer: whoever shows by the consent of all
-// owners of the payment's coins that he is (coin.VerifyRefund). It signs the order
-// and persists it, has the bank carry it out, and returns the blind signatures. The
-// same claim again gets the same answer; a refund is collected with the outputs of
-// one claim only, unless the bank refused those.
-//
-// A [*Refusal] other than of code "unavailable" means that nothing was given for
-// this claim; the payer may make another one if the refund stays offered.
-func (t *Till) CollectRefund(ctx context.Context, claim *client.RefundClaim) (*client.RefundAnswer, error) {
-	s, a, err := claim.Spend.Parse()
-	if err != nil {
-		return nil, refusal(err)
+// CancelRefunds takes back what of a payment waits to be collected, and returns it;
+// nothing if nothing waits. A refund that a payer has claimed may be done at the bank:
+// the bank is asked first, with the very order, and what it carries out then is done.
+// If it can't be asked, that refund stays, and the error matches [ErrOpen].
+func (t *Till) CancelRefunds(ctx context.Context, op [32]byte) ([]Refund, error) {
+	if p, err := t.payment(ctx, op); err != nil || p == nil {
+		return nil, errors.Join(err, ErrNoPayment)
 	}
-	r, err := t.refund(ctx, claim.Refund)
+	list, err := t.refunds(ctx, "WHERE payment = ? AND state IN (?, ?)", op[:], RefundOffered, RefundSubmitted)
 	if err != nil {
 		return nil, err
 	}
-	op := coin.RefundOp([32]byte(r.Payment), s.ToIssuer)
-	if r.op != nil && !bytes.Equal(r.op, op[:]) {
-		return nil, refuse(codeConflict, errors.New("this refund was claimed with other outputs"))
-	}
-	if r.State == RefundOffered {
-		if err := t.checkClaim(ctx, r, s, a); err != nil {
-			return nil, refusal(err)
+	var out []Refund
+	var errs []error
+	for i := range list {
+		r, err := t.cancelRefund(ctx, &list[i])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("refund %x…: %w", []byte(list[i].ID[:4]), err))
+		} else if r != nil {
+			out = append(out, *r)
 		}
-		if r, err = t.orderRefund(ctx, r, s); err != nil {
+	}
+	return out, errors.Join(errs...)
+}
+
+// cancelRefund returns the refund if it is cancelled now.
+func (t *Till) cancelRefund(ctx context.Context, r *Refund) (*Refund, error) {
+	from := RefundOffered
+	if r.State == RefundSubmitted {
+		_, err := t.sendRefund(ctx, r)
+		var problem *client.Problem
+		switch {
+		case err == nil:
+			return nil, nil // the payer has it
+		case errors.As(err, &problem) && problem.Code == codeNoFunds:
+			from = RefundSubmitted // the bank has recorded nothing
+		case errors.Is(err, ErrOpen):
 			return nil, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), depositTimeout)
-	defer cancel()
-	return t.sendRefund(ctx, r)
-}
-
-// refund finds a refund by its id.
-func (t *Till) refund(ctx context.Context, id []byte) (*Refund, error) {
-	list, err := t.refunds(ctx, "WHERE id = ?", id)
-	if err != nil {
-		return nil, err
-	}
-	if len(list) != 1 {
-		return nil, refuse(codeNotFound, errors.New("there is no such refund"))
-	}
-	return &list[0], nil
-}
-
-// checkClaim says whether who claims a refund is the payer.
-func (t *Till) checkClaim(ctx context.Context, r *Refund, s *coin.Spend, a *coin.Authorisation) error {
-	p, err := t.payment(ctx, [32]byte(r.Payment))
-	if err != nil {
-		return err
-	}
-	paid, _, err := coin.DecodeSpend(p.spend)
-	if err != nil {
-		return fmt.Errorf("till: %v", err)
-	}
-	k, err := t.Keyset(ctx)
-	if err != nil {
-		return err
-	}
-	v, err := t.verifierFor(ctx, s)
-	if err != nil {
-		return err
-	}
-	if err := coin.VerifyRefund(s, a, paid, k, v, t.now()); err != nil {
-		return err
-	}
-	if s.Amount != r.Amount {
-		return fmt.Errorf("%w: %d of a refund of %d", coin.ErrAmount, s.Amount, r.Amount)
-	}
-	return nil
-}
-
-// orderRefund signs the order and persists the exact request before it is sent.
-func (t *Till) orderRefund(ctx context.Context, r *Refund, s *coin.Spend) (*Refund, error) {
-	order := coin.RefundOrder{
-		Bank: s.Bank, Deposit: [32]byte(r.Payment), Outputs: coin.OutputsDigest(s.ToIssuer),
-		Amount: s.Amount, Currency: s.Currency, At: t.now().UTC().Truncate(time.Second),
-	}
-	jws, err := order.Sign(t.key)
-	if err != nil {
-		return nil, fmt.Errorf("till: refund: %w", err)
-	}
-	request, err := json.Marshal(issuerclient.RefundRequest{Order: string(jws), Outputs: coin.NewOutputsJSON(s.ToIssuer)})
-	if err != nil {
-		return nil, fmt.Errorf("till: refund: %w", err)
-	}
-	op := order.Op()
-	fault.Point("till.refund.record")
-	done, err := t.db.ExecContext(ctx, `UPDATE refunds SET state = ?, op = ?, request = ? WHERE id = ? AND state = ?
-		AND NOT EXISTS (SELECT 1 FROM refunds WHERE op = ?)`, RefundSubmitted, op[:], request, []byte(r.ID), RefundOffered, op[:])
-	fault.Point("till.refund.recorded")
+	// Whoever claims it at this moment is first, or comes too late.
+	done, err := t.db.ExecContext(ctx, "UPDATE refunds SET state = ? WHERE id = ? AND state = ?", RefundCancelled, []byte(r.ID), from)
 	if err != nil {
 		return nil, fmt.Errorf("till: refund: %w", err)
 	}
 	if n, err := done.RowsAffected(); err != nil || n != 1 {
-		return nil, errors.Join(refuse(codeConflict, errors.New("this refund, or these outputs, were claimed meanwhile")), err)
-	}
-	return t.refund(ctx, r.ID)
-}
-
-// sendRefund sends a recorded order, or returns what is known of it.
-func (t *Till) sendRefund(ctx context.Context, r *Refund) (*client.RefundAnswer, error) {
-	switch r.State {
-	case RefundDone:
-		var a client.RefundAnswer
-		if err := json.Unmarshal(r.answer, &a); err != nil {
-			return nil, fmt.Errorf("till: refund: %w", err)
-		}
-		return &a, nil
-	case RefundRefused:
-		code, text, _ := strings.Cut(r.Reason, ": ")
-		return nil, refuse(code, errors.New(text))
-	}
-	c, err := t.bank()
-	if err != nil {
 		return nil, err
 	}
-	answer, err := c.RefundWithBodyWithResponse(ctx, "application/json", bytes.NewReader(r.request), t.account)
-	if err != nil {
-		return nil, openErr(fmt.Errorf("bank: %w", err))
-	}
-	if answer.JSON200 == nil {
-		return nil, t.refundRefused(ctx, r, client.ReadProblem(answer.HTTPResponse, answer.Body))
-	}
-	a := &client.RefundAnswer{Signatures: answer.JSON200.Signatures}
-	raw, err := json.Marshal(a)
-	if err != nil {
-		return nil, fmt.Errorf("till: refund: %w", err)
-	}
-	fault.Point("till.refund.settle")
-	_, err = t.db.ExecContext(ctx, "UPDATE refunds SET state = ?, answer = ? WHERE id = ? AND state = ?", RefundDone, raw, []byte(r.ID), RefundSubmitted)
-	fault.Point("till.refund.settled")
-	if err != nil {
-		return nil, fmt.Errorf("till: refund: %w", err)
-	}
-	return a, nil
-}
-
-// refundRefused stores a final refusal. One that is about the outputs leaves the
-// refund to be claimed with others; nothing was recorded for these.
-func (t *Till) refundRefused(ctx context.Context, r *Refund, err error) error {
-	var problem *client.Problem
-	if !errors.As(err, &problem) || !problem.Final() || problem.Code == "insufficient-funds" {
-		return openErr(fmt.Errorf("bank: %w", err))
-	}
-	set, args := "state = ?, reason = ?", []any{RefundRefused, problem.Code + ": " + problem.Reason()}
-	if problem.Code != "settled" && problem.Code != "refund-exceeds" {
-		set, args = "state = ?, op = NULL, request = NULL", []any{RefundOffered}
-	}
-	_, uerr := t.db.ExecContext(ctx, "UPDATE refunds SET "+set+" WHERE id = ? AND state = ? AND op = ?",
-		append(args, []byte(r.ID), RefundSubmitted, r.op)...)
-	if uerr != nil {
-		return fmt.Errorf("till: refund: %w", uerr)
-	}
-	return refuse(problem.Code, err)
-}
-
-// resumeRefunds repeats every order whose outcome is unknown.
-func (t *Till) resumeRefunds(ctx context.Context) error {
-	list, err := t.refunds(ctx, "WHERE state = ?", RefundSubmitted)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for i := range list {
-		_, err := t.sendRefund(ctx, &list[i])
-		var r *Refusal
-		if errors.As(err, &r) && !errors.Is(err, ErrOpen) {
-			continue
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("refund %x…: %w", []byte(list[i].ID[:4]), err))
-		}
-	}
-	return errors.Join(errs...)
+	return t.refund(ctx, r.ID)
 }

@@ -42,6 +42,7 @@ func advices() []advice {
 		{wallet.ErrExists, `leave out the file: "specie restore" alone looks for what this purse lacks; a new purse goes elsewhere, --home DIR`, cli.ExitFailed},
 		{merchant.ErrNoPayment, `"specie merchant takings --json" lists the payments`, cli.ExitFailed},
 		{errAhead, "", cli.ExitUsage},
+		{errCancelAmount, "", cli.ExitUsage},
 		{errNotProven, "look at the lines marked \"fails\"; what stands there is not proven by this file", cli.ExitFailed},
 		{evidence.ErrMalformed, `give the file that "specie receipt save" wrote`, cli.ExitFailed},
 		{wallet.ErrRecoup, `have them made good with "specie recoup"`, cli.ExitFailed},

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -37,22 +38,38 @@ func (c merchantReleaseCmd) Run(a *app) error {
 type merchantRefundCmd struct {
 	Payment string `arg:"" help:"The payment's id, or the beginning of it, from \"specie merchant takings\"."`
 	Amount  string `arg:"" optional:"" help:"How much of it; all that is left if you don't say."`
+	Cancel  bool   `help:"Take back what of it waits to be collected."`
 }
 
 func (merchantRefundCmd) Help() string {
 	return `The payer collects the money with "specie refund" from this till, which must be open then ("specie merchant
 serve"). Only who owned the coins that were paid with can collect it, and your bank does not learn who that is.
 Your account is debited when he does. What your bank has paid out to you it can't refund.
+What nobody comes for is taken back with --cancel. If the payer has asked for it and the outcome is open, your bank is
+asked first: what it has done is done.
 
-Example:
-  specie merchant refund 4k1mZq 2.50`
+Examples:
+  specie merchant refund 4k1mZq 2.50
+  specie merchant refund 4k1mZq --cancel`
 }
 
+var errCancelAmount = errors.New("--cancel takes back all that waits: say no amount")
+
 func (c merchantRefundCmd) Run(a *app) error {
+	if c.Cancel && c.Amount != "" {
+		return errCancelAmount
+	}
 	return a.withTill(func(t *merchant.Till) error {
 		k, err := t.Keyset(a.ctx)
 		if err != nil {
 			return err
+		}
+		op, err := t.FindPayment(a.ctx, c.Payment)
+		if err != nil {
+			return err
+		}
+		if c.Cancel {
+			return c.cancel(a, t, k, op)
 		}
 		var amount coin.Amount
 		if c.Amount != "" {
@@ -63,10 +80,6 @@ func (c merchantRefundCmd) Run(a *app) error {
 				return fmt.Errorf("amount %q: %w", c.Amount, coin.ErrAmount)
 			}
 		}
-		op, err := t.FindPayment(a.ctx, c.Payment)
-		if err != nil {
-			return err
-		}
 		r, err := t.OfferRefund(a.ctx, op, amount)
 		if err != nil {
 			return err
@@ -74,6 +87,24 @@ func (c merchantRefundCmd) Run(a *app) error {
 		return a.out.Result(r, func(w io.Writer) {
 			fmt.Fprintf(w, "%s %s can be collected by the payer\n", r.Amount.Format(k.Exponent), k.Currency)
 		})
+	})
+}
+
+func (c merchantRefundCmd) cancel(a *app, t *merchant.Till, k *coin.Keyset, op [32]byte) error {
+	list, err := t.CancelRefunds(a.ctx, op)
+	if err != nil {
+		return err
+	}
+	if list == nil {
+		list = []merchant.Refund{}
+	}
+	return a.out.Result(list, func(w io.Writer) {
+		for _, r := range list {
+			fmt.Fprintf(w, "%s %s can't be collected any more\n", r.Amount.Format(k.Exponent), k.Currency)
+		}
+		if len(list) == 0 {
+			fmt.Fprintln(w, "nothing waits to be collected")
+		}
 	})
 }
 
