@@ -11,16 +11,22 @@ import (
 )
 
 // A bank whose ledger was restored from a backup has forgotten what was
-// deposited after it, and anybody could spend those coins again. It raises its
-// restore epoch, and the till hands in every deposit again that it has a receipt
-// for. What the bank still knows it answers as before.
+// deposited and refunded after it, and anybody could spend those coins again. It
+// raises its restore epoch, and the till hands in every deposit again that it has a
+// receipt for, then orders every refund again that was done: the account is debited
+// once more for what the books have credited once more, and they know the coins
+// that the payer got. What the bank still knows it answers as before.
 
-// metaRestored is the restore epoch up to which everything was handed in.
-const metaRestored = "restored"
+// The restore epochs up to which everything was handed in and ordered. Refunds wait
+// until the bank has reconciled, deposits do not.
+const (
+	metaRestored = "restored"
+	metaReorders = "restored-refunds"
+)
 
-// resubmit hands in again what was deposited, if the bank's ledger was restored
-// since the till has last done so. Refusals are in the error, once: the merchant
-// has the bank's receipt and settles it with the bank. Cut short, it begins
+// resubmit hands in again what was deposited and refunded, if the bank's ledger was
+// restored since the till has last done so. Refusals are in the error, once: the
+// merchant has the bank's receipt and settles it with the bank. Cut short, it begins
 // again.
 func (t *Till) resubmit(ctx context.Context) error {
 	ops, err := t.inState(ctx, StateDeposited)
@@ -31,24 +37,55 @@ func (t *Till) resubmit(ctx context.Context) error {
 	if err != nil {
 		return openErr(fmt.Errorf("ask whether the bank was restored: %w", err))
 	}
-	var done int64
-	if _, err := getMeta(ctx, t.db, metaRestored, &done); err != nil || done >= epoch {
-		return err
+	again := make([]resubmission, len(ops))
+	for i, op := range ops {
+		again[i] = resubmission{fmt.Sprintf("payment %x… was deposited, and the bank does not take it again", op[:4]),
+			func() error { return t.redeposit(ctx, op) }}
 	}
-	var refused []error
-	for _, op := range ops {
-		err := t.redeposit(ctx, op)
+	refused, err := t.onceFor(ctx, metaRestored, epoch, again)
+	if err != nil {
+		return errors.Join(err, refused)
+	}
+	refunds, err := t.refunds(ctx, "WHERE state = ?", RefundDone)
+	if err != nil {
+		return errors.Join(err, refused)
+	}
+	again = make([]resubmission, len(refunds))
+	for i := range refunds {
+		r := &refunds[i]
+		again[i] = resubmission{fmt.Sprintf("refund %x… was done, and the bank does not do it again", []byte(r.ID[:4])),
+			func() error { _, err := t.postRefund(ctx, r); return err }}
+	}
+	more, err := t.onceFor(ctx, metaReorders, epoch, again)
+	return errors.Join(err, refused, more)
+}
+
+// resubmission is something that is sent once more, and what its refusal means.
+type resubmission struct {
+	refusal string
+	send    func() error
+}
+
+// onceFor sends all of the list if that was not done for this epoch. What was
+// refused is told apart from what stops it.
+func (t *Till) onceFor(ctx context.Context, meta string, epoch int64, list []resubmission) (refused, err error) {
+	var done int64
+	if _, err := getMeta(ctx, t.db, meta, &done); err != nil || done >= epoch {
+		return nil, err
+	}
+	for _, x := range list {
+		err := x.send()
 		var r *Refusal
 		switch {
 		case errors.Is(err, ErrOpen):
-			return errors.Join(err, errors.Join(refused...))
+			return refused, err
 		case errors.As(err, &r):
-			refused = append(refused, fmt.Errorf("payment %x… was deposited, and the bank does not take it again: %w", op[:4], err))
+			refused = errors.Join(refused, fmt.Errorf("%s: %w", x.refusal, err))
 		case err != nil:
-			return err
+			return refused, err
 		}
 	}
-	return errors.Join(putMeta(ctx, t.db, metaRestored, epoch), errors.Join(refused...))
+	return refused, putMeta(ctx, t.db, meta, epoch)
 }
 
 func (t *Till) restoreEpoch(ctx context.Context) (int64, error) {

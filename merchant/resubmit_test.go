@@ -95,3 +95,54 @@ func TestATillHandsInAgainWhatARestoredBankForgot(t *testing.T) {
 		}
 	})
 }
+
+// reordered counts the refunds that a till has ordered since it was last asked.
+func reordered(shop *wallettest.Shop) (n int) {
+	for _, s := range shop.Wire.Sent() {
+		if strings.HasSuffix(s.Path, "/refunds") {
+			n++
+		}
+	}
+	return n
+}
+
+func TestATillOrdersAgainTheRefundsThatARestoredBankForgot(t *testing.T) {
+	ctx := t.Context()
+	s := newSale(t)
+	for range 2 {
+		s.offer(t, 2)
+		_, err := s.alice.Refund(ctx, s.paid.ID)
+		must(t, err)
+	}
+	s.offer(t, 1) // that nobody came for is ordered by nobody
+	restoredBank(s.town, 1)
+	s.shop.Wire.Sent()
+	answerWith(&s.town.BankGate, "/v1/refunds", http.StatusServiceUnavailable, "application/problem+json", `{"status":503,"code":"reconciling"}`)
+	want(t, s.shop.Resume(ctx), merchant.ErrOpen)
+	want(t, s.shop.Resume(ctx), merchant.ErrOpen)
+	if n := handedIn(t, s.shop); n != 1 {
+		t.Errorf("the deposit was handed in %d times, while refunds wait", n)
+	}
+	s.town.BankGate.Instead("/v1/refunds", nil)
+	must(t, s.shop.Resume(ctx))
+	if n := reordered(s.shop); n != 2 {
+		t.Errorf("%d of 2 refunds were ordered", n)
+	}
+	s.shop.Reopen(t)
+	must(t, s.shop.Resume(ctx))
+	if n := reordered(s.shop); n != 0 {
+		t.Errorf("%d ordered again", n)
+	}
+	holds(t, s.town, s.shop.Account, 9) // the bank knew of them
+
+	restoredBank(s.town, 2)
+	answerWith(&s.town.BankGate, "/v1/refunds", http.StatusConflict, "application/problem+json", refusal("settled"))
+	err := s.shop.Resume(ctx)
+	var r *merchant.Refusal
+	if !errors.As(err, &r) || r.Code != "settled" || errors.Is(err, merchant.ErrOpen) || strings.Count(err.Error(), "was done") != 2 {
+		t.Errorf("got %v", err)
+	}
+	must(t, s.shop.Resume(ctx)) // told once
+	s.wantRefunds(t, merchant.RefundDone, merchant.RefundDone, merchant.RefundOffered)
+	s.town.CheckBooks(t)
+}

@@ -91,7 +91,7 @@ func TestAnOldLedgerIsNotBelieved(t *testing.T) {
 	}
 	s.fails(1, "backup", "--socket", "issuer.sock", "--to", "bank.backup") // nothing is written over
 	s.stolen()
-	s.people(atPurse, 0, "pay", "--kind", "bearer", s.offer("0.05"))
+	s.people(atPurse, 0, "refund", s.refundable()[0])
 	s.crookPays(1) // while the ledger is whole
 
 	// The disk is lost.
@@ -105,7 +105,10 @@ func TestAnOldLedgerIsNotBelieved(t *testing.T) {
 	if got := s.takings(); got["deposited"] != 1 || got["submitted"] != 0 {
 		t.Errorf("takings %v", got)
 	}
-	s.settled("after the restoration")
+	s.settled("after the restoration") // the merchant is debited for the refund again
+	if got := s.sum("refunds", "done"); got != 3 {
+		t.Errorf("%d were given back", got)
+	}
 	s.run("audit", "--socket", "issuer.sock")
 	s.bank.stop()
 	s.openBank() // the witness knows of the restoration
