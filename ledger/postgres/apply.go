@@ -235,12 +235,15 @@ func split(purses []batch.Purse) (accounts, currencies []string) {
 	return accounts, currencies
 }
 
-// overtaken looks, after the spends were inserted, whether a hold was placed
-// on one of the coins since the batch looked the holds up.
+// overtaken looks, after the spends were inserted, whether a hold that stands
+// against an op was placed since the batch looked the holds up, under the op's
+// own id too, and ends the holds of the ops.
 func (a *attempt) overtaken() error {
 	now := batch.NewPicture()
 	p := a.t.pipeline()
 	lookUpHeld(p, now, spends(a.Applied))
+	lookUpHolds(p, now, conditional(a.Applied))
+	a.rows.endHolds(p)
 	if err := p.run(); err != nil {
 		return err
 	}
@@ -250,4 +253,15 @@ func (a *attempt) overtaken() error {
 		}
 	}
 	return nil
+}
+
+// conditional are the ids of the ops that a hold under their own id may stand
+// against.
+func conditional(ops []*batch.Op) (ids []ledger.ID) {
+	for _, op := range ops {
+		if op.Invalid == nil && (op.MaxStrikes > 0 || op.Unheld) {
+			ids = append(ids, op.ID)
+		}
+	}
+	return ids
 }

@@ -44,7 +44,7 @@ func spends(ops []*batch.Op) map[string][]ledger.ID {
 // lookUp draws the picture of what the ops touch. All of it is sent at once;
 // whatever needs a lock has it.
 func (a *attempt) lookUp() error {
-	var ids, struck []ledger.ID
+	var ids []ledger.ID
 	var ops []*batch.Op
 	names := make(map[string]struct{})
 	purses := make(map[batch.Purse]struct{})
@@ -55,9 +55,6 @@ func (a *attempt) lookUp() error {
 			continue
 		}
 		ops = append(ops, op)
-		if op.MaxStrikes > 0 || op.Unheld {
-			struck = append(struck, op.ID)
-		}
 		for _, q := range op.Quotas {
 			names[q.Name] = struct{}{}
 		}
@@ -78,7 +75,7 @@ func (a *attempt) lookUp() error {
 	}
 	maps.DeleteFunc(coins, func(epoch string, _ []ledger.ID) bool { return a.Spent[epoch] == nil })
 	lookUpHeld(p, a.Picture, coins)
-	lookUpHolds(p, a.Picture, struck)
+	lookUpHolds(p, a.Picture, conditional(ops))
 	if len(names) > 0 {
 		p.query(func(rows pgx.Rows) error {
 			var name string

@@ -374,3 +374,37 @@ func TestMoneyIsConservedByThreeProcesses(t *testing.T) {
 	}
 	sound(t, ls[0])
 }
+
+// TestAHoldOfTheOpsOwnIdStandsAgainstWhatIsNotIt: an op that is not what the
+// coins are held for, under the hold's own id, starts at the same moment.
+func TestAHoldOfTheOpsOwnIdStandsAgainstWhatIsNotIt(t *testing.T) {
+	ls := several(t)
+	ctx := context.Background()
+	const n = 200
+	held, spent := make([]ledger.Outcome, n), make([]ledger.Outcome, n)
+	for from := 0; from < n; from += 40 {
+		together(80, func(i int) {
+			k := from + i/2
+			var err error
+			if i%2 == 0 {
+				held[k], err = ls[0].PlaceHold(ctx, ledger.Hold{
+					ID: hash("op", k), Account: "merchant/m1", Amount: 1, At: moment(0), Until: moment(1000),
+					Coins: []ledger.Spend{{Epoch: "k1", ID: hash("coin", k), Value: 1}},
+				}, ledger.HoldLimits{})
+			} else {
+				op := deposit(k, "merchant/m2", k)
+				op.Unheld = true
+				spent[k], err = ls[1].Apply(ctx, op)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for k := range n {
+		if held[k].Status == ledger.Applied && spent[k].Status != ledger.Held || spent[k].Status == ledger.Applied && held[k].Status != ledger.Conflict {
+			t.Errorf("op %d: the hold is %s, the spend %s", k, held[k].Status, spent[k].Status)
+		}
+	}
+	sound(t, ls[0])
+}

@@ -173,7 +173,6 @@ func (r *rows) flush(p *pipeline) {
 	r.flushOps(p)
 	r.flushSpent(p)
 	r.flushAnswers(p)
-	r.endHolds(p)
 	t, s, q := &r.postings, &r.spends, &r.quotas
 	p.all(len(t.seqs), `INSERT INTO postings (lane, seq, n, account, amount, currency, at) SELECT * FROM
 		unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::bigint[])
@@ -219,7 +218,8 @@ func (r *rows) flushSpent(p *pipeline) {
 }
 
 // endHolds ends the holds whose ops are recorded. It comes after the spends: a
-// hold placed at the same moment is seen, or finds its coins spent.
+// hold placed at the same moment is seen, or finds its coins spent. And it comes
+// after overtaken has looked, who would not see what is ended.
 func (r *rows) endHolds(p *pipeline) {
 	var ids [][]byte
 	var ats []int64
