@@ -184,6 +184,17 @@ func (w *Witness) rouse() {
 // while it was open.
 func (w *Witness) Behind() <-chan *BehindError { return w.gone }
 
+// RestoreEpoch is the store's restore epoch as the file has it; 0 if there is
+// none. No later one may be less: who saw it already would notice nothing.
+func (w *Witness) RestoreEpoch() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.kept == nil {
+		return 0
+	}
+	return w.kept.restoreEpoch
+}
+
 // Check compares the store with the file: ErrBehind, in a *BehindError, if the
 // store has not all that the file says. A store that was restored more often
 // than the file knows was reconciled since, and is taken as it is; one restored

@@ -126,6 +126,15 @@ func TestAnOldLedgerIsNotBelieved(t *testing.T) {
 	s.reconciles(2)
 	s.settled("after the old copy")
 	s.run("audit", "--socket", "issuer.sock")
+
+	// The first backup again, from before either: tills must notice all the same.
+	s.dispossess()
+	s.run("restore", "--from", "bank.backup", "--config", "inprocess.yaml")
+	s.refusesToOpen("restored from a backup")
+	s.reconciles(3)
+	if got := s.takings(); got["deposited"] != 2 || got["submitted"] != 0 {
+		t.Errorf("takings %v", got)
+	}
 }
 
 func TestABackupIsTheWayFromSQLiteToPostgreSQL(t *testing.T) {

@@ -59,8 +59,11 @@ const mainLane = "main"
 // enough.
 func (s *store) check(ctx context.Context, a *app) error {
 	fence, err := ledger.RaisedFence(ctx, s)
-	if err != nil || fence != nil {
+	if err != nil {
 		return err
+	}
+	if fence != nil {
+		return s.outlast(ctx)
 	}
 	err = s.witness.Check(ctx, s)
 	var behind *ledger.BehindError
@@ -68,7 +71,18 @@ func (s *store) check(ctx context.Context, a *app) error {
 		return err
 	}
 	a.log.ErrorContext(ctx, "the ledger is an old copy, or another one", "error", err)
-	return s.raise(ctx, behind)
+	return errors.Join(s.raise(ctx, behind), s.outlast(ctx))
+}
+
+// outlast makes a ledger whose fence is raised know of the restorations that its
+// witness knows of: one from before them would count them anew, and tills that
+// have seen the number would not hand in their receipts.
+func (s *store) outlast(ctx context.Context) error {
+	epoch, err := ledger.RestoreEpoch(ctx, s)
+	if known := s.witness.RestoreEpoch(); err == nil && known > epoch {
+		err = ledger.SetRestoreEpoch(ctx, s, known)
+	}
+	return err
 }
 
 func (s *store) raise(ctx context.Context, behind *ledger.BehindError) error {
