@@ -125,6 +125,28 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// TestWhatAKilledProcessLeftIsOnTheDiskBeforeItIsAnswered: what is only in the
+// WAL may have missed its fsync; an open store has it in the file itself.
+func TestWhatAKilledProcessLeftIsOnTheDiskBeforeItIsAnswered(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	applied, answered := map[int]bool{}, map[int]bool{}
+	loadAndKill(t, path, 60, applied, answered)
+	l := openLedger(t, path)
+	alone := filepath.Join(t.TempDir(), "alone.db")
+	// By another process: see the package comment on locks.
+	if out, err := exec.Command("cp", path, alone).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	must(t, l.Close())
+	copied := openLedger(t, alone)
+	for n := range applied {
+		if _, err := copied.Op(context.Background(), hash("op", n)); err != nil {
+			t.Fatalf("op %d is in the WAL only: %v", n, err)
+		}
+	}
+	must(t, copied.Close())
+}
+
 // loadAndKill runs load until it has said lines things, kills it, and notes
 // everything it said.
 func loadAndKill(t *testing.T, path string, lines int, applied, answered map[int]bool) {

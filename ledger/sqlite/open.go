@@ -177,6 +177,9 @@ func openWriter(ctx context.Context, abs string, s schema, opts Options) (_ *sql
 	if err := checkPragmas(ctx, conn); err != nil {
 		return nil, nil, err
 	}
+	if err := settleWAL(ctx, conn); err != nil {
+		return nil, nil, err
+	}
 	if fresh {
 		opts.Logger.InfoContext(ctx, "creating store", "kind", s.kind, "path", abs)
 		err = within(ctx, conn, func() error { return createSchema(ctx, conn, s) })
@@ -233,6 +236,17 @@ func checkPragmas(ctx context.Context, conn *sql.Conn) error {
 			ledger.ErrUnavailable, mode, synchronous, foreignKeys)
 	}
 	return nil
+}
+
+// settleWAL folds what is in the WAL into the file. A process that was killed
+// between writing a commit and its fsync, or whose fsync failed, leaves a WAL
+// that reads well and may be in memory only: what is answered from it now would
+// be lost with the power. A checkpoint syncs both files. Another process that is
+// reading may keep it from the newest end, but it would have found that end
+// already, and so whole.
+func settleWAL(ctx context.Context, conn *sql.Conn) error {
+	var busy, log, folded int64
+	return conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &folded)
 }
 
 // within runs f in one transaction.
