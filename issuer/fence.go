@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,6 +64,15 @@ type Reconciliation struct {
 type reconciling struct {
 	Epoch uint64    `json:"epoch"`
 	Began time.Time `json:"began"`
+	// Fence is the digest of the fence that it was begun for. A backup from the
+	// midst of a reconciliation has another fence once it is loaded: what tills
+	// handed in after it is missing again, and they must notice.
+	Fence []byte `json:"fence"`
+}
+
+func fenceDigest(f *ledger.Fence) []byte {
+	d := frame.Digest([]byte("specie/fence/1"), f.Encode())
+	return d[:]
 }
 
 // reconciliationRecord is what the ledger keeps of a finished one.
@@ -96,9 +106,11 @@ func readReconciliation(ctx context.Context, l ledger.Ledger) (r Reconciliation,
 		return r, err == nil, err
 	}
 	var now reconciling
-	if err := json.Unmarshal(begun, &now); err != nil || now.Epoch <= r.Epoch {
+	if err := json.Unmarshal(begun, &now); err != nil || now.Epoch <= r.Epoch || !bytes.Equal(now.Fence, fenceDigest(r.Fence)) {
 		// Of a reconciliation that was ended before, or one that doesn't read:
-		// a copy of the ledger from the middle of it. Begin anew.
+		// a copy of the ledger from the middle of it. Begin anew, beyond an epoch
+		// that tills have seen.
+		r.Epoch = max(r.Epoch, now.Epoch)
 		return r, true, nil
 	}
 	r.Open, r.Epoch, r.Began = true, now.Epoch, now.Began
@@ -119,7 +131,7 @@ func BeginReconciliation(ctx context.Context, l ledger.Ledger, at time.Time) (*R
 		}
 		return nil, ErrNotFenced
 	}
-	value, err := json.Marshal(reconciling{Epoch: r.Epoch + 1, Began: at.UTC().Truncate(time.Second)})
+	value, err := json.Marshal(reconciling{Epoch: r.Epoch + 1, Began: at.UTC().Truncate(time.Second), Fence: fenceDigest(r.Fence)})
 	if err != nil {
 		return nil, fmt.Errorf("issuer: reconcile: %w", err)
 	}

@@ -223,6 +223,30 @@ func TestOneProcessFinishesTheReconciliationForAll(t *testing.T) {
 	expect(t, s.again(t, s.coins[3:], 1), nil)
 }
 
+func TestABackupFromTheMidstOfAReconciliationIsReconciledAnew(t *testing.T) {
+	ctx := t.Context()
+	s := newShop(t)
+	s = s.restored(t, s.snapshot(t))
+	begun, err := issuer.BeginReconciliation(ctx, s.Ledger, issuertest.Now)
+	expect(t, err, nil)
+	var backup bytes.Buffer
+	_, err = ledger.WriteBackup(ctx, s.Ledger, &backup, nil)
+	expect(t, err, nil)
+	l, err := sqlite.OpenLedger(ctx, filepath.Join(t.TempDir(), "loaded.db"), sqlite.Options{})
+	expect(t, err, nil)
+	t.Cleanup(func() { expect(t, l.Close(), nil) })
+	_, err = ledger.ReadBackup(ctx, l, &backup, nil)
+	expect(t, err, nil)
+	s.Config.Ledger = l
+	expect(t, s.open(t), issuer.ErrFenced)
+	again, err := issuer.BeginReconciliation(ctx, l, issuertest.Now)
+	expect(t, err, nil)
+	if again.Epoch <= begun.Epoch {
+		t.Errorf("tills that have seen epoch %d would not notice %d", begun.Epoch, again.Epoch)
+	}
+	expect(t, s.open(t), nil)
+}
+
 func TestAFenceThatIsRaisedWhileTheBankWorksIsSeen(t *testing.T) {
 	ctx := t.Context()
 	s := newShop(t)
