@@ -12,7 +12,10 @@
 // checks them and has the bank hold them for a moment ([Till.Show]). Money of a
 // deposited payment goes back to its payer, who comes for it and proves to be
 // him by the consent of the coins' owners ([Till.OfferRefund],
-// [Till.CollectRefund]).
+// [Till.CollectRefund]); what nobody comes for is taken back ([Till.CancelRefunds]).
+// From a bank whose ledger was restored from a backup, Resume has deposits and
+// refunds done again. The papers of a payment show a third party who did what, with
+// nobody to ask ([Till.Evidence]).
 //
 // # Trust
 //
@@ -26,7 +29,7 @@
 // # Errors
 //
 // [*Refusal] carries the stable code that the payer is told. [ErrOpen] means
-// that the deposit's outcome is unknown.
+// that the outcome of a deposit or refund is unknown.
 //
 // # Concurrency
 //

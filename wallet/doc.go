@@ -1,6 +1,12 @@
 // Package wallet owns the holder's side: the purse file, enrolling a TPM,
-// withdrawing, paying, having coins of dead keys made good and those of dead
-// TPMs repaid, and finishing whatever a crash or a lost answer left open.
+// withdrawing, paying, collecting refunds, having coins of dead keys made good and
+// those of dead TPMs repaid, finding the coins of a lost purse, and finishing
+// whatever a crash or a lost answer left open.
+//
+// A merchant may have the bank hold the coins before the payer authorises anything
+// ([Wallet.Show]); what he gives back of a payment is collected as new coins
+// ([Wallet.Refund]). The papers of a payment show a third party who did what, with
+// nobody to ask ([Wallet.Evidence]).
 //
 // # State
 //
@@ -30,7 +36,9 @@
 // taken back without such coins; those stay promised to it.
 //
 // Two copies of one purse are one owner, as the bank sees it. Whichever comes
-// second is told, and keeps its books right.
+// second is told, and keeps its books right. A purse that is lost is made again
+// from its seed: the bank is asked about each coin number ([Wallet.Restore]), and
+// bound coins that may be promised to a merchant sleep first ([DormantFor]).
 //
 // # Files
 //
@@ -57,7 +65,9 @@
 // The account's token goes with questions about the account and withdrawals,
 // never with anything about coins that are spent. A recoup shows the bank
 // where the coins in it come from, a recover that they are one person's; both
-// are only begun when asked for. Keyset
+// are only begun when asked for, and so is a restore, which shows it all that one
+// purse ever drew. A refund goes through the merchant: the bank sees outputs, and no
+// owner. Keyset
 // and group document are kept for a while, so that a payment at a till need
 // not be announced to the bank or the group manager by a request. A TPM's maker is
 // asked for its certificate only if the person allowed it.
