@@ -26,7 +26,7 @@ const (
 // Errors of refunds, matched with errors.Is.
 var (
 	// ErrNoPayment: no such payment at this till, or it was not deposited.
-	ErrNoPayment = errors.New("no deposited payment with this id")
+	ErrNoPayment = errors.New("no such payment")
 	// ErrRefund: more than is left of what was paid.
 	ErrRefund = errors.New("more than is left of the payment")
 	// ErrSettled: the bank has paid the merchant out since, and refunds nothing of
@@ -74,23 +74,37 @@ func (t *Till) refunds(ctx context.Context, where string, args ...any) ([]Refund
 // Refunds lists refunds, newest first.
 func (t *Till) Refunds(ctx context.Context) ([]Refund, error) { return t.refunds(ctx, "") }
 
-// FindPayment returns the op of the payment whose id begins with text (base64url,
-// six characters at least), or ErrNoPayment if there is none or more than one.
+// FindPayment returns the op of the payment that is meant by a text: the order's
+// reference, or the beginning of the payment's id (base64url, six characters at
+// least). Of an order's payments the refused ones count only if there is no
+// other. ErrNoPayment if there is none or more than one.
 func (t *Till) FindPayment(ctx context.Context, text string) ([32]byte, error) {
 	all, err := t.Takings(ctx)
 	if err != nil {
 		return [32]byte{}, err
 	}
-	var found [][32]byte
+	var found, ordered, refused [][]byte
 	for _, x := range all {
-		if len(text) >= 6 && strings.HasPrefix(base64.RawURLEncoding.EncodeToString(x.Op), text) {
-			found = append(found, [32]byte(x.Op))
+		switch {
+		case len(text) >= 6 && strings.HasPrefix(base64.RawURLEncoding.EncodeToString(x.Op), text):
+			found = append(found, x.Op)
+		case x.Order == "" || x.Order != text:
+		case x.State == StateRefused:
+			refused = append(refused, x.Op)
+		default:
+			ordered = append(ordered, x.Op)
 		}
 	}
-	if len(found) != 1 {
-		return [32]byte{}, ErrNoPayment
+	if len(found) == 0 {
+		found = ordered
 	}
-	return found[0], nil
+	if len(found) == 0 {
+		found = refused
+	}
+	if len(found) != 1 {
+		return [32]byte{}, fmt.Errorf("%w: %d have that order or an id that begins so", ErrNoPayment, len(found))
+	}
+	return [32]byte(found[0]), nil
 }
 
 // OfferRefund lets the payer of a payment collect an amount of it, or all that is
@@ -102,7 +116,7 @@ func (t *Till) OfferRefund(ctx context.Context, op [32]byte, amount coin.Amount)
 		return nil, err
 	}
 	if p == nil || p.state != StateDeposited {
-		return nil, ErrNoPayment
+		return nil, fmt.Errorf("%w that is deposited", ErrNoPayment)
 	}
 	left, err := t.refundable(ctx, op)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/speciecash/specie/client"
@@ -284,6 +285,25 @@ func (w *Wallet) Coins(ctx context.Context) ([]StoredCoin, error) {
 // History lists the operations, newest first.
 func (w *Wallet) History(ctx context.Context) ([]Operation, error) {
 	return queryOps(ctx, w.purse.db, "ORDER BY created DESC, id")
+}
+
+// FindPayment returns the payment whose id begins with text (hexadecimal, six
+// characters at least), or ErrNoOperation if there is none or more than one.
+func (w *Wallet) FindPayment(ctx context.Context, text string) (ID, error) {
+	ops, err := queryOps(ctx, w.purse.db, "WHERE kind = ?", KindPay)
+	if err != nil {
+		return nil, err
+	}
+	var found []ID
+	for _, op := range ops {
+		if len(text) >= 6 && strings.HasPrefix(op.ID.String(), text) {
+			found = append(found, op.ID)
+		}
+	}
+	if len(found) != 1 {
+		return nil, fmt.Errorf("%w: %d payments have an id that begins with %q", ErrNoOperation, len(found), text)
+	}
+	return found[0], nil
 }
 
 // newID is 16 random bytes; crypto/rand does not fail.

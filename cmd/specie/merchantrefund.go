@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,7 @@ import (
 )
 
 type merchantReleaseCmd struct {
-	Payment string `arg:"" help:"The payment's id, or the beginning of it, from \"specie merchant takings\"."`
+	Payment string `arg:"" help:"The order's reference, or the payment's id or the beginning of it, from \"specie merchant takings\"."`
 }
 
 func (merchantReleaseCmd) Help() string {
@@ -36,7 +35,7 @@ func (c merchantReleaseCmd) Run(a *app) error {
 }
 
 type merchantRefundCmd struct {
-	Payment string `arg:"" help:"The payment's id, or the beginning of it, from \"specie merchant takings\"."`
+	Payment string `arg:"" help:"The order's reference, or the payment's id or the beginning of it, from \"specie merchant takings\"."`
 	Amount  string `arg:"" optional:"" help:"How much of it; all that is left if you don't say."`
 	Cancel  bool   `help:"Take back what of it waits to be collected."`
 }
@@ -44,12 +43,13 @@ type merchantRefundCmd struct {
 func (merchantRefundCmd) Help() string {
 	return `The payer collects the money with "specie refund" from this till, which must be open then ("specie merchant
 serve"). Only who owned the coins that were paid with can collect it, and your bank does not learn who that is.
-Your account is debited when he does. What your bank has paid out to you it can't refund.
+Your account is debited when he does. What your bank has paid out to you it can't refund. Each run offers more:
+look with "specie merchant refunds" before you repeat it.
 What nobody comes for is taken back with --cancel. If the payer has asked for it and the outcome is open, your bank is
 asked first: what it has done is done.
 
 Examples:
-  specie merchant refund 4k1mZq 2.50
+  specie merchant refund T-17 2.50
   specie merchant refund 4k1mZq --cancel`
 }
 
@@ -136,7 +136,7 @@ func opText(op [32]byte) string { return base64.RawURLEncoding.EncodeToString(op
 func shortOp(op []byte) string { return base64.RawURLEncoding.EncodeToString(op)[:12] }
 
 type refundCmd struct {
-	ID string `arg:"" help:"The payment's ID, from \"specie history\"."`
+	ID string `arg:"" help:"The payment's ID, or the beginning of it, from \"specie history\"."`
 }
 
 func (refundCmd) Help() string {
@@ -144,15 +144,15 @@ func (refundCmd) Help() string {
 with come back bound, and need the TPM.
 
 Example:
-  specie refund 0f3a…`
+  specie refund 0f3a5c`
 }
 
 func (c refundCmd) Run(a *app) error {
-	id, err := hex.DecodeString(c.ID)
-	if err != nil {
-		return fmt.Errorf("ID %q: %w", c.ID, wallet.ErrNoOperation)
-	}
 	return a.withAnyTPM(func(w *wallet.Wallet) error {
+		id, err := w.FindPayment(a.ctx, c.ID)
+		if err != nil {
+			return err
+		}
 		k, err := w.Keyset(a.ctx)
 		if err != nil {
 			return err
@@ -161,7 +161,7 @@ func (c refundCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		return a.out.Result(map[string]any{"payment": c.ID, "amount": got}, func(o io.Writer) {
+		return a.out.Result(map[string]any{"payment": id.String(), "amount": got}, func(o io.Writer) {
 			fmt.Fprintf(o, "%s %s came back\n", got.Format(k.Exponent), k.Currency)
 		})
 	})

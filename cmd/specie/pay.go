@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -166,7 +165,7 @@ func readLink(arg string) (string, error) {
 }
 
 type reclaimCmd struct {
-	ID string `arg:"" help:"The payment's ID, from \"specie history\"."`
+	ID string `arg:"" help:"The payment's ID, or the beginning of it, from \"specie history\"."`
 }
 
 func (reclaimCmd) Help() string {
@@ -175,18 +174,18 @@ If he did so first, the bank shows it and the payment is settled as paid. Bound 
 Where your membership of the group has ended, the bearer coins come back alone, and the bound ones are held.
 
 Example:
-  specie reclaim 0f3a…`
+  specie reclaim 0f3a5c`
 }
 
 func (c reclaimCmd) Run(a *app) error {
-	id, err := hex.DecodeString(c.ID)
-	if err != nil {
-		return fmt.Errorf("ID %q: %w", c.ID, wallet.ErrNoOperation)
-	}
 	return a.withAnyTPM(func(w *wallet.Wallet) error {
+		id, err := w.FindPayment(a.ctx, c.ID)
+		if err != nil {
+			return err
+		}
 		if err := w.Reclaim(a.ctx, id); err != nil {
 			return err
 		}
-		return a.out.Result(map[string]string{"reclaimed": c.ID}, func(o io.Writer) { fmt.Fprintln(o, "the coins are back, as new ones") })
+		return a.out.Result(map[string]string{"reclaimed": id.String()}, func(o io.Writer) { fmt.Fprintln(o, "the coins are back, as new ones") })
 	})
 }

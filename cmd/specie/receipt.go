@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -24,7 +23,7 @@ type receiptCmd struct {
 }
 
 type receiptSaveCmd struct {
-	ID      string `arg:"" help:"The payment's ID, from \"specie history\"."`
+	ID      string `arg:"" help:"The payment's ID, or the beginning of it, from \"specie history\"."`
 	Out     string `help:"File to write; must not exist." placeholder:"FILE"`
 	Private bool   `help:"Also what was bought."`
 }
@@ -33,20 +32,20 @@ func (receiptSaveCmd) Help() string {
 	return `The file has the merchant's signed offer, the payment with its owners' authorisation, the bank's and the merchant's receipts, and the keys of that time. Nobody can spend anything with it. Who sees it knows which coins were paid.
 
 Example:
-  specie receipt save 0f3a… --out coffee.json`
+  specie receipt save 0f3a5c --out coffee.json`
 }
 
 func (c receiptSaveCmd) Run(a *app) error {
-	id, err := hex.DecodeString(c.ID)
-	if err != nil {
-		return fmt.Errorf("ID %q: %w", c.ID, wallet.ErrNoOperation)
-	}
 	return a.withWallet(func(w *wallet.Wallet) error {
+		id, err := w.FindPayment(a.ctx, c.ID)
+		if err != nil {
+			return err
+		}
 		f, err := w.Evidence(a.ctx, id, c.Private)
 		if err != nil {
 			return err
 		}
-		return a.saveEvidence(f, c.Out, c.ID)
+		return a.saveEvidence(f, c.Out, id.String())
 	})
 }
 
@@ -169,7 +168,7 @@ type merchantReceiptCmd struct {
 }
 
 type merchantReceiptSaveCmd struct {
-	Payment string `arg:"" help:"The order's reference, or the payment's op from \"specie merchant takings --json\"."`
+	Payment string `arg:"" help:"The order's reference, or the payment's id or the beginning of it, from \"specie merchant takings\"."`
 	Out     string `help:"File to write; must not exist." placeholder:"FILE"`
 	Private bool   `help:"Also what was bought."`
 }
@@ -183,7 +182,7 @@ Example:
 
 func (c merchantReceiptSaveCmd) Run(a *app) error {
 	return a.withTill(func(t *merchant.Till) error {
-		op, err := c.find(a, t)
+		op, err := t.FindPayment(a.ctx, c.Payment)
 		if err != nil {
 			return err
 		}
@@ -193,32 +192,4 @@ func (c merchantReceiptSaveCmd) Run(a *app) error {
 		}
 		return a.saveEvidence(f, c.Out, hex.EncodeToString(op[:]))
 	})
-}
-
-// find finds the one payment that is meant: by its op, or by the order, of which
-// refused ones don't count if there is another.
-func (c merchantReceiptSaveCmd) find(a *app, t *merchant.Till) ([32]byte, error) {
-	list, err := t.Takings(a.ctx)
-	if err != nil {
-		return [32]byte{}, err
-	}
-	var found, refused [][]byte
-	for _, x := range list {
-		switch {
-		case base64.RawURLEncoding.EncodeToString(x.Op) == c.Payment:
-			return [32]byte(x.Op), nil
-		case x.Order != c.Payment:
-		case x.State == merchant.StateRefused:
-			refused = append(refused, x.Op)
-		default:
-			found = append(found, x.Op)
-		}
-	}
-	if len(found) == 0 {
-		found = refused
-	}
-	if len(found) != 1 {
-		return [32]byte{}, fmt.Errorf("%w: %d payments with the order %q", merchant.ErrNoPayment, len(found), cli.OneLine(c.Payment))
-	}
-	return [32]byte(found[0]), nil
 }
