@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -146,5 +147,8 @@ func reason(err error) string {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return "it ends too early"
 	}
-	return "it has a member or value that is not expected"
+	if strings.HasPrefix(err.Error(), "json: unknown field ") {
+		return "it has a member that does not belong there"
+	}
+	return "a value is not in the form that its member has"
 }

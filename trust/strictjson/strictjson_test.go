@@ -64,6 +64,30 @@ func TestUnmarshal(t *testing.T) {
 	}
 }
 
+// picky takes nothing.
+type picky struct{}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (picky) UnmarshalText([]byte) error { return errors.New("not that") }
+
+func TestARefusalSaysWhichRuleAndNotTheInput(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"a":"x","secret":1}`: "it has a member that does not belong there",
+		`{"p":"secret"}`:       "a value is not in the form that its member has",
+		`{"a":1}`:              `member "a" has the wrong type`,
+		`{"a":"secret"`:        "it ends too early",
+	} {
+		var d struct {
+			A string `json:"a"`
+			P picky  `json:"p"`
+		}
+		err := strictjson.Unmarshal([]byte(in), 1000, &d)
+		if err == nil || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v, want %q", in, err, want)
+		}
+	}
+}
+
 func TestUnmarshalOpenIgnoresOnlyUnknownMembers(t *testing.T) {
 	var d doc
 	if err := strictjson.UnmarshalOpen([]byte(`{"a":"x","later":{"k":[1]}}`), 1000, &d); err != nil {
