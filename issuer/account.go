@@ -91,6 +91,9 @@ func (b *Bank) CreateAccount(ctx context.Context, kind AccountKind, name, mercha
 			return nil, "", fmt.Errorf("%w: only a merchant has a merchant id", ErrMalformed)
 		}
 	case Merchant:
+		if merchant == "" {
+			return nil, "", fmt.Errorf("%w: a merchant's account needs the merchant's signed request", ErrMalformed)
+		}
 		if raw, err := base64.RawURLEncoding.Strict().DecodeString(merchant); err != nil || len(raw) != sha256.Size || len(merchant) != 43 {
 			return nil, "", fmt.Errorf("%w: a merchant id is the thumbprint of a key, 43 characters", ErrMalformed)
 		}

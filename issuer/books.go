@@ -133,3 +133,8 @@ func foldKeys(totals []ledger.Balance) (map[coin.KeyID]KeyBalance, error) {
 	}
 	return out, nil
 }
+
+// money is an amount as people write it.
+func (b *Bank) money(a coin.Amount) string {
+	return a.Format(b.current().keyset.Exponent) + " " + b.currency
+}

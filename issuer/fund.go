@@ -139,7 +139,7 @@ func (b *Bank) transfer(ctx context.Context, kind string, r *transferRequest, co
 	case ledger.Replayed:
 		return id, sameTransfer(out.Existing, request)
 	case ledger.Insufficient:
-		return ledger.ID{}, fmt.Errorf("%w: %d to pay out", ErrInsufficientFunds, r.Amount)
+		return ledger.ID{}, fmt.Errorf("%w: less than %s", ErrInsufficientFunds, b.money(r.Amount))
 	case ledger.Exceeded:
 		return ledger.ID{}, &overError{out.Over}
 	}

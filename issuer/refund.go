@@ -122,9 +122,9 @@ func (b *Bank) recordRefund(ctx context.Context, account *Account, order *coin.R
 	case out.Status == ledger.Exceeded && slices.Contains(out.Over, settled):
 		return ErrSettled
 	case out.Status == ledger.Exceeded:
-		return fmt.Errorf("%w: %d to be given back of %d", ErrRefund, total, paid)
+		return fmt.Errorf("%w: %s to be given back of %s", ErrRefund, b.money(total), b.money(paid))
 	case out.Status == ledger.Insufficient:
-		return fmt.Errorf("%w: %d to be given back", ErrInsufficientFunds, total)
+		return fmt.Errorf("%w: less than %s", ErrInsufficientFunds, b.money(total))
 	}
 	return fmt.Errorf("issuer: refund: ledger answered %s", out.Status)
 }

@@ -2,6 +2,7 @@ package issuer
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -122,7 +123,7 @@ func (b *Bank) suspendStruck(ctx context.Context, h *ledger.Hold) error {
 	if err != nil || done != nil {
 		return err
 	}
-	reason := fmt.Sprintf("%d wrong authorisations under hold %x of %s", h.Strikes, h.ID[:8], h.At.UTC().Format(time.RFC3339))
+	reason := fmt.Sprintf("%d wrong authorisations under hold %s of %s", h.Strikes, base64.RawURLEncoding.EncodeToString(h.ID[:])[:12], h.At.UTC().Format(time.RFC3339))
 	return b.suspend(ctx, h.Account, reason, h.ID[:])
 }
 

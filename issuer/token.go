@@ -67,7 +67,7 @@ func (a *Account) scopes() []Scope {
 // with, may do what is of that scope.
 func (a *Account) May(s Scope) error {
 	if !slices.Contains(Scopes(a.Kind), s) {
-		return fmt.Errorf("%w: this is a %s's account", ErrForbidden, a.Kind)
+		return fmt.Errorf("%w: this is a %s's account, which has no scope %q", ErrForbidden, a.Kind, s)
 	}
 	if !slices.Contains(a.scopes(), s) {
 		return fmt.Errorf("%w: the token has not the scope %q", ErrForbidden, s)

@@ -106,7 +106,7 @@ func (b *Bank) recordWithdrawal(ctx context.Context, id ledger.ID, account *Acco
 	case ledger.Exceeded:
 		return &LimitError{Name: LimitWithdrawalsPerDay, Max: int64(b.limits.WithdrawalsPerDay), Until: dayAfter(now)}
 	case ledger.Insufficient:
-		return fmt.Errorf("%w: %d to withdraw", ErrInsufficientFunds, total)
+		return fmt.Errorf("%w: less than %s", ErrInsufficientFunds, b.money(total))
 	}
 	return fmt.Errorf("issuer: withdrawal: ledger answered %s", out.Status)
 }

@@ -14,7 +14,7 @@ import (
 )
 
 type accountCmd struct {
-	Create accountCreateCmd `cmd:"" default:"withargs" help:"Open an account (what \"specied account\" does by itself)."`
+	Create accountCreateCmd `cmd:"" default:"withargs" help:"Open an account."`
 	List   accountListCmd   `cmd:"" help:"List accounts."`
 	Show   accountShowCmd   `cmd:"" help:"Show an account."`
 }

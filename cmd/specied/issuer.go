@@ -85,6 +85,7 @@ func (c issuerCmd) Run(a *app) (err error) {
 			}
 			return err
 		}
+		a.log.Info("serving staff over TLS", "address", staff.Listener.Addr().String())
 		more = append(more, staff)
 	}
 	return a.serve(cfg.Listen, h.Public, dir.path(cfg.AdminSocket), h.Admin, more...)

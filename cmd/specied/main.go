@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -108,6 +109,10 @@ func hint(err error) string {
 	switch {
 	case dialled(err) && (errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)):
 		return "is the daemon running, and is this its --socket?"
+	case errors.As(err, new(x509.UnknownAuthorityError)):
+		return "name who certifies the bank's address with --server-ca"
+	case errors.Is(err, errLeaked):
+		return "if the ledger was restored since, read docs/restoring.md first: what the backup lacked looks the same"
 	case errors.Is(err, errDrafted):
 		return "without --write it is checked; to have it drafted anew, move it away"
 	case errors.Is(err, issuer.ErrFenced):

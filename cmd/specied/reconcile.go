@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/client/issuerclient"
 	"github.com/speciecash/specie/issuer"
@@ -109,7 +110,7 @@ func (c reconcileFinishCmd) Run(a *app) error {
 func printReconciliation(a *app, r *issuerclient.Reconciliation) error {
 	return a.out.Result(r, func(w io.Writer) {
 		if !r.Open {
-			fmt.Fprintf(w, "the bank works; its ledger was restored %d times\n", r.RestoreEpoch)
+			fmt.Fprintf(w, "the bank works; its ledger was restored %s\n", cli.Count(int(r.RestoreEpoch), "time"))
 			return
 		}
 		fmt.Fprintf(w, "reconciling since %s: %s\n", r.Began.Format(time.RFC3339), *r.Fence)
