@@ -178,14 +178,19 @@ func (c auditCmd) offline(a *app, progress func(done, total int64)) (_ *issuercl
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	var header *ledger.BackupHeader
 	if c.Backup != "" {
-		if err := unpack(a, db, c.Backup); err != nil {
+		if header, err = unpack(a, db, c.Backup); err != nil {
 			return nil, err
 		}
 	}
 	r, err := issuer.Audit(a.ctx, db, keyset, now, progress)
 	if err != nil {
 		return nil, err
+	}
+	if header != nil { // without the record that this copy was restored
+		r.Rows.Heads = header.Heads
+		r.Rows.Records--
 	}
 	// The same report as the daemon's, through the same JSON.
 	raw, err := json.Marshal(server.AuditReport(r))
@@ -197,15 +202,14 @@ func (c auditCmd) offline(a *app, progress func(done, total int64)) (_ *issuercl
 }
 
 // unpack loads a backup into an empty store.
-func unpack(a *app, db ledger.Ledger, path string) (err error) {
+func unpack(a *app, db ledger.Ledger, path string) (_ *ledger.BackupHeader, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	bar := a.out.Bar("unpacking")
-	_, err = ledger.ReadBackup(a.ctx, db, f, func(done, total int64) { bar(int(done), int(total)) })
-	return err
+	return ledger.ReadBackup(a.ctx, db, f, func(done, total int64) { bar(int(done), int(total)) })
 }
 
 func printAudit(w io.Writer, r *issuerclient.AuditReport) {

@@ -147,7 +147,7 @@ func TestABackupIsTheWayFromSQLiteToPostgreSQL(t *testing.T) {
 	if status, code, err := shop.deposit(t.Context(), h.issuer, payment); err != nil || status != http.StatusOK {
 		t.Fatalf("%d %s %v", status, code, err)
 	}
-	h.run("backup", "--socket", "issuer.sock", "--to", "bank.backup")
+	made := h.run("backup", "--socket", "issuer.sock", "--to", "bank.backup")
 	books := h.run("books", "--socket", "issuer.sock")
 	bank.stop()
 
@@ -169,7 +169,10 @@ func TestABackupIsTheWayFromSQLiteToPostgreSQL(t *testing.T) {
 	if status, code, _ := shop.deposit(t.Context(), h.issuer, shop.payment(t, &kept, d.Value)); status != http.StatusOK {
 		t.Errorf("a good coin: %d %s", status, code)
 	}
-	h.run("audit", "--backup", "bank.backup", "--keyset", "keyset.jws", "--root", "root.pem")
+	audited := h.run("audit", "--backup", "bank.backup", "--keyset", "keyset.jws", "--root", "root.pem")
+	if _, head, _ := strings.Cut(made, "\n"); head == "" || !strings.HasSuffix(audited, head) {
+		t.Errorf("the backup was written with\n%s\nand audited with\n%s", made, audited)
+	}
 	h.run("audit", "--socket", "issuer.sock")
 	if raw := must(os.ReadFile(h.path("issuer0.log")))(t); strings.Contains(string(raw), must(url.QueryUnescape("not-a-secret"))(t)) {
 		t.Error("the database's password is in the log")
