@@ -202,8 +202,6 @@ func problemMembers() [][2]string {
 	return [][2]string{
 		{"op", "the operation that stands in the way; `GET /v1/ops/{op}` shows it"},
 		{"conflict", "that operation's spend with its owners' authorisation, and `coin`, the coin that both spend; how to verify it is in [api.md](api.md)"},
-		{"limit", "the name of the limit, as in `limits` of `/v1/info`"},
-		{"max", "how much that limit is"},
 		{"not_before", "when the same request may be answered otherwise, RFC 3339"},
 		{"limit", "which limit; those of `/v1/info` by their names there"},
 		{"max", "what that limit is, in minor units where it is one of money"},
