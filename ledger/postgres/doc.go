@@ -35,7 +35,10 @@
 //     two withdrawals the second sees the first. What other batches post to the
 //     account at the same moment without a floor, they append as deltas and
 //     lock nothing; the two then count as done in the order in which neither
-//     saw the other. So no row is hot but one that people withdraw from.
+//     saw the other. So no row is hot but one that people withdraw from. Two ops
+//     that each take from the other's floored account without a floor of their
+//     own have no such order and may both be applied: who puts a floor under an
+//     account puts one wherever he takes from it, as package issuer does.
 //   - A quota. Its counter is locked, also by who only asks.
 //   - A hold and a spend of the same coin. Who places a hold inserts the coin
 //     into its spent set and deletes it again before the commit, so that of the
