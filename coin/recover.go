@@ -18,6 +18,25 @@ type Successors interface {
 	// announced, and opens it with the key that its signer kept. Presentations of
 	// its epoch are taken by nobody from over on.
 	Signer(it group.Item, key [group.OpeningKeySize]byte) (tag [TagSize]byte, over time.Time, err error)
+	// Past verifies a presentation of any epoch that the manager has announced.
+	Past(it group.Item) error
+}
+
+// VerifyPast says whether the owners of bound coins authorised a spend at some
+// time: nil, or ErrBinding. It is for who knows otherwise that the spend was good
+// when it was made, and keeps it as proof.
+func VerifyPast(s *Spend, a *Authorisation, past Successors) error {
+	if len(s.BoundClaims()) == 0 {
+		return nil
+	}
+	claims, err := Claims(s.BoundClaims())
+	if err == nil {
+		err = past.Past(group.Item{Presentation: a.Presentation, Message: s.Frame(), Claims: claims})
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBinding, err)
+	}
+	return nil
 }
 
 type withSuccessors struct {

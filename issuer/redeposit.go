@@ -2,6 +2,7 @@ package issuer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,8 +13,9 @@ import (
 // Redeposit takes a deposit back into a ledger that was restored from a backup
 // of before it: receipt is what the bank gave for it then. It stands for all
 // that the bank checked at that time, and nobody else can sign it: so neither
-// the offer's end, nor a key's, nor a group's epoch matters now. Coins and bearer
-// owners are verified again, so that a later audit can.
+// the offer's end, nor a key's, nor a group's epoch matters now. Coins and their
+// owners' consent are verified again: the receipt does not cover that, and a later
+// double spend is proven by it.
 //
 // A deposit that is recorded gets the recorded answer. Refusals: those of
 // Deposit, coin.ErrReceipt for a receipt about something else, and
@@ -60,6 +62,9 @@ func (b *Bank) recordAgain(ctx context.Context, account *Account, r *DepositRequ
 	if err := r.Authorisation.VerifyOwners(r.Spend); err != nil {
 		return nil, err
 	}
+	if err := b.verifyPast(ctx, r.Spend, r.Authorisation); err != nil {
+		return nil, err
+	}
 	request, err := encodeRecord(r.Offer, r.PayeeSalt[:], r.Spend, r.Authorisation)
 	if err != nil {
 		return nil, err
@@ -71,6 +76,23 @@ func (b *Bank) recordAgain(ctx context.Context, account *Account, r *DepositRequ
 		ID: r.Spend.Op(), Kind: KindDeposit, Account: account.ID, Acquirer: b.id,
 		Request: request, Answer: receipt, At: given.At,
 	})
+}
+
+// verifyPast verifies the presentation for bound coins, of whatever epoch. Of a
+// group that the bank takes no more nobody can judge it: the receipt has to do.
+func (b *Bank) verifyPast(ctx context.Context, s *coin.Spend, a *coin.Authorisation) error {
+	verifier, err := b.verifier(ctx, s)
+	if errors.Is(err, coin.ErrBinding) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	past, ok := verifier.(coin.Successors)
+	if !ok {
+		return nil
+	}
+	return coin.VerifyPast(s, a, past)
 }
 
 // ownReceipt verifies a receipt of this bank for a spend. Its certificate may

@@ -49,8 +49,8 @@ func Scopes(kind AccountKind) []Scope {
 
 // Access is what a token allows.
 type Access struct {
-	Token   string  // its id, see TokenInfo; empty without a token
-	Scopes  []Scope // none without a token
+	Token  string  // its id, see TokenInfo; empty without a token
+	Scopes []Scope // none without a token
 	// Expires is when it ends, by itself or because it is revoked from then on.
 	Expires time.Time
 }

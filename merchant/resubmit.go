@@ -73,10 +73,16 @@ func (t *Till) onceFor(ctx context.Context, meta string, epoch int64, list []res
 	if _, err := getMeta(ctx, t.db, meta, &done); err != nil || done >= epoch {
 		return nil, err
 	}
+	var open error
 	for _, x := range list {
 		err := x.send()
 		var r *Refusal
+		var answered *client.Problem
 		switch {
+		case errors.Is(err, ErrOpen) && errors.As(err, &answered) && answered.Code == codeUnavailable:
+			// The bank can't judge this one now. The others must not wait for it:
+			// whoever is first with their coins has them.
+			open = errors.Join(open, err)
 		case errors.Is(err, ErrOpen):
 			return refused, err
 		case errors.As(err, &r):
@@ -84,6 +90,9 @@ func (t *Till) onceFor(ctx context.Context, meta string, epoch int64, list []res
 		case err != nil:
 			return refused, err
 		}
+	}
+	if open != nil {
+		return refused, open
 	}
 	return refused, putMeta(ctx, t.db, meta, epoch)
 }

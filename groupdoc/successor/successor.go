@@ -74,6 +74,15 @@ func (v *Verifier) Signer(it group.Item, key [group.OpeningKeySize]byte) (tag [3
 	return tag, over, err
 }
 
+// Past verifies a presentation of any epoch that the manager has announced.
+func (v *Verifier) Past(it group.Item) error {
+	gv, err := v.Doc.ProofVerifier(it.Presentation)
+	if err != nil {
+		return err
+	}
+	return gv.Verify(it.Presentation, it.Message, it.Claims)
+}
+
 // ends is when presentations of an epoch are not taken any more.
 func (v *Verifier) ends(epoch uint64) (time.Time, error) {
 	switch current := v.Doc.Current; {

@@ -74,6 +74,9 @@ func TestASignerIsNamedInWhateverEpoch(t *testing.T) {
 			p, k, err := m.PresentOpen(t.Context(), m.Key, []byte("m"), nil)
 			pres := must(p, err)(t).Bytes()
 			it := group.Item{Presentation: pres, Message: []byte("m")}
+			if err := v.Past(it); !errors.Is(err, c.want) {
+				t.Errorf("looked back at: %v", err)
+			}
 			tag, over, err := v.Signer(it, [32]byte(k.Bytes()))
 			if c.want != nil {
 				if !errors.Is(err, c.want) {
@@ -87,6 +90,9 @@ func TestASignerIsNamedInWhateverEpoch(t *testing.T) {
 			it.Message = []byte("n")
 			if _, _, err := v.Signer(it, [32]byte(k.Bytes())); !errors.Is(err, group.ErrProof) {
 				t.Errorf("another message: %v", err)
+			}
+			if err := v.Past(it); !errors.Is(err, group.ErrProof) {
+				t.Errorf("another message, looked back at: %v", err)
 			}
 			it.Message = []byte("m")
 			if _, _, err := v.Signer(it, [32]byte{31: 1}); !errors.Is(err, group.ErrOpeningKey) {
