@@ -48,6 +48,9 @@ func (restoreCmd) Help() string {
 	return `The bank is asked what it ever signed for this purse, key by key, and whether it is spent since. Bound coins need the TPM that they are bound to. They sleep for a day, since the lost purse may have promised them to a merchant; "specie resume" wakes them.
 Interrupted, it goes on where it was when it is run again.
 
+What was paid is not in a backup: refunds and receipts of payments made before are lost with the old purse, unless
+they were saved ("specie receipt save").
+
 The bank sees that all these coins are one person's. When they are there, exchange them: "specie exchange".
 
 Example:
