@@ -24,7 +24,7 @@ func (t *Till) Evidence(ctx context.Context, op [32]byte, private bool) (*eviden
 	if err != nil {
 		return nil, err
 	}
-	if p == nil {
+	if p == nil || p.state == StateChecked || p.state == StateHeld {
 		return nil, fmt.Errorf("%w: %x…", ErrNoPayment, op[:6])
 	}
 	spend, _, err := coin.DecodeSpend(p.spend)
