@@ -94,6 +94,40 @@ func TestALostPurseIsMadeAgain(t *testing.T) {
 	town.CheckBooks(t)
 }
 
+// TestRefundsAreFoundInARestore: also one that the purse was lost before it had.
+func TestRefundsAreFoundInARestore(t *testing.T) {
+	for _, kind := range []coin.Kind{coin.Bearer, coin.Bound} {
+		t.Run(string(kind), func(t *testing.T) {
+			town, shop, alice, p, op := sale(t, kind)
+			for _, lost := range []bool{false, true} {
+				_, err := shop.OfferRefund(t.Context(), op, 4)
+				must(t, err)
+				if lost {
+					shop.Wire.Once("/v1/refunds", wallettest.LoseAnswer)
+				}
+				if _, err = alice.Refund(t.Context(), p.ID); !lost {
+					must(t, err)
+				} else {
+					want(t, err, wallet.ErrOpen)
+				}
+			}
+			holds(t, town, shop.Account, 5)
+			back := lose(t, town, alice)
+			if kind == coin.Bound {
+				must(t, back.AttachTPM(t.Context(), wallet.TPM{Address: town.TPM(t, registrationtest.TPMA)}))
+			}
+			if r := restore(t, back, wallet.RestoreOptions{Settled: true}); r.Worth != 3+4+4 {
+				t.Errorf("found %+v", r)
+			}
+			worth(t, back, 11, 0)
+			_, err := back.Pay(t.Context(), shop.Ask(t, 11), kind)
+			must(t, err)
+			holds(t, town, shop.Account, 16)
+			town.CheckBooks(t)
+		})
+	}
+}
+
 func TestARestoreByWhoKnowsThatNothingWasOpenWaitsForNothing(t *testing.T) {
 	town := wallettest.New(t)
 	alice := town.NewHolder(t, 100)
