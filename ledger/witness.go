@@ -198,8 +198,9 @@ func (w *Witness) RestoreEpoch() uint64 {
 // Check compares the store with the file: ErrBehind, in a *BehindError, if the
 // store has not all that the file says. A store that was restored more often
 // than the file knows was reconciled since, and is taken as it is; one restored
-// less often has another history. When nothing is wrong the witness keeps what
-// the store does from now on.
+// less often has another history. Without a file the store is believed, which
+// the log says if there is anything in it. When nothing is wrong the witness
+// keeps what the store does from now on.
 func (w *Witness) Check(ctx context.Context, l Ledger) error {
 	epoch, err := RestoreEpoch(ctx, l)
 	if err != nil {
@@ -219,7 +220,15 @@ func (w *Witness) Check(ctx context.Context, l Ledger) error {
 			return fmt.Errorf("witness %s: %w", w.path, behind)
 		}
 	}
-	return w.trust(ctx, l, epoch)
+	if err := w.trust(ctx, l, epoch); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if kept == nil && w.seen.Seq > 0 {
+		w.log.Warn("no witness of what this store held before: it is believed as it is", "witness", w.path, "records", w.seen.Seq)
+	}
+	return nil
 }
 
 // compare fills in what the store lacks of head.

@@ -1,9 +1,11 @@
 package ledger_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -196,6 +198,29 @@ func TestAWitness(t *testing.T) {
 		h.open()
 		must(t, h.w.Check(ctx, h.l))
 	})
+}
+
+func TestAStoreWithoutItsWitnessIsBelievedAloud(t *testing.T) {
+	h := watch(t)
+	h.write(3)
+	for name, c := range map[string]struct {
+		path string
+		warn bool
+	}{
+		"the file is there": {h.beside, false},
+		"the file is gone":  {filepath.Join(h.dir, "another.json"), true},
+	} {
+		must(t, h.l.Close())
+		must(t, h.w.Close())
+		var log bytes.Buffer
+		w, err := ledger.OpenWitness(c.path, "main", slog.New(slog.NewTextHandler(&log, nil)))
+		must(t, err)
+		h.w, h.l = w, openStore(t, h.store, sqlite.Options{OnCommit: w.Commit})
+		must(t, w.Check(context.Background(), h.l))
+		if warned := strings.Contains(log.String(), "no witness"); warned != c.warn {
+			t.Errorf("%s: the log says %q", name, log.String())
+		}
+	}
 }
 
 func TestAWitnessThatIsNone(t *testing.T) {
