@@ -21,7 +21,6 @@ import (
 	"github.com/speciecash/specie/issuer/issuertest"
 )
 
-
 // branch is a bank behind HTTP, watched by the contract.
 type branch struct {
 	*issuertest.Bank

@@ -48,7 +48,7 @@ look with "specie merchant refunds" before you repeat it.
 What nobody comes for is taken back with --cancel. If the payer has asked for it and the outcome is open, your bank is
 asked first: what it has done is done.
 
-Examples:
+Example:
   specie merchant refund T-17 2.50
   specie merchant refund 4k1mZq --cancel`
 }
