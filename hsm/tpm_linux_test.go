@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/miekg/pkcs11"
 
@@ -126,10 +127,19 @@ func startBus(t *testing.T, config string) {
 func openTPM(t *testing.T) (m *hsm.Module, raw *pkcs11.Ctx) {
 	t.Helper()
 	path := library(t, "libtpm2_pkcs11.so", "libtpm2-pkcs11-1")
-	m, err := hsm.OpenLayered(path, func(c *pkcs11.Ctx) hsm.Cryptoki {
-		raw = c
-		return c
-	})
+	open := func() error {
+		var err error
+		m, err = hsm.OpenLayered(path, func(c *pkcs11.Ctx) hsm.Cryptoki {
+			raw = c
+			return c
+		})
+		return err
+	}
+	// The manager has its name on the bus a moment before it answers there.
+	err := open()
+	for deadline := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(deadline); err = open() {
+		time.Sleep(100 * time.Millisecond)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
