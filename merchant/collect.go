@@ -165,7 +165,7 @@ func (t *Till) postRefund(ctx context.Context, r *Refund) (*client.RefundAnswer,
 	}
 	err = client.ReadProblem(answer.HTTPResponse, answer.Body)
 	var problem *client.Problem
-	if !errors.As(err, &problem) || !problem.Final() || problem.Code == codeNoFunds {
+	if !errors.As(err, &problem) || !problem.Final() || problem.Code == bankNoFunds {
 		return nil, openErr(fmt.Errorf("bank: %w", err))
 	}
 	return nil, refuse(problem.Code, err)

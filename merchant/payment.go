@@ -23,9 +23,12 @@ const (
 	codeInternal    = "internal"
 	codeDoubleSpend = "double-spend"
 	codeNotFound    = "not-found"
-	codeNoFunds     = "insufficient-funds"
 	codeMalformed   = "malformed"
 )
+
+// bankNoFunds is the bank's refusal of a refund while the account lacks the money;
+// nothing is recorded then, and the till passes it on to nobody.
+const bankNoFunds = "insufficient-funds"
 
 // ErrOpen: a deposit's outcome is unknown; [Till.Resume] settles it.
 var ErrOpen = errors.New("the outcome is open")

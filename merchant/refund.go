@@ -221,7 +221,7 @@ func (t *Till) cancelRefund(ctx context.Context, r *Refund) (*Refund, error) {
 		switch {
 		case err == nil:
 			return nil, nil // the payer has it
-		case errors.As(err, &problem) && problem.Code == codeNoFunds:
+		case errors.As(err, &problem) && problem.Code == bankNoFunds:
 			from = RefundSubmitted // the bank has recorded nothing
 		case errors.Is(err, ErrOpen):
 			return nil, err
