@@ -30,8 +30,13 @@ type clerk struct {
 	url      string
 	deposits atomic.Int64 // requests that reached the bank
 	// instead, if set, answers a deposit; false passes it on.
-	instead func(w http.ResponseWriter, r *http.Request, pass http.Handler) bool
+	instead atomic.Pointer[answerer]
 }
+
+type answerer func(w http.ResponseWriter, r *http.Request, pass http.Handler) bool
+
+// answer has deposits answered by f from now on.
+func (c *clerk) answer(f answerer) { c.instead.Store(&f) }
 
 func newClerk(t *testing.T) *clerk {
 	t.Helper()
@@ -40,7 +45,7 @@ func newClerk(t *testing.T) *clerk {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v1/deposits" {
 			c.deposits.Add(1)
-			if c.instead != nil && c.instead(w, r, pass) {
+			if f := c.instead.Load(); f != nil && (*f)(w, r, pass) {
 				return
 			}
 		}
@@ -172,7 +177,7 @@ func TestTheShellClientWaitsForABankThatCanNot(t *testing.T) {
 	c.paid(t, s, a)
 	for _, lost := range []string{"refused for now", "an answer that is lost"} {
 		done := false
-		c.instead = func(w http.ResponseWriter, r *http.Request, pass http.Handler) bool {
+		c.answer(func(w http.ResponseWriter, r *http.Request, pass http.Handler) bool {
 			if done {
 				return false
 			}
@@ -184,7 +189,7 @@ func TestTheShellClientWaitsForABankThatCanNot(t *testing.T) {
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return true
-		}
+		})
 		if out, said, status := c.run(t); status != 0 || out == "" {
 			t.Errorf("%s: status %d: %s", lost, status, said)
 		}
@@ -290,9 +295,9 @@ func TestTheShellClientShowsADoubleSpendAndBelievesNoOther(t *testing.T) {
 		"no proof": func(m map[string]any) { delete(m, "v") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.instead = func(w http.ResponseWriter, r *http.Request, pass http.Handler) bool {
+			c.answer(func(w http.ResponseWriter, r *http.Request, pass http.Handler) bool {
 				return forge(t, w, r, pass, func(m map[string]any) { change(m["conflict"].(map[string]any)) })
-			}
+			})
 			if _, said, status := c.run(t); status != 4 {
 				t.Errorf("status %d: %s", status, said)
 			}
@@ -343,15 +348,15 @@ func TestTheShellClientBelievesAGoodReceiptOnly(t *testing.T) {
 		"none": func(string) string { return "" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.instead = func(w http.ResponseWriter, r *http.Request, pass http.Handler) bool {
+			c.answer(func(w http.ResponseWriter, r *http.Request, pass http.Handler) bool {
 				return forge(t, w, r, pass, func(m map[string]any) { m["receipt"] = change(m["receipt"].(string)) })
-			}
+			})
 			if _, said, status := c.run(t); status != 4 || strings.Contains(said, "is good") {
 				t.Errorf("status %d: %s", status, said)
 			}
 		})
 	}
-	c.instead = nil
+	c.instead.Store(nil)
 	if _, said, status := c.run(t); status != 0 {
 		t.Errorf("the good one: status %d: %s", status, said)
 	}
