@@ -14,9 +14,9 @@ GO ?= go
 export GOFLAGS ?= -buildvcs=false
 
 # Packages whose goroutines share state run under the race detector, which
-# costs five to ten times the processor; of the bank's rules, what happens at
-# once does. All the others run without it.
-RACE := ./api/... ./fault ./hsm ./ledger/batch ./ledger/postgres ./ledger/sqlite ./merchant ./registration ./server ./signer ./tpm/...
+# costs five to ten times the processor; of the rules and the till, what happens
+# at once does. All the others run without it.
+RACE := ./api/... ./fault ./hsm ./ledger/batch ./ledger/postgres ./ledger/sqlite ./server ./signer ./tpm/...
 ATONCE := AtOnce|Concurrent|Races|ManyTimes|WhileTheBankWorks
 
 .PHONY: all setup build demo dev test test-failover bench generate vet clean
@@ -43,7 +43,7 @@ vet:
 test: setup vet build
 	$(GO) test $$($(GO) list ./... | grep -v -x -F "$$($(GO) list $(RACE))")
 	$(GO) test -race $(RACE)
-	$(GO) test -race -run '$(ATONCE)' ./issuer
+	$(GO) test -race -run '$(ATONCE)' ./issuer ./merchant ./registration
 
 test-failover: setup
 	$(GO) test -count=1 -v ./ledger/postgres/failovertest
