@@ -47,11 +47,7 @@ func (c tokenNewCmd) Run(a *app) error {
 }
 
 func (c tokenNewCmd) create(a *app) (*issuerclient.CreatedToken, error) {
-	api, err := c.api()
-	if err != nil {
-		return nil, err
-	}
-	kind, id, err := accountPath(c.Account)
+	api, kind, id, err := c.account(c.Account)
 	if err != nil {
 		return nil, err
 	}
@@ -80,11 +76,7 @@ func (tokenListCmd) Help() string {
 }
 
 func (c tokenListCmd) Run(a *app) error {
-	api, err := c.api()
-	if err != nil {
-		return err
-	}
-	kind, id, err := accountPath(c.Account)
+	api, kind, id, err := c.account(c.Account)
 	if err != nil {
 		return err
 	}
@@ -129,11 +121,7 @@ Example:
 }
 
 func (c tokenRevokeCmd) Run(a *app) error {
-	api, err := c.api()
-	if err != nil {
-		return err
-	}
-	kind, id, err := accountPath(c.Account)
+	api, kind, id, err := c.account(c.Account)
 	if err != nil {
 		return err
 	}

@@ -155,11 +155,7 @@ func (accountShowCmd) Help() string {
 }
 
 func (c accountShowCmd) Run(a *app) error {
-	api, err := c.api()
-	if err != nil {
-		return err
-	}
-	kind, id, err := accountPath(c.Account)
+	api, kind, id, err := c.account(c.Account)
 	if err != nil {
 		return err
 	}
@@ -186,11 +182,7 @@ Example:
 }
 
 func (c suspendCmd) Run(a *app) error {
-	api, err := c.api()
-	if err != nil {
-		return err
-	}
-	kind, id, err := accountPath(c.Account)
+	api, kind, id, err := c.account(c.Account)
 	if err != nil {
 		return err
 	}
@@ -212,11 +204,7 @@ func (reinstateCmd) Help() string {
 }
 
 func (c reinstateCmd) Run(a *app) error {
-	api, err := c.api()
-	if err != nil {
-		return err
-	}
-	kind, id, err := accountPath(c.Account)
+	api, kind, id, err := c.account(c.Account)
 	if err != nil {
 		return err
 	}

@@ -152,11 +152,7 @@ func (statementCmd) Help() string {
 }
 
 func (c statementCmd) Run(a *app) error {
-	api, err := c.api()
-	if err != nil {
-		return err
-	}
-	kind, id, err := accountPath(c.Account)
+	api, kind, id, err := c.account(c.Account)
 	if err != nil {
 		return err
 	}

@@ -121,6 +121,14 @@ func answered[T any](v *T, resp *http.Response, body []byte) (*T, error) {
 	return v, nil
 }
 
+// account is the bank's back office, and an account's id as its paths have it.
+func (o *officeFlags) account(account string) (api *issuerclient.ClientWithResponses, kind issuerclient.AccountKind, id string, err error) {
+	if api, err = o.api(); err == nil {
+		kind, id, err = accountPath(account)
+	}
+	return api, kind, id, err
+}
+
 // accountPath splits an account's id for a path of the API.
 func accountPath(account string) (issuerclient.AccountKind, string, error) {
 	kind, id, ok := strings.Cut(account, "/")
