@@ -42,21 +42,12 @@ type depositRecord struct {
 // of a recorded one gets the recorded answer; its receipt is signed again, over
 // the same payload, if the key that signed it was revoked since.
 func (b *Bank) Deposit(ctx context.Context, account *Account, r *DepositRequest) (*Deposited, error) {
-	if account.Kind != Merchant {
-		return nil, fmt.Errorf("%w: deposits are for merchants", ErrForbidden)
-	}
-	if r.Spend.Purpose != coin.Pay {
-		return nil, coin.ErrPurpose
-	}
-	if err := r.Spend.Check(); err != nil {
-		return nil, err
-	}
-	id := r.Spend.Op()
-	op, err := b.recorded(ctx, id)
+	op, err := b.payment(ctx, account, r.Spend, "deposits")
 	if err != nil {
 		return nil, err
 	}
 	if op == nil {
+		id := r.Spend.Op()
 		if err := account.active(); err != nil {
 			return nil, b.suspended(ctx, id, err)
 		}
@@ -65,6 +56,21 @@ func (b *Bank) Deposit(ctx context.Context, account *Account, r *DepositRequest)
 		}
 	}
 	return b.deposited(ctx, account, op)
+}
+
+// payment checks what a deposit, of either way, and a hold begin with: that a
+// merchant asks, and for a payment. It returns the operation if it is recorded.
+func (b *Bank) payment(ctx context.Context, account *Account, s *coin.Spend, what string) (*ledger.Op, error) {
+	if account.Kind != Merchant {
+		return nil, fmt.Errorf("%w: %s are for merchants", ErrForbidden, what)
+	}
+	if s.Purpose != coin.Pay {
+		return nil, coin.ErrPurpose
+	}
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	return b.recorded(ctx, s.Op())
 }
 
 // deposited answers a recorded deposit.

@@ -48,16 +48,7 @@ const (
 // *LimitError, *VoidError, and *DoubleSpendError, which makes no case: nobody
 // authorised anything.
 func (b *Bank) Hold(ctx context.Context, account *Account, r *HoldRequest) (*Held, error) {
-	if account.Kind != Merchant {
-		return nil, fmt.Errorf("%w: holds are for merchants", ErrForbidden)
-	}
-	if r.Spend.Purpose != coin.Pay {
-		return nil, coin.ErrPurpose
-	}
-	if err := r.Spend.Check(); err != nil {
-		return nil, err
-	}
-	op, err := b.recorded(ctx, r.Spend.Op())
+	op, err := b.payment(ctx, account, r.Spend, "holds")
 	if err != nil {
 		return nil, err
 	}

@@ -22,16 +22,7 @@ import (
 // *DoubleSpendError where somebody was faster: then the bank owes the merchant,
 // who shows both.
 func (b *Bank) Redeposit(ctx context.Context, account *Account, r *DepositRequest, receipt []byte) (*Deposited, error) {
-	if account.Kind != Merchant {
-		return nil, fmt.Errorf("%w: deposits are for merchants", ErrForbidden)
-	}
-	if r.Spend.Purpose != coin.Pay {
-		return nil, coin.ErrPurpose
-	}
-	if err := r.Spend.Check(); err != nil {
-		return nil, err
-	}
-	op, err := b.recorded(ctx, r.Spend.Op())
+	op, err := b.payment(ctx, account, r.Spend, "deposits")
 	if err != nil {
 		return nil, err
 	}
