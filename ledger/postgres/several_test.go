@@ -175,14 +175,15 @@ func TestQuotasAloneHoldInThreeProcesses(t *testing.T) {
 func TestAHoldAndASpendOfOneCoinDoNotBothSucceed(t *testing.T) {
 	ls := several(t)
 	holds, spends := 0, 0
-	head := 2 * time.Millisecond // how much earlier holds begin
+	const step = 200 * time.Microsecond
+	var head time.Duration // how much earlier holds begin; below zero, the spend does
 	for round := range 100 {
 		if meet(t, ls, 10*round, head) {
 			spends++
-			head += head / 4
+			head += step
 		} else {
 			holds++
-			head -= head / 5
+			head -= step
 		}
 	}
 	if holds < 10 || spends < 10 {
@@ -199,6 +200,7 @@ func meet(t *testing.T, ls []*Ledger, coin int, head time.Duration) (spent bool)
 	together(3, func(i int) {
 		var err error
 		if i < 2 {
+			time.Sleep(-head)
 			outcomes[i], err = ls[i].PlaceHold(ctx, ledger.Hold{
 				ID: hash("op", coin+i), Account: "merchant/m1", Amount: 1, At: moment(1), Until: moment(1000),
 				Coins: []ledger.Spend{{Epoch: "k1", ID: hash("coin", coin+1), Value: 1}, {Epoch: "k1", ID: hash("coin", coin), Value: 1}},
