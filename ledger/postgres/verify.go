@@ -19,23 +19,17 @@ type audit struct {
 	watch    ledger.Verification
 	done     int64 // of total rows
 	total    int64
-	accounts map[string]version
-	tokens   map[string]version
-	meta     map[string]version
-	epochs   map[string]version
-}
-
-// version is the newest version of a record that the journal knows.
-type version struct {
-	rev    uint64
-	digest [32]byte
+	accounts ledger.Versions
+	tokens   ledger.Versions
+	meta     ledger.Versions
+	epochs   ledger.Versions
 }
 
 func newAudit(v ledger.Verification) *audit {
 	return &audit{
 		out: &ledger.Audit{}, watch: v,
-		accounts: make(map[string]version), tokens: make(map[string]version),
-		meta: make(map[string]version), epochs: make(map[string]version),
+		accounts: ledger.Versions{}, tokens: ledger.Versions{},
+		meta: ledger.Versions{}, epochs: ledger.Versions{},
 	}
 }
 
@@ -113,20 +107,20 @@ func (a *audit) records() error {
 		if err := head.Check(&st.Record); err != nil {
 			a.out.Problem("journal: %v", err)
 		}
-		v := version{st.Rev, st.Digest}
+		v := ledger.Version{Rev: st.Rev, Digest: st.Digest}
 		switch st.Event {
 		case ledger.EventOp:
 			return a.op(st)
 		case ledger.EventAnswer:
 			a.answer(st)
 		case ledger.EventAccount:
-			newer(a.accounts, string(st.Subject), v)
+			a.accounts.Add(string(st.Subject), v)
 		case ledger.EventToken:
-			newer(a.tokens, fmt.Sprintf("%x", st.Subject), v)
+			a.tokens.Add(fmt.Sprintf("%x", st.Subject), v)
 		case ledger.EventMeta:
-			newer(a.meta, string(st.Subject), v)
+			a.meta.Add(string(st.Subject), v)
 		case ledger.EventEpoch:
-			newer(a.epochs, string(st.Subject), v)
+			a.epochs.Add(string(st.Subject), v)
 		default:
 			a.out.Problem("journal: record %s/%d is of unknown kind %q", st.Lane, st.Seq, st.Event)
 		}
@@ -241,11 +235,4 @@ func (a *audit) places(table, problem, query string, args ...any) error {
 		a.out.Problem("%s: row %s/%d %s", table, lane, seq, problem)
 		return err
 	}, query, args...)
-}
-
-// newer keeps the newest version of key, whatever lane it came from.
-func newer(known map[string]version, key string, v version) {
-	if v.rev > known[key].rev {
-		known[key] = v
-	}
 }

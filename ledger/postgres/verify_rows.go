@@ -63,7 +63,7 @@ func (a *audit) spentSets() error {
 		return err
 	}
 	for _, epoch := range epochs {
-		a.current("epochs", epoch, a.epochs, version{1, ledger.EpochDigest(epoch)})
+		a.epochs.Current(a.out, "epochs", epoch, ledger.Version{Rev: 1, Digest: ledger.EpochDigest(epoch)})
 		if !ledger.ValidEpoch(epoch) {
 			continue // planted: it would be SQL
 		}
@@ -73,7 +73,7 @@ func (a *audit) spentSets() error {
 		a.progress(spends[epoch])
 		delete(spends, epoch)
 	}
-	a.missing("epochs", a.epochs)
+	a.epochs.Missing(a.out, "epochs")
 	for epoch, n := range spends {
 		a.out.Problem("op_spends: %d spends are of epoch %q, which is not open", n, epoch)
 	}
@@ -116,10 +116,10 @@ func (a *audit) accountRows() error {
 	err := a.query(func(rows pgx.Rows) error {
 		acct, err := scanAccount(rows)
 		a.out.Accounts++
-		a.current("accounts", acct.ID, a.accounts, version{acct.Rev, acct.Digest()})
+		a.accounts.Current(a.out, "accounts", acct.ID, ledger.Version{Rev: acct.Rev, Digest: acct.Digest()})
 		return err
 	}, "SELECT "+accountColumns+" FROM accounts ORDER BY id")
-	a.missing("accounts", a.accounts)
+	a.accounts.Missing(a.out, "accounts")
 	return err
 }
 
@@ -127,20 +127,20 @@ func (a *audit) tokenRows() error {
 	err := a.query(func(rows pgx.Rows) error {
 		var rev int64
 		k, err := scanToken(rows, &rev)
-		a.current("access_tokens", fmt.Sprintf("%x", k.Hash), a.tokens, version{uint64(rev), k.Digest()})
+		a.tokens.Current(a.out, "access_tokens", fmt.Sprintf("%x", k.Hash), ledger.Version{Rev: uint64(rev), Digest: k.Digest()})
 		return err
 	}, "SELECT "+tokenColumns+", rev FROM access_tokens ORDER BY hash")
-	a.missing("access_tokens", a.tokens)
+	a.tokens.Missing(a.out, "access_tokens")
 	return err
 }
 
 func (a *audit) metaRows() error {
 	err := a.query(func(rows pgx.Rows) error {
 		m, err := scanMeta(rows)
-		a.current("meta", m.Key, a.meta, version{m.Rev, ledger.MetaDigest(m.Key, m.Value)})
+		a.meta.Current(a.out, "meta", m.Key, ledger.Version{Rev: m.Rev, Digest: ledger.MetaDigest(m.Key, m.Value)})
 		return err
 	}, "SELECT name, value, rev FROM meta ORDER BY name")
-	a.missing("meta", a.meta)
+	a.meta.Missing(a.out, "meta")
 	return err
 }
 
@@ -188,20 +188,4 @@ func (a *audit) holds() error {
 		}
 	}
 	return nil
-}
-
-// current checks that a row is the newest version the journal knows, and
-// strikes it off.
-func (a *audit) current(table, key string, known map[string]version, row version) {
-	if known[key] != row {
-		a.out.Problem("%s: row %q is not as the journal has it", table, key)
-	}
-	delete(known, key)
-}
-
-// missing reports what the journal knows and no row was struck off for.
-func (a *audit) missing(table string, known map[string]version) {
-	for key := range known {
-		a.out.Problem("%s: row %q is in the journal and gone", table, key)
-	}
 }

@@ -19,25 +19,19 @@ type audit struct {
 	show     func(*ledger.Row) error // is shown the journal and what it is about
 	done     int64                   // of total rows
 	total    int64
-	accounts map[string]version
-	tokens   map[string]version
-	meta     map[string]version
-	epochs   map[string]version
+	accounts ledger.Versions
+	tokens   ledger.Versions
+	meta     ledger.Versions
+	epochs   ledger.Versions
 	open     []string  // epochs whose sets are there and sound to look into
 	answers  *sql.Stmt // the answer row of a journal record
-}
-
-// version is the newest version of a record that the journal knows.
-type version struct {
-	rev    uint64
-	digest [32]byte
 }
 
 func newAudit(ctx context.Context, v ledger.Verification) *audit {
 	return &audit{
 		ctx: ctx, out: &ledger.Audit{}, watch: v, show: func(*ledger.Row) error { return nil },
-		accounts: make(map[string]version), tokens: make(map[string]version), meta: make(map[string]version),
-		epochs: make(map[string]version),
+		accounts: ledger.Versions{}, tokens: ledger.Versions{}, meta: ledger.Versions{},
+		epochs: ledger.Versions{},
 	}
 }
 
@@ -203,7 +197,7 @@ func (a *audit) spentSets() error {
 		return err
 	}
 	for _, epoch := range open {
-		if v, ok := a.epochs[epoch]; !ok || v.digest != ledger.EpochDigest(epoch) || !ledger.ValidEpoch(epoch) {
+		if v, ok := a.epochs[epoch]; !ok || v.Digest != ledger.EpochDigest(epoch) || !ledger.ValidEpoch(epoch) {
 			a.out.Problem("epochs: %q is not in the journal", epoch)
 			continue
 		}
@@ -262,10 +256,10 @@ func (a *audit) accountRows() error {
 			return err
 		}
 		a.out.Accounts++
-		a.current("accounts", acct.ID, a.accounts, version{acct.Rev, acct.Digest()})
+		a.accounts.Current(a.out, "accounts", acct.ID, ledger.Version{Rev: acct.Rev, Digest: acct.Digest()})
 		return nil
 	}, "SELECT "+accountColumns+" FROM accounts ORDER BY id")
-	a.missing("accounts", a.accounts)
+	a.accounts.Missing(a.out, "accounts")
 	return err
 }
 
@@ -276,10 +270,10 @@ func (a *audit) tokenRows() error {
 		if err != nil {
 			return err
 		}
-		a.current("access_tokens", fmt.Sprintf("%x", k.Hash), a.tokens, version{rev, k.Digest()})
+		a.tokens.Current(a.out, "access_tokens", fmt.Sprintf("%x", k.Hash), ledger.Version{Rev: rev, Digest: k.Digest()})
 		return nil
 	}, "SELECT "+tokenColumns+", rev FROM access_tokens ORDER BY hash")
-	a.missing("access_tokens", a.tokens)
+	a.tokens.Missing(a.out, "access_tokens")
 	return err
 }
 
@@ -291,32 +285,9 @@ func (a *audit) metaRows() error {
 		if err := rows.Scan(&key, &value, &rev); err != nil {
 			return err
 		}
-		a.current("meta", key, a.meta, version{rev, ledger.MetaDigest(key, value)})
+		a.meta.Current(a.out, "meta", key, ledger.Version{Rev: rev, Digest: ledger.MetaDigest(key, value)})
 		return nil
 	}, "SELECT name, value, rev FROM meta ORDER BY name")
-	a.missing("meta", a.meta)
+	a.meta.Missing(a.out, "meta")
 	return err
-}
-
-// current checks that a row is the newest version the journal knows, and
-// strikes it off.
-func (a *audit) current(table, key string, known map[string]version, row version) {
-	if known[key] != row {
-		a.out.Problem("%s: row %q is not as the journal has it", table, key)
-	}
-	delete(known, key)
-}
-
-// missing reports what the journal knows and no row was struck off for.
-func (a *audit) missing(table string, known map[string]version) {
-	for key := range known {
-		a.out.Problem("%s: row %q is in the journal and gone", table, key)
-	}
-}
-
-// newer keeps the newest version of key, whatever lane it came from.
-func newer(known map[string]version, key string, v version) {
-	if v.rev > known[key].rev {
-		known[key] = v
-	}
 }

@@ -185,18 +185,18 @@ func (a *audit) fill(rec *ledger.Record, op *ledger.Op, lists *sides) error {
 
 // other checks an answer's record, and notes the newest version of the rest.
 func (a *audit) other(rec *ledger.Record) error {
-	v := version{rec.Rev, rec.Digest}
+	v := ledger.Version{Rev: rec.Rev, Digest: rec.Digest}
 	switch rec.Event {
 	case ledger.EventAnswer:
 		return a.answer(rec)
 	case ledger.EventAccount:
-		newer(a.accounts, string(rec.Subject), v)
+		a.accounts.Add(string(rec.Subject), v)
 	case ledger.EventToken:
-		newer(a.tokens, fmt.Sprintf("%x", rec.Subject), v)
+		a.tokens.Add(fmt.Sprintf("%x", rec.Subject), v)
 	case ledger.EventMeta:
-		newer(a.meta, string(rec.Subject), v)
+		a.meta.Add(string(rec.Subject), v)
 	case ledger.EventEpoch:
-		newer(a.epochs, string(rec.Subject), v)
+		a.epochs.Add(string(rec.Subject), v)
 	default:
 		a.out.Problem("journal: record %s/%d is of unknown kind %q", rec.Lane, rec.Seq, rec.Event)
 	}
