@@ -29,6 +29,8 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
+require github.com/yuin/goldmark v1.8.7 // indirect
+
 require (
 	filippo.io/bigmod v0.1.0
 	filippo.io/hpke v0.4.0 // indirect

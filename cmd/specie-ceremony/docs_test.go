@@ -4,10 +4,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/speciecash/specie/docstest"
 )
 
 // TestDocs runs every command of the pages in its order, on SoftHSM tokens made
@@ -18,25 +19,14 @@ func TestDocs(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", bin, "../specied").CombinedOutput(); err != nil {
 		t.Fatalf("specied: %v\n%s", err, out)
 	}
-	for _, page := range []struct {
-		name    string
-		blocks  int    // that it has at least
-		prelude string // run before them
-	}{
-		{"ceremonies.md", 10, ""},
-		{"supervision.md", 10, supervisionPrelude},
+	for _, page := range []struct{ path, prelude string }{
+		{"docs/ceremonies.md", ""},
+		{"docs/supervision.md", supervisionPrelude},
 	} {
-		t.Run(page.name, func(t *testing.T) {
-			doc, err := os.ReadFile(filepath.Join("..", "..", "docs", page.name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			blocks := shellBlocks(string(doc))
-			if len(blocks) < page.blocks {
-				t.Fatalf("%d blocks of commands in docs/%s", len(blocks), page.name)
-			}
+		t.Run(filepath.Base(page.path), func(t *testing.T) {
+			text := "exec sh -eux docs.sh\n! stdout '^ +fails '\n-- docs.sh --\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" +
+				page.prelude + docstest.Read(t, page.path).Shell()
 			script := filepath.Join(t.TempDir(), "docs.txtar")
-			text := "exec sh -eux docs.sh\n! stdout '^ +fails '\n-- docs.sh --\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + page.prelude + strings.Join(blocks, "\n")
 			if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -64,16 +54,3 @@ specied() {
 	testkit specied "$@"
 }
 `
-
-// shellBlocks are the texts of the ```sh blocks of a Markdown page.
-func shellBlocks(page string) []string {
-	var out []string
-	for {
-		_, rest, found := strings.Cut(page, "\n```sh\n")
-		if !found {
-			return out
-		}
-		block, after, _ := strings.Cut(rest, "\n```")
-		out, page = append(out, block+"\n"), after
-	}
-}

@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/docstest"
 	"github.com/speciecash/specie/issuer"
 	"github.com/speciecash/specie/registration/registrationtest"
 	"github.com/speciecash/specie/tpm"
@@ -97,6 +98,7 @@ func runScripts(t *testing.T, p testscript.Params) {
 		"revoke": mark((*wallettest.Town).Revoke), "losekey": mark((*wallettest.Town).Lose), "address": address, "flip": flip, "field": field,
 		"tpm": device, "approve": approve, "extend": extend,
 		"forward": forward, "readmit": readmit, "expel": expel, "warrant": enterWarrant, "rewrite": rewrite,
+		"plays": docstest.Plays,
 	}
 	testscript.Run(t, p)
 }

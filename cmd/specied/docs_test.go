@@ -6,38 +6,22 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/speciecash/specie/docstest"
 )
 
 // TestDocs runs every block of commands of docs/operator.md in its order,
 // against a bank that starts where a comment of the page says so.
 func TestDocs(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "operator.md"))
-	check(t, err)
-	before, after, found := strings.Cut(string(page), "<!-- test: start -->")
-	if !found {
-		t.Fatal("the page does not say when the bank starts")
-	}
+	before, after := docstest.Read(t, "docs/operator.md").Until(t, "start")
 	h := newHouse(t, 4, 2)
 	if out, err := exec.Command("go", "build", "-o", filepath.Join(filepath.Dir(h.bin), "specie"), "../specie").CombinedOutput(); err != nil {
 		t.Fatalf("specie: %v\n%s", err, out)
 	}
 	h.env = append(h.env, "PATH="+filepath.Dir(h.bin)+string(filepath.ListSeparator)+os.Getenv("PATH"),
 		"BANK=http://"+h.issuer, "ADMIN="+freeAddress(t))
-	blocks := 0
-	run := func(part string) string {
-		var script strings.Builder
-		script.WriteString("set -eux\n")
-		for {
-			_, rest, found := strings.Cut(part, "\n```sh\n")
-			if !found {
-				break
-			}
-			block, more, _ := strings.Cut(rest, "\n```")
-			script.WriteString(block + "\n")
-			part = more
-			blocks++
-		}
-		cmd := exec.Command("sh", "-c", script.String())
+	run := func(page *docstest.Page) string {
+		cmd := exec.Command("sh", "-c", page.Shell())
 		cmd.Env, cmd.Dir = h.env, h.dir
 		out, err := cmd.CombinedOutput()
 		if err != nil {
@@ -49,9 +33,6 @@ func TestDocs(t *testing.T) {
 	h.startSigner()
 	h.startIssuer("issuer.yaml")
 	said := run(after)
-	if blocks < 12 {
-		t.Errorf("%d blocks of commands", blocks)
-	}
 	for _, want := range []string{"WIRE-4713", "because   complaint 17", "camt.053", "the bank redeems only", "this one", "operator/", "closing"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("nothing says %q:\n%s", want, said)
