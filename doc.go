@@ -11,6 +11,7 @@
 //	proof       evidence                                       what papers prove, years later
 //	documents   coin  groupdoc                                 what is signed
 //	roots       group  group/fp256bn  trust  frame             mathematics, who may sign what
+//	pictures    qr                                             text that a camera reads
 //	testing     fault                                          points at which a test ends a program
 //
 // Arrows go downward only; rooms of one band do not import each other. The

@@ -32,6 +32,12 @@ require (
 require github.com/yuin/goldmark v1.8.7 // indirect
 
 require (
+	github.com/makiuchi-d/gozxing v0.1.1
+	golang.org/x/xerrors v0.0.0-20200804184101-5ec99f83aff1 // indirect
+	rsc.io/qr v0.2.0
+)
+
+require (
 	filippo.io/bigmod v0.1.0
 	filippo.io/hpke v0.4.0 // indirect
 	github.com/apapsch/go-jsonmerge/v2 v2.0.0 // indirect

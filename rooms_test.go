@@ -15,7 +15,7 @@ const module = "github.com/speciecash/specie/"
 // bands are the rooms from the ground up. A room may import rooms of lower
 // bands, and rooms inside itself.
 var bands = [][]string{
-	{"frame", "api", "cli", "fault", "sqlitefile", "trust", "group/fp256bn"},
+	{"frame", "api", "cli", "fault", "qr", "sqlitefile", "trust", "group/fp256bn"},
 	{"group"},
 	{"coin", "groupdoc"},
 	{"evidence"},
@@ -104,6 +104,8 @@ func TestForeignPackagesStayInTheirRooms(t *testing.T) {
 		"github.com/hyperledger/fabric-amcl": nil,
 		"modernc.org/sqlite":                 {"ledger", "sqlitefile"},
 		"github.com/jackc/pgx":               {"ledger"},
+		"rsc.io/qr":                          {"qr"},
+		"github.com/makiuchi-d/gozxing":      {"qr"},
 		"github.com/alecthomas/kong":         {"cli", "cmd/specie", "cmd/specied", "cmd/specie-ceremony"},
 	}
 	for _, p := range packages(t) {

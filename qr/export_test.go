@@ -1,0 +1,4 @@
+package qr
+
+// ReadWithin is Read with another patience.
+var ReadWithin = readWithin
