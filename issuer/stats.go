@@ -26,8 +26,8 @@ type Stats struct {
 	Signatures, Unsigned int64
 	// Signing is how long the signatures of one operation took, in seconds.
 	Signing ledger.Histogram
-	// Writer is nil if the ledger does not say.
-	Writer *ledger.WriterStats
+	// Writer is the ledger's.
+	Writer ledger.WriterStats
 }
 
 // OpCount counts operations. Outcome is a ledger.Status in words, or "failed".
@@ -126,12 +126,7 @@ func (b *Bank) Stats() Stats {
 		out.Operations = append(out.Operations, o)
 	}
 	s.mu.Unlock()
-	if c, ok := b.cfg.Ledger.(*counted); ok {
-		if o, ok := c.Ledger.(ledger.Observed); ok {
-			w := o.WriterStats()
-			out.Writer = &w
-		}
-	}
+	out.Writer = b.cfg.Ledger.WriterStats()
 	return out
 }
 

@@ -180,6 +180,19 @@ type Ledger interface {
 	// the whole store in one consistent picture, and writing goes on beside it.
 	Verify(ctx context.Context, v Verification) (*Audit, error)
 
+	// Flows adds up what the ops of a part of a journal moved, in no order that
+	// means something. It reads the postings of that part and nothing else: what
+	// it costs goes by the range, of which a caller takes as much at a time as it
+	// likes. ErrMalformed; a sum that leaves 63 bits is an error too.
+	Flows(ctx context.Context, r FlowRange) ([]Flow, error)
+	// Condition says how the store is.
+	Condition(ctx context.Context) (*Condition, error)
+	// WriterStats are what the store's writer has done. It may be called at any
+	// time.
+	WriterStats() WriterStats
+
+	// Heads returns the ends of all journals as they are now, ordered by lane.
+	Heads(ctx context.Context) ([]Head, error)
 	// Head returns where the journal of a lane ended when it had seq records, or
 	// where it ends now if seq is zero. ErrNotFound if it has not so many, or
 	// none.

@@ -41,12 +41,6 @@ func (h *Histogram) Add(v float64) {
 	h.Sum += v
 }
 
-// Observed is a ledger that says what its writer does. The drivers are.
-type Observed interface {
-	// WriterStats may be called at any time.
-	WriterStats() WriterStats
-}
-
 // AddBatch counts a batch of calls.
 func (s *WriterStats) AddBatch(calls int, took time.Duration) {
 	s.Sizes.Add(float64(calls))

@@ -93,11 +93,9 @@ func (m *workMetrics) Collect(ch chan<- prometheus.Metric) {
 	put(m.signatures, prometheus.CounterValue, float64(s.Signatures), "made")
 	put(m.signatures, prometheus.CounterValue, float64(s.Unsigned), "failed")
 	ch <- histogram(m.signing, &s.Signing)
-	if s.Writer != nil {
-		ch <- histogram(m.batch, &s.Writer.Sizes)
-		ch <- histogram(m.commit, &s.Writer.Times)
-		put(m.waiting, prometheus.GaugeValue, float64(s.Writer.Waiting))
-	}
+	ch <- histogram(m.batch, &s.Writer.Sizes)
+	ch <- histogram(m.commit, &s.Writer.Times)
+	put(m.waiting, prometheus.GaugeValue, float64(s.Writer.Waiting))
 	gauge(m.up, m.ledger.err() == nil, "ledger")
 	gauge(m.up, m.token.err() == nil, "token")
 	if at := m.standing(); at != nil {

@@ -78,6 +78,7 @@ func Ledger(t *testing.T, fresh FreshLedger) {
 		{"load refuses what is not whole", testLoadRefuses},
 		{"a dump is one picture", testDumpBesideWriting},
 		{"the writer counts its batches", testWriterStats},
+		{"what a part of a journal moved is added up", testFlows},
 		{"who verifies sees every op and how far it is", testVerification},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, fresh) })

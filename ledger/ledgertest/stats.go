@@ -12,12 +12,8 @@ import (
 func testWriterStats(t *testing.T, fresh FreshLedger) {
 	l := fresh(t)()
 	defer func() { check(t, l.Close()) }()
-	o, ok := l.(ledger.Observed)
-	if !ok {
-		t.Fatal("the driver does not say what its writer does")
-	}
 	check(t, l.OpenEpoch(t.Context(), epoch))
-	before := o.WriterStats()
+	before := l.WriterStats()
 	const n = 40
 	var all sync.WaitGroup
 	for i := range n {
@@ -31,7 +27,7 @@ func testWriterStats(t *testing.T, fresh FreshLedger) {
 	all.Wait()
 	// A caller is answered before his batch is counted.
 	check(t, l.SetMeta(t.Context(), "x", []byte("y")))
-	after := o.WriterStats()
+	after := l.WriterStats()
 	if calls := after.Sizes.Sum - before.Sizes.Sum; calls < n || calls > n+1 {
 		t.Errorf("%v calls counted, want %d", calls, n)
 	}

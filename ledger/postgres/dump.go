@@ -79,15 +79,7 @@ func (d *dump) tell(n int64) {
 }
 
 func (d *dump) heads() error {
-	heads := []ledger.Head{}
-	err := d.query(func(rows pgx.Rows) error {
-		var h ledger.Head
-		var hash []byte
-		err := rows.Scan(&h.Lane, &h.Seq, &hash)
-		h.Hash = toID(hash)
-		heads = append(heads, h)
-		return err
-	}, "SELECT lane, seq, hash FROM lanes WHERE seq > 0 ORDER BY lane")
+	heads, err := lister(d.query).heads()
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func OpenLedger(ctx context.Context, path string, opts Options) (*Ledger, error)
 	return l, nil
 }
 
-// WriterStats implements ledger.Observed.
+// WriterStats implements ledger.Ledger.
 func (l *Ledger) WriterStats() ledger.WriterStats { return l.writer.queue.Stats() }
 
 // Apply implements ledger.Ledger.
