@@ -3,13 +3,15 @@
 // The rules: results go to standard output, everything else to standard
 // error; with --json the result is one JSON value; an error is one line
 // "PROGRAM: error: …", lower case, no full stop, with a "hint:" line where
-// there is something to do; a progress bar is drawn only on a terminal and
-// only for work that takes a while; NO_COLOR is honoured because there is no
-// colour.
+// there is something to do; a progress bar is drawn only on a terminal that
+// can, and only for work that takes a while; NO_COLOR is honoured because there
+// is no colour. Times are UTC, written by When and Moment, and amounts stand in
+// major units beside their currency; JSON has RFC 3339 and minor units.
 //
 // Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 the outcome is
-// open and the command should be repeated or resumed, 130 interrupted where a
-// person was asked something.
+// open and the command should be repeated or resumed, 130 interrupted by the
+// person. docs/cli.md is the whole of it; package clitest holds the programs to
+// these rules.
 //
 // The package imports nothing of Specie.
 package cli
@@ -20,11 +22,7 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
-	"time"
 	"unicode"
-
-	"golang.org/x/term"
 )
 
 // Exit statuses.
@@ -57,49 +55,44 @@ func Std(program string) *Out {
 	return &Out{Program: program, Stdout: os.Stdout, Stderr: os.Stderr}
 }
 
-// Result prints v as JSON, or what text writes.
+// Result prints v as JSON, or what text writes. The error is that of writing: a
+// result that did not arrive is none.
 func (o *Out) Result(v any, text func(w io.Writer)) error {
+	w := &sticky{w: o.Stdout}
 	if o.JSON {
-		e := json.NewEncoder(o.Stdout)
+		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
-		return e.Encode(v)
+		if err := e.Encode(v); err != nil && w.err == nil {
+			return err
+		}
+	} else {
+		text(w)
 	}
-	text(o.Stdout)
+	if w.err != nil {
+		return fmt.Errorf("write the result: %w", w.err)
+	}
 	return nil
 }
 
-// Table prints rows under headers, in columns. A column whose header begins
-// with ">" is aligned to the right.
-func Table(w io.Writer, headers []string, rows [][]string) {
-	right := make([]bool, len(headers))
-	width := make([]int, len(headers))
-	for i, h := range headers {
-		if right[i] = strings.HasPrefix(h, ">"); right[i] {
-			headers[i] = h[1:]
-		}
-		width[i] = len([]rune(headers[i]))
-		for _, r := range rows {
-			width[i] = max(width[i], len([]rune(r[i])))
-		}
+// Document prints a result that is a file by itself, byte for byte; as JSON it
+// is the text under that name.
+func (o *Out) Document(name string, data []byte) error {
+	return o.Result(map[string]string{name: string(data)}, func(w io.Writer) { _, _ = w.Write(data) })
+}
+
+// sticky remembers the first error of writing.
+type sticky struct {
+	w   io.Writer
+	err error
+}
+
+func (s *sticky) Write(b []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
 	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	line := func(cells []string) {
-		for i, c := range cells {
-			if right[i] {
-				c = strings.Repeat(" ", width[i]-len([]rune(c))) + c
-			}
-			if i == len(cells)-1 {
-				fmt.Fprintf(tw, "%s\n", c)
-			} else {
-				fmt.Fprintf(tw, "%s\t", c)
-			}
-		}
-	}
-	line(headers)
-	for _, r := range rows {
-		line(r)
-	}
-	_ = tw.Flush()
+	n, err := s.w.Write(b)
+	s.err = err
+	return n, err
 }
 
 // Fail prints the error line, and the hint if there is one.
@@ -145,36 +138,4 @@ func Count(n int, thing string) string {
 		return "1 " + thing
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-// Bar draws a progress bar on a terminal; elsewhere it draws nothing. The
-// returned function takes how many of how many steps are done.
-func (o *Out) Bar(label string) func(done, total int) {
-	f, ok := o.Stderr.(*os.File)
-	if !ok || o.JSON || !term.IsTerminal(int(f.Fd())) {
-		return func(int, int) {}
-	}
-	return o.bar(label, f)
-}
-
-func (o *Out) bar(label string, f io.Writer) func(done, total int) {
-	start := time.Now()
-	drawn := false
-	return func(done, total int) {
-		// Work that is over at once needs no bar.
-		if total == 0 || (!drawn && done < total && time.Since(start) < 150*time.Millisecond) {
-			return
-		}
-		if done >= total && !drawn {
-			return
-		}
-		drawn, o.line = true, f
-		const cells = 30
-		full := cells * done / total
-		fmt.Fprintf(f, "\r%-24s [%s%s] %d/%d", label, strings.Repeat("=", full), strings.Repeat(" ", cells-full), done, total)
-		if done >= total {
-			fmt.Fprintf(f, "  %s\n", time.Since(start).Round(time.Millisecond))
-			o.line = nil
-		}
-	}
 }

@@ -3,13 +3,10 @@ package cli_test
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
-	"os/exec"
+	"os"
 	"strings"
 	"testing"
-
-	"github.com/alecthomas/kong"
 
 	"github.com/speciecash/specie/cli"
 )
@@ -30,6 +27,43 @@ func TestTableAlignsNumbersToTheRight(t *testing.T) {
 	want := "KIND      CHF\nbearer   1.00\nbound   12.34\n"
 	if b.String() != want {
 		t.Fatalf("got\n%s", b.String())
+	}
+}
+
+func TestTableCountsCellsNotCharacters(t *testing.T) {
+	var b bytes.Buffer
+	cli.Table(&b, []string{"WHO", ">CHF", "NOTE"}, [][]string{{"東京", "1.00", "a"}, {"Cafe\u0301", "12.34", "b"}})
+	want := "WHO     CHF  NOTE\n東京   1.00  a\nCafe\u0301  12.34  b\n"
+	if b.String() != want {
+		t.Fatalf("got\n%s", b.String())
+	}
+}
+
+func TestAResultThatDoesNotArriveIsAnError(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	for _, asJSON := range []bool{false, true} {
+		o := &cli.Out{Stdout: full, JSON: asJSON}
+		err := o.Result(1, func(w io.Writer) { _, _ = io.WriteString(w, "1\n") })
+		if err == nil || !strings.Contains(err.Error(), "write the result: ") || !strings.Contains(err.Error(), "no space left") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func TestADocumentIsItselfOrATextInJSON(t *testing.T) {
+	var b bytes.Buffer
+	o := &cli.Out{Stdout: &b}
+	if err := o.Document("statement", []byte("a,b\n")); err != nil || b.String() != "a,b\n" {
+		t.Errorf("got %q, %v", &b, err)
+	}
+	b.Reset()
+	o.JSON = true
+	if err := o.Document("statement", []byte("a,b\n")); err != nil || b.String() != "{\n  \"statement\": \"a,b\\n\"\n}\n" {
+		t.Errorf("got %q, %v", &b, err)
 	}
 }
 
@@ -54,56 +88,6 @@ func TestBarDrawsNothingWhereThereIsNoTerminal(t *testing.T) {
 	bar(2, 2)
 	if b.Len() != 0 {
 		t.Fatalf("drew %q", b.String())
-	}
-}
-
-func TestCompletion(t *testing.T) {
-	var tree struct {
-		Home string
-		Deep struct {
-			Down struct {
-				Loud   bool
-				Kind   string `enum:"red,blue" default:"red"`
-				Amount string `arg:""`
-			} `cmd:""`
-			Pick struct {
-				Shell string `arg:"" enum:"bash,fish"`
-			} `cmd:""`
-		} `cmd:""`
-	}
-	p, err := kong.New(&tree, kong.Name("prog"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	script, err := cli.Completion(p.Model, "bash")
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Bash itself says what it would offer.
-	for _, c := range []struct{ line, want string }{
-		{"prog d", "deep"},
-		{"prog --home /tmp d", "deep"},
-		{"prog deep down --l", "--loud"},
-		{"prog deep down 20.00 --l", "--loud"},
-		{"prog deep --home /tmp down 20.00 --l", "--loud"},
-		{"prog deep down --kind b", "blue"},
-		{"prog deep down --home b", ""},
-		{"prog deep pick b", "bash"},
-	} {
-		words := strings.Fields(c.line)
-		run := fmt.Sprintf("%s\nCOMP_WORDS=(%s); COMP_CWORD=%d; _prog; echo \"${COMPREPLY[@]}\"", script, c.line, len(words)-1)
-		out, err := exec.Command("bash", "-c", run).CombinedOutput()
-		if err != nil || strings.TrimSpace(string(out)) != c.want {
-			t.Errorf("%q: bash offers %q, want %q, %v", c.line, out, c.want, err)
-		}
-	}
-	for _, shell := range []string{"zsh", "fish"} {
-		if s, err := cli.Completion(p.Model, shell); err != nil || !strings.Contains(s, "down") || !strings.Contains(s, "red blue") {
-			t.Errorf("%s: %v\n%s", shell, err, s)
-		}
-	}
-	if _, err := cli.Completion(p.Model, "tcsh"); !errors.Is(err, cli.ErrShell) {
-		t.Errorf("got %v", err)
 	}
 }
 

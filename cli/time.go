@@ -19,3 +19,9 @@ func (t *Time) UnmarshalText(text []byte) error {
 	}
 	return fmt.Errorf("%q is no time: give a date such as 2026-01-31, which is its first second in UTC, or a time such as 2026-01-31T14:30:00Z", text)
 }
+
+// When is a time as people are shown it everywhere: to the minute, in UTC.
+func When(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// Moment is When to the second, where seconds count.
+func Moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
