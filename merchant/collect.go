@@ -104,14 +104,14 @@ func (t *Till) orderRefund(ctx context.Context, r *Refund, s *coin.Spend) (*Refu
 	}
 	op := order.Op()
 	fault.Point("till.refund.record")
-	done, err := t.db.ExecContext(ctx, `UPDATE refunds SET state = ?, op = ?, request = ? WHERE id = ? AND state = ?
+	changed, err := t.changeRefund(ctx, r.Payment, "", "", "", `UPDATE refunds SET state = ?, op = ?, request = ? WHERE id = ? AND state = ?
 		AND NOT EXISTS (SELECT 1 FROM refunds WHERE op = ?)`, RefundSubmitted, op[:], request, []byte(r.ID), RefundOffered, op[:])
 	fault.Point("till.refund.recorded")
 	if err != nil {
-		return nil, fmt.Errorf("till: refund: %w", err)
+		return nil, err
 	}
-	if n, err := done.RowsAffected(); err != nil || n != 1 {
-		return nil, errors.Join(refuse(codeConflict, errors.New("this refund, or these outputs, were claimed meanwhile")), err)
+	if !changed {
+		return nil, refuse(codeConflict, errors.New("this refund, or these outputs, were claimed meanwhile"))
 	}
 	return t.refund(ctx, r.ID)
 }
@@ -141,10 +141,11 @@ func (t *Till) sendRefund(ctx context.Context, r *Refund) (*client.RefundAnswer,
 	}
 	fault.Point("till.refund.settle")
 	// Whatever was made of it meanwhile: the bank has done it.
-	_, err = t.db.ExecContext(ctx, "UPDATE refunds SET state = ?, answer = ?, op = ?, request = ? WHERE id = ?", RefundDone, raw, r.op, r.request, []byte(r.ID))
+	_, err = t.changeRefund(ctx, r.Payment, StepRefunded, "", "", "UPDATE refunds SET state = ?, answer = ?, op = ?, request = ? WHERE id = ? AND state <> ?",
+		RefundDone, raw, r.op, r.request, []byte(r.ID), RefundDone)
 	fault.Point("till.refund.settled")
 	if err != nil {
-		return nil, fmt.Errorf("till: refund: %w", err)
+		return nil, err
 	}
 	return a, nil
 }
@@ -178,14 +179,14 @@ func (t *Till) refundRefused(ctx context.Context, r *Refund, err error) error {
 	if errors.Is(err, ErrOpen) || !errors.As(err, &problem) {
 		return err
 	}
-	set, args := "state = ?, reason = ?", []any{RefundRefused, problem.Code + ": " + problem.Reason()}
+	step, set, args := StepRefundRefused, "state = ?, reason = ?", []any{RefundRefused, problem.Code + ": " + problem.Reason()}
 	if problem.Code != "settled" && problem.Code != "refund-exceeds" {
-		set, args = "state = ?, op = NULL, request = NULL", []any{RefundOffered}
+		step, set, args = "", "state = ?, op = NULL, request = NULL", []any{RefundOffered}
 	}
-	_, uerr := t.db.ExecContext(ctx, "UPDATE refunds SET "+set+" WHERE id = ? AND state = ? AND op = ?",
+	_, uerr := t.changeRefund(ctx, r.Payment, step, problem.Code, problem.Reason(), "UPDATE refunds SET "+set+" WHERE id = ? AND state = ? AND op = ?",
 		append(args, []byte(r.ID), RefundSubmitted, r.op)...)
 	if uerr != nil {
-		return fmt.Errorf("till: refund: %w", uerr)
+		return uerr
 	}
 	return err
 }

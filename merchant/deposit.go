@@ -22,6 +22,7 @@ const (
 	StateChecked   = "checked"   // the coins were shown and are good; nobody has authorised them
 	StateHeld      = "held"      // and the bank holds them for a moment
 	StateSubmitted = "submitted" // the deposit was sent, or is about to be
+	StateKept      = "kept"      // accepted without the bank, which could not be reached; see Offline
 	StateDeposited = "deposited" // the bank credited it
 	StateRefused   = "refused"   // the bank refused it for good
 )
@@ -31,9 +32,9 @@ const depositTimeout = 45 * time.Second
 
 // payment is a row of the till's file.
 type payment struct {
-	op, spend, request, answer []byte
-	state, reason              string
-	until                      time.Time // of the hold
+	op, offer, spend, request, answer []byte
+	state, reason                     string
+	until                             time.Time // of the hold
 }
 
 // shown says that its coins were shown and nobody has authorised them.
@@ -42,8 +43,8 @@ func (p *payment) shown() bool { return p.state == StateChecked || p.state == St
 func (t *Till) payment(ctx context.Context, op [32]byte) (*payment, error) {
 	var p payment
 	var until int64
-	err := t.db.QueryRowContext(ctx, "SELECT op, spend, request, answer, state, reason, held_until FROM payments WHERE op = ?", op[:]).
-		Scan(&p.op, &p.spend, &p.request, &p.answer, &p.state, &p.reason, &until)
+	err := t.db.QueryRowContext(ctx, "SELECT op, offer, spend, request, answer, state, reason, held_until FROM payments WHERE op = ?", op[:]).
+		Scan(&p.op, &p.offer, &p.spend, &p.request, &p.answer, &p.state, &p.reason, &until)
 	p.until = time.UnixMicro(until).UTC()
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
@@ -129,10 +130,25 @@ func (t *Till) bankRefused(ctx context.Context, p *payment, err error) error {
 // there then: of two requests at once the first to get here counts.
 func (t *Till) settle(ctx context.Context, p *payment, state string, answer []byte, reason string) (*client.TillAnswer, error) {
 	fault.Point("till.settle")
-	_, err := t.db.ExecContext(ctx, "UPDATE payments SET state = ?, answer = ?, reason = ? WHERE op = ? AND state = ?",
-		state, answer, reason, p.op, StateSubmitted)
+	err := t.change(ctx, "payment", func(tx *sql.Tx) error {
+		// What the payer was answered stays: his receipt is evidence.
+		done, err := tx.ExecContext(ctx, "UPDATE payments SET state = ?, answer = coalesce(?, answer), reason = ? WHERE op = ? AND state IN (?, ?)",
+			state, answer, reason, p.op, StateSubmitted, StateKept)
+		if err != nil {
+			return err
+		}
+		step, code, text := StepDeposited, "", ""
+		if state == StateRefused {
+			var stored storedRefusal
+			if err := json.Unmarshal([]byte(reason), &stored); err != nil {
+				return err
+			}
+			step, code, text = StepRefused, stored.Code, stored.Text
+		}
+		return t.stepIf(ctx, tx, done, step, p.offer, p.op, code, text)
+	})
 	if err != nil {
-		return nil, fmt.Errorf("till: payment: %w", err)
+		return nil, err
 	}
 	fault.Point("till.settled")
 	stored, err := t.payment(ctx, [32]byte(p.op))

@@ -3,6 +3,7 @@ package merchant
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -66,13 +67,17 @@ func (t *Till) Show(ctx context.Context, shown []byte) (*client.Shown, error) {
 	if p == nil {
 		checked, err := t.checkShown(ctx, s)
 		if err != nil {
-			return nil, err
+			return nil, t.refusedAttempt(ctx, s.OfferDigest, s.Op(), err)
 		}
 		if p, err = t.recordShown(ctx, checked, shown); err != nil {
 			return nil, err
 		}
 	}
-	return t.hold(ctx, p)
+	answer, err := t.hold(ctx, p)
+	if err != nil && p.shown() {
+		err = t.refusedAttempt(ctx, s.OfferDigest, s.Op(), err)
+	}
+	return answer, err
 }
 
 // recordShown persists what the payer showed, with the exact request for a hold.
@@ -88,32 +93,30 @@ func (t *Till) recordShown(ctx context.Context, c *Checked, shown []byte) (*paym
 	if err != nil {
 		return nil, fmt.Errorf("till: hold request: %w", err)
 	}
-	op := c.Spend.Op()
-	tx, err := t.db.BeginTx(ctx, nil)
+	op, offer := c.Spend.Op(), c.Offer.Digest
+	err = t.change(ctx, "payment", func(tx *sql.Tx) error {
+		if err := stillOffered(ctx, tx, offer, op); err != nil {
+			return err
+		}
+		var held int
+		err := tx.QueryRowContext(ctx, "SELECT count(*) FROM payments WHERE offer = ? AND op <> ? AND state = ? AND held_until > ?",
+			offer[:], op[:], StateHeld, t.now().UnixMicro()).Scan(&held)
+		if err != nil {
+			return err
+		}
+		if held > 0 {
+			return &Refusal{Code: client.CodeHeld, RetryAfter: time.Second, err: errors.New("other coins are held for this offer")}
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO payments (op, offer, spend, request, state, created) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (op) DO NOTHING`, op[:], offer[:], shown, request, StateChecked, t.now().UnixMicro())
+		if err != nil {
+			return err
+		}
+		fault.Point("till.shown")
+		return t.stepOnce(ctx, tx, StepCoinsChecked, offer[:], op[:])
+	})
 	if err != nil {
-		return nil, fmt.Errorf("till: payment: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	var paid, held int
-	err = tx.QueryRowContext(ctx, `SELECT count(CASE WHEN state IN (?, ?) THEN 1 END), count(CASE WHEN state = ? AND held_until > ? THEN 1 END)
-		FROM payments WHERE offer = ? AND op <> ?`,
-		StateSubmitted, StateDeposited, StateHeld, t.now().UnixMicro(), c.Offer.Digest[:], op[:]).Scan(&paid, &held)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("till: payment: %w", err)
-	case paid > 0:
-		return nil, refuse(codeConflict, errors.New("this offer is paid, or being paid, with other coins"))
-	case held > 0:
-		return nil, &Refusal{Code: client.CodeHeld, RetryAfter: time.Second, err: errors.New("other coins are held for this offer")}
-	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO payments (op, offer, spend, request, state, created) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (op) DO NOTHING`, op[:], c.Offer.Digest[:], shown, request, StateChecked, t.now().UnixMicro())
-	if err != nil {
-		return nil, fmt.Errorf("till: payment: %w", err)
-	}
-	fault.Point("till.shown")
-	if err := tx.Commit(); err != nil {
-		return nil, fmt.Errorf("till: payment: %w", err)
+		return nil, err
 	}
 	return t.payment(ctx, op)
 }
@@ -137,7 +140,7 @@ func (t *Till) hold(ctx context.Context, p *payment) (*client.Shown, error) {
 	}
 	until := r.JSON200.Until.UTC()
 	fault.Point("till.hold")
-	err = t.setHeld(ctx, p.op, StateHeld, until)
+	err = t.setHeld(ctx, p.offer, p.op, StateHeld, until)
 	fault.Point("till.held")
 	if err != nil {
 		return nil, err
@@ -182,10 +185,16 @@ func (t *Till) settleShown(ctx context.Context, p *payment, problem *client.Prob
 	if err != nil {
 		return nil, fmt.Errorf("till: refusal: %w", err)
 	}
-	_, err = t.db.ExecContext(ctx, "UPDATE payments SET state = ?, reason = ?, held_until = 0 WHERE op = ? AND state IN (?, ?)",
-		StateRefused, string(stored), p.op, StateChecked, StateHeld)
+	err = t.change(ctx, "payment", func(tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, "UPDATE payments SET state = ?, reason = ?, held_until = 0 WHERE op = ? AND state IN (?, ?)",
+			StateRefused, string(stored), p.op, StateChecked, StateHeld)
+		if err != nil {
+			return err
+		}
+		return t.stepIf(ctx, tx, done, StepRefused, p.offer, p.op, problem.Code, problem.Reason())
+	})
 	if err != nil {
-		return nil, fmt.Errorf("till: payment: %w", err)
+		return nil, err
 	}
 	now, err := t.payment(ctx, [32]byte(p.op))
 	if err != nil {
@@ -194,13 +203,18 @@ func (t *Till) settleShown(ctx context.Context, p *payment, problem *client.Prob
 	return now.known()
 }
 
-func (t *Till) setHeld(ctx context.Context, op []byte, state string, until time.Time) error {
-	_, err := t.db.ExecContext(ctx, "UPDATE payments SET state = ?, held_until = ? WHERE op = ? AND state IN (?, ?)",
-		state, until.UnixMicro(), op, StateChecked, StateHeld)
-	if err != nil {
-		return fmt.Errorf("till: payment: %w", err)
-	}
-	return nil
+func (t *Till) setHeld(ctx context.Context, offer, op []byte, state string, until time.Time) error {
+	return t.change(ctx, "payment", func(tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, "UPDATE payments SET state = ?, held_until = ? WHERE op = ? AND state IN (?, ?)",
+			state, until.UnixMicro(), op, StateChecked, StateHeld)
+		if err != nil || state != StateHeld {
+			return err
+		}
+		if n, err := done.RowsAffected(); err != nil || n == 0 {
+			return err
+		}
+		return t.stepOnce(ctx, tx, StepHeld, offer, op)
+	})
 }
 
 // Release lets go of the coins of a payment that nobody has authorised, before
@@ -226,7 +240,7 @@ func (t *Till) Release(ctx context.Context, op [32]byte) error {
 			return err
 		}
 	}
-	return t.setHeld(ctx, op[:], StateChecked, time.UnixMicro(0))
+	return t.setHeld(ctx, p.offer, op[:], StateChecked, time.UnixMicro(0))
 }
 
 func isProblem(err error, code string) bool {

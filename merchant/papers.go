@@ -56,6 +56,31 @@ func (t *Till) Keyset(ctx context.Context) (*coin.Keyset, error) {
 	return k, nil
 }
 
+// exponent is the currency's, from a keyset of whatever age: it does not change, and
+// a list of sales waits for no bank.
+func (t *Till) exponent(ctx context.Context) (int, error) {
+	t.mu.Lock()
+	k := t.keyset
+	t.mu.Unlock()
+	if k != nil {
+		return k.Exponent, nil
+	}
+	var seen paper
+	found, err := getMeta(ctx, t.db, metaKeyset, &seen)
+	if err != nil {
+		return 0, err
+	}
+	if found {
+		k, err = coin.ParseKeyset(t.root, seen.JWS, seen.At)
+	} else {
+		k, err = t.Keyset(ctx)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("keyset: %w", err)
+	}
+	return k.Exponent, nil
+}
+
 // findKeyset is Keyset without the one in memory.
 func (t *Till) findKeyset(ctx context.Context) (*coin.Keyset, time.Time, error) {
 	var seen paper

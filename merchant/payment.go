@@ -158,18 +158,31 @@ func (t *Till) Accept(ctx context.Context, spend []byte) (*client.TillAnswer, er
 		return nil, err
 	}
 	if p == nil || p.shown() {
-		checked, err := t.check(ctx, s, a)
-		if err != nil {
-			return nil, err
-		}
-		if p, err = t.record(ctx, checked, spend); err != nil {
-			return nil, err
+		if p, err = t.judge(ctx, s, a, spend); err != nil {
+			return nil, t.refusedAttempt(ctx, s.OfferDigest, s.Op(), err)
 		}
 	}
 	// From here on the merchant wants his money, whether the payer waits or not.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), depositTimeout)
 	defer cancel()
 	return t.deposit(ctx, p)
+}
+
+// judge checks a spend and records it as a payment, and each step as it is made.
+func (t *Till) judge(ctx context.Context, s *coin.Spend, a *coin.Authorisation, spend []byte) (*payment, error) {
+	checked, err := t.checkBy(ctx, s, a, func(k *coin.Keyset, v coin.PresentationVerifier) error {
+		if err := coin.VerifyShown(s, k, t.now()); err != nil {
+			return err
+		}
+		if err := t.attempted(ctx, StepCoinsChecked, s.OfferDigest, s.Op(), "", ""); err != nil {
+			return err
+		}
+		return coin.Verify(s, a, k, v, t.now())
+	})
+	if err != nil {
+		return nil, err
+	}
+	return t.record(ctx, checked, spend)
 }
 
 // record persists the exact deposit request before it is sent. An offer is
@@ -185,31 +198,46 @@ func (t *Till) record(ctx context.Context, c *Checked, spend []byte) (*payment, 
 	if err != nil {
 		return nil, fmt.Errorf("till: deposit request: %w", err)
 	}
-	op := c.Spend.Op()
-	tx, err := t.db.BeginTx(ctx, nil)
+	op, offer := c.Spend.Op(), c.Offer.Digest
+	err = t.change(ctx, "payment", func(tx *sql.Tx) error {
+		if err := stillOffered(ctx, tx, offer, op); err != nil {
+			return err
+		}
+		done, err := tx.ExecContext(ctx, `INSERT INTO payments (op, offer, spend, request, state, created) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (op) DO UPDATE SET spend = excluded.spend, request = excluded.request, state = excluded.state, created = excluded.created
+			WHERE state IN (?, ?)`, op[:], offer[:], spend, request, StateSubmitted, t.now().UnixMicro(), StateChecked, StateHeld)
+		if err != nil {
+			return err
+		}
+		if c.Bound > 0 {
+			if err := t.stepIf(ctx, tx, done, StepBinding, offer[:], op[:], "", ""); err != nil {
+				return err
+			}
+		}
+		fault.Point("till.record")
+		return t.stepIf(ctx, tx, done, StepDepositing, offer[:], op[:], "", "")
+	})
 	if err != nil {
-		return nil, fmt.Errorf("till: payment: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	var others int
-	err = tx.QueryRowContext(ctx, "SELECT count(*) FROM payments WHERE offer = ? AND op <> ? AND state NOT IN (?, ?, ?)",
-		c.Offer.Digest[:], op[:], StateRefused, StateChecked, StateHeld).Scan(&others)
-	if err != nil {
-		return nil, fmt.Errorf("till: payment: %w", err)
-	}
-	if others > 0 {
-		return nil, refuse(codeConflict, errors.New("this offer is paid, or being paid, with other coins"))
-	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO payments (op, offer, spend, request, state, created) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (op) DO UPDATE SET spend = excluded.spend, request = excluded.request, state = excluded.state
-		WHERE state IN (?, ?)`, op[:], c.Offer.Digest[:], spend, request, StateSubmitted, t.now().UnixMicro(), StateChecked, StateHeld)
-	if err != nil {
-		return nil, fmt.Errorf("till: payment: %w", err)
-	}
-	fault.Point("till.record")
-	if err := tx.Commit(); err != nil {
-		return nil, fmt.Errorf("till: payment: %w", err)
+		return nil, err
 	}
 	fault.Point("till.recorded")
 	return t.payment(ctx, op)
+}
+
+// stillOffered refuses a payment of an offer that is paid with other coins, or that
+// the merchant has taken back.
+func stillOffered(ctx context.Context, tx *sql.Tx, offer, op [32]byte) error {
+	var others int
+	var closed string
+	err := tx.QueryRowContext(ctx, `SELECT closed, (SELECT count(*) FROM payments WHERE offer = digest AND op <> ? AND state IN (?, ?, ?))
+		FROM offers WHERE digest = ?`, op[:], StateSubmitted, StateKept, StateDeposited, offer[:]).Scan(&closed, &others)
+	switch {
+	case err != nil:
+		return err
+	case others > 0:
+		return refuse(codeConflict, errors.New("this offer is paid, or being paid, with other coins"))
+	case closed == StepCancelled:
+		return refusal(fmt.Errorf("%w: the merchant has taken it back", coin.ErrOfferExpired))
+	}
+	return nil
 }

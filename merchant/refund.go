@@ -3,6 +3,7 @@ package merchant
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -126,33 +127,53 @@ func (t *Till) OfferRefund(ctx context.Context, op [32]byte, amount coin.Amount)
 	if _, err := rand.Read(r.ID); err != nil {
 		return nil, fmt.Errorf("till: refund: %w", err)
 	}
-	tx, err := t.db.BeginTx(ctx, nil)
+	err = t.change(ctx, "refund", func(tx *sql.Tx) error {
+		// What is not done at the bank is still to come off what it would refund.
+		var pending coin.Amount
+		err := tx.QueryRowContext(ctx, "SELECT coalesce(sum(amount), 0) FROM refunds WHERE payment = ? AND state IN (?, ?)",
+			op[:], RefundOffered, RefundSubmitted).Scan(&pending)
+		if err != nil {
+			return err
+		}
+		if left -= pending; r.Amount == 0 {
+			r.Amount = left
+		}
+		if r.Amount <= 0 || r.Amount > left {
+			return fmt.Errorf("%w: %d", ErrRefund, max(left, 0))
+		}
+		_, err = tx.ExecContext(ctx, "INSERT INTO refunds (id, payment, amount, state, created) VALUES (?, ?, ?, ?, ?)",
+			[]byte(r.ID), op[:], int64(r.Amount), r.State, r.Created.UnixMicro())
+		if err != nil {
+			return err
+		}
+		return t.step(ctx, tx, StepRefundOffered, p.offer, op[:], "", "")
+	})
 	if err != nil {
-		return nil, fmt.Errorf("till: refund: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	// What is not done at the bank is still to come off what it would refund.
-	var pending coin.Amount
-	err = tx.QueryRowContext(ctx, "SELECT coalesce(sum(amount), 0) FROM refunds WHERE payment = ? AND state IN (?, ?)",
-		op[:], RefundOffered, RefundSubmitted).Scan(&pending)
-	if err != nil {
-		return nil, fmt.Errorf("till: refund: %w", err)
-	}
-	if left -= pending; r.Amount == 0 {
-		r.Amount = left
-	}
-	if r.Amount <= 0 || r.Amount > left {
-		return nil, fmt.Errorf("%w: %d", ErrRefund, max(left, 0))
-	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO refunds (id, payment, amount, state, created) VALUES (?, ?, ?, ?, ?)",
-		[]byte(r.ID), op[:], int64(r.Amount), r.State, r.Created.UnixMicro())
-	if err == nil {
-		err = tx.Commit()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("till: refund: %w", err)
+		return nil, err
 	}
 	return r, nil
+}
+
+// changeRefund changes a row of a refund by a statement, and records the step if
+// that has changed it. It says whether it has.
+func (t *Till) changeRefund(ctx context.Context, payment []byte, step, code, reason, statement string, args ...any) (bool, error) {
+	changed := false
+	err := t.change(ctx, "refund", func(tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, statement, args...)
+		if err != nil {
+			return err
+		}
+		n, err := done.RowsAffected()
+		if changed = n == 1; err != nil || !changed || step == "" {
+			return err
+		}
+		var offer []byte
+		if err := tx.QueryRowContext(ctx, "SELECT offer FROM payments WHERE op = ?", payment).Scan(&offer); err != nil {
+			return err
+		}
+		return t.step(ctx, tx, step, offer, payment, code, reason)
+	})
+	return changed, err
 }
 
 // refundable asks the bank how much of a deposit it would refund.
@@ -228,11 +249,9 @@ func (t *Till) cancelRefund(ctx context.Context, r *Refund) (*Refund, error) {
 		}
 	}
 	// Whoever claims it at this moment is first, or comes too late.
-	done, err := t.db.ExecContext(ctx, "UPDATE refunds SET state = ? WHERE id = ? AND state = ?", RefundCancelled, []byte(r.ID), from)
-	if err != nil {
-		return nil, fmt.Errorf("till: refund: %w", err)
-	}
-	if n, err := done.RowsAffected(); err != nil || n != 1 {
+	changed, err := t.changeRefund(ctx, r.Payment, StepRefundCancelled, "", "",
+		"UPDATE refunds SET state = ? WHERE id = ? AND state = ?", RefundCancelled, []byte(r.ID), from)
+	if err != nil || !changed {
 		return nil, err
 	}
 	return t.refund(ctx, r.ID)

@@ -30,7 +30,10 @@ var (
 
 // migrations of the till's file; see sqlitefile.Open. payments.held_until is when
 // the bank's hold ends, in Unix microseconds, 0 without one; such a payment's spend
-// is without its authorisation. refunds.op is the bank's, of a claimed one.
+// is without its authorisation. payments.kept_at is when it was accepted without the
+// bank, 0 if it was not; refunds.op is the bank's, of a claimed one. offers.closed is
+// empty, "expired" or "cancelled"; offers.expires is 0 in rows of before there was
+// such a column. events has the steps of sales, see Event.
 var migrations = []string{`
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE offers (
@@ -65,6 +68,29 @@ CREATE TABLE refunds (
 	created INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX refunds_payment ON refunds (payment);
+`, `
+ALTER TABLE offers ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE offers ADD COLUMN closed TEXT NOT NULL DEFAULT '';
+CREATE INDEX offers_open ON offers (closed, expires);
+CREATE INDEX offers_created ON offers (created);
+ALTER TABLE payments ADD COLUMN kept_at INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX payments_created ON payments (created);
+CREATE INDEX payments_state ON payments (state);
+CREATE TABLE events (
+	seq    INTEGER PRIMARY KEY AUTOINCREMENT,
+	offer  BLOB NOT NULL,
+	step   TEXT NOT NULL,
+	op     BLOB,
+	code   TEXT NOT NULL DEFAULT '',
+	reason TEXT NOT NULL DEFAULT '',
+	at     INTEGER NOT NULL
+);
+CREATE INDEX events_offer ON events (offer);
+CREATE TABLE desk_keys (
+	name    TEXT PRIMARY KEY,
+	hash    BLOB NOT NULL UNIQUE,
+	created INTEGER NOT NULL
+) WITHOUT ROWID;
 `}
 
 // Settings are what a till is created with.
@@ -132,6 +158,9 @@ type Till struct {
 	keyset      *coin.Keyset
 	keysetAsked time.Time
 	groups      map[string]groupPaper // by the manager's address
+
+	newsMu sync.Mutex
+	news   chan struct{} // closed at the next change; nil while nobody waits
 }
 
 // Create makes a new till file with a fresh key. It returns [ErrExists] if
@@ -280,10 +309,16 @@ func (t *Till) NewOffer(ctx context.Context, r OfferRequest) (*coin.SignedOffer,
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}
-	_, err = t.db.ExecContext(ctx, "INSERT INTO offers (digest, jws, private, amount, created) VALUES (?, ?, ?, ?, ?)",
-		signed.Digest[:], signed.JWS, signed.PrivateBytes, int64(r.Amount), t.now().UnixMicro())
+	err = t.change(ctx, "offer", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO offers (digest, jws, private, amount, created, expires) VALUES (?, ?, ?, ?, ?, ?)",
+			signed.Digest[:], signed.JWS, signed.PrivateBytes, int64(r.Amount), t.now().UnixMicro(), o.Expires.UnixMicro())
+		if err != nil {
+			return err
+		}
+		return t.step(ctx, tx, StepWaiting, signed.Digest[:], nil, "", "")
+	})
 	if err != nil {
-		return nil, fmt.Errorf("till: offer: %w", err)
+		return nil, err
 	}
 	return signed, nil
 }
