@@ -244,7 +244,7 @@ func (t *Till) checkReceipt(ctx context.Context, jws string, spend *coin.Spend, 
 
 // bank is the acquirer's client.
 func (t *Till) bank() (*issuerclient.ClientWithResponses, error) {
-	c, err := issuerclient.NewClientWithResponses(t.settings.BankURL, issuerclient.WithHTTPClient(t.http))
+	c, err := issuerclient.NewClientWithResponses(t.settings.BankURL, issuerclient.WithHTTPClient(bankLine{t}))
 	if err != nil {
 		return nil, fmt.Errorf("bank: %w", err)
 	}

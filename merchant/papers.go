@@ -56,29 +56,36 @@ func (t *Till) Keyset(ctx context.Context) (*coin.Keyset, error) {
 	return k, nil
 }
 
-// exponent is the currency's, from a keyset of whatever age: it does not change, and
-// a list of sales waits for no bank.
+// exponent is the currency's.
 func (t *Till) exponent(ctx context.Context) (int, error) {
+	k, err := t.lastKeyset(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return k.Exponent, nil
+}
+
+// lastKeyset is a keyset of whatever age, for what does not change from one to the
+// next: a list of sales waits for no bank.
+func (t *Till) lastKeyset(ctx context.Context) (*coin.Keyset, error) {
 	t.mu.Lock()
 	k := t.keyset
 	t.mu.Unlock()
 	if k != nil {
-		return k.Exponent, nil
+		return k, nil
 	}
 	var seen paper
 	found, err := getMeta(ctx, t.db, metaKeyset, &seen)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if found {
-		k, err = coin.ParseKeyset(t.root, seen.JWS, seen.At)
-	} else {
-		k, err = t.Keyset(ctx)
+	if !found {
+		return t.Keyset(ctx)
 	}
-	if err != nil {
-		return 0, fmt.Errorf("keyset: %w", err)
+	if k, err = coin.ParseKeyset(t.root, seen.JWS, seen.At); err != nil {
+		return nil, fmt.Errorf("keyset: seen last: %w", err)
 	}
-	return k.Exponent, nil
+	return k, nil
 }
 
 // findKeyset is Keyset without the one in memory.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/speciecash/specie/client"
@@ -158,6 +159,11 @@ type Till struct {
 	keyset      *coin.Keyset
 	keysetAsked time.Time
 	groups      map[string]groupPaper // by the manager's address
+
+	// unreachable is whether the bank did not answer when last asked, asked when
+	// that was, in Unix microseconds.
+	unreachable atomic.Bool
+	asked       atomic.Int64
 
 	newsMu sync.Mutex
 	news   chan struct{} // closed at the next change; nil while nobody waits
