@@ -2,7 +2,7 @@
 // holds no code: begin with README.md, or with the room that you need.
 //
 //	programs    cmd/specie  cmd/specied  cmd/specie-ceremony   thin mains
-//	edges       server  wallet  merchant                       HTTP, purse, till
+//	edges       server  wallet  merchant  dashboard            HTTP, purse, till, operator's page
 //	clients     client/...                                     generated from api/
 //	rules       issuer  registration  ceremony  opening        what may happen
 //	state       ledger  ledger/sqlite  ledger/postgres         what has happened
@@ -11,6 +11,7 @@
 //	proof       evidence                                       what papers prove, years later
 //	documents   coin  groupdoc                                 what is signed
 //	roots       group  group/fp256bn  trust  frame             mathematics, who may sign what
+//	door        gate                                           a page behind a printed code
 //	pictures    qr                                             text that a camera reads
 //	testing     fault                                          points at which a test ends a program
 //

@@ -15,7 +15,7 @@ const module = "github.com/speciecash/specie/"
 // bands are the rooms from the ground up. A room may import rooms of lower
 // bands, and rooms inside itself.
 var bands = [][]string{
-	{"frame", "api", "cli", "fault", "qr", "sqlitefile", "trust", "group/fp256bn"},
+	{"frame", "api", "cli", "fault", "gate", "qr", "sqlitefile", "trust", "group/fp256bn"},
 	{"group"},
 	{"coin", "groupdoc"},
 	{"evidence"},
@@ -24,7 +24,7 @@ var bands = [][]string{
 	{"ledger", "signer"},
 	{"issuer", "registration", "ceremony", "opening"},
 	{"client"},
-	{"server", "wallet", "merchant"},
+	{"server", "wallet", "merchant", "dashboard"},
 	{"devbox"},
 	{"cmd/specie", "cmd/specied", "cmd/specie-ceremony", "demo", "bench"},
 }
