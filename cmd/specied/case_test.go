@@ -24,8 +24,6 @@ import (
 	"github.com/speciecash/specie/server"
 )
 
-func TestMain(m *testing.M) { os.Exit(issuertest.Main(m)) }
-
 // alone runs the test once more, in a process of its own, and returns true
 // there: issuertest's bank keeps the PKCS #11 module open to the process's end,
 // and other tests open it too.
@@ -38,7 +36,7 @@ func alone(t *testing.T) bool {
 	dir := must(os.MkdirTemp("", "alone"))(t)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	cmd := exec.Command(must(os.Executable())(t), "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), name+"="+t.Name(), "TMPDIR="+dir)
+	cmd.Env = append(os.Environ(), name+"="+t.Name(), "TMPDIR="+dir, lent+"="+filepath.Dir(filepath.Dir(buildSpecied(t))))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

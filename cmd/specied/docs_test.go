@@ -15,9 +15,7 @@ import (
 func TestDocs(t *testing.T) {
 	before, after := docstest.Read(t, "docs/operator.md").Until(t, "start")
 	h := newHouse(t, 4, 2)
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(filepath.Dir(h.bin), "specie"), "../specie").CombinedOutput(); err != nil {
-		t.Fatalf("specie: %v\n%s", err, out)
-	}
+	build(t, "specie") // beside the other
 	h.env = append(h.env, "PATH="+filepath.Dir(h.bin)+string(filepath.ListSeparator)+os.Getenv("PATH"),
 		"BANK=http://"+h.issuer, "ADMIN="+freeAddress(t))
 	run := func(page *docstest.Page) string {

@@ -167,17 +167,6 @@ func (h *house) configure(module string, sessions int) {
 	h.write("signer.yaml", []byte("socket: signer.sock\nmetrics: "+h.metrics+"\ntokens:\n  - "+token+"\n"))
 }
 
-// buildSpecied builds the program as it is shipped: a race detector's memory
-// can't be looked through.
-func buildSpecied(t testing.TB) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "specied")
-	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return bin
-}
-
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)

@@ -39,16 +39,6 @@ const (
 	atTill  = "till"
 )
 
-// buildTagged builds a program with its points.
-func buildTagged(t testing.TB, name string) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), name)
-	if out, err := exec.Command("go", "build", "-tags", "faultpoints", "-o", bin, "../"+name).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return bin
-}
-
 // newStreet opens the bank, an account with money on it for the purse, and the
 // till. configuration is what issuer.yaml says besides, with "database" in it.
 func newStreet(t testing.TB) *street {
