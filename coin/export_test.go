@@ -23,3 +23,9 @@ func ParseHolderReceipt(payload []byte) (again []byte, err error) {
 	}
 	return r.payload()
 }
+
+// Encode41 and Decode41 are the base of what stands in pictures.
+var (
+	Encode41 = encode41
+	Decode41 = decode41
+)

@@ -60,11 +60,14 @@ func (l *Link) Text() (string, error) {
 	return text, nil
 }
 
-// ParseLink reads the form that Text writes. It verifies nothing: see
+// ParseLink reads the forms that Text and QR write. It verifies nothing: see
 // Link.Verify.
 func ParseLink(text string) (*Link, error) {
 	if len(text) > MaxLink {
 		return nil, fmt.Errorf("%w: link of %d bytes", ErrTooLarge, len(text))
+	}
+	if rest, ok := strings.CutPrefix(text, linkQRPrefix); ok {
+		return parseLinkQR(rest)
 	}
 	rest, ok := strings.CutPrefix(text, linkPrefix)
 	if !ok {

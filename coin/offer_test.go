@@ -365,6 +365,7 @@ func FuzzParseLink(f *testing.F) {
 	f.Add(must(l.Text()))
 	f.Add("specie:pay?o=" + base64.RawURLEncoding.EncodeToString(must(json.Marshal(map[string]string{"jws": "a.b.c", "private": "AA", "to": "http://[::1]/"}))))
 	f.Add("specie:pay?o=")
+	f.Add(must(l.QR()))
 	f.Fuzz(func(t *testing.T, text string) {
 		l, err := coin.ParseLink(text)
 		if err != nil {
