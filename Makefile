@@ -8,6 +8,7 @@
 #   make build  the three programs into bin/
 #   make test-failover  one of the tests, told at length: a PostgreSQL cluster
 #                       loses its leader under load (about a minute)
+#   make screenshots    the pictures in docs/images, by the tests that use the pages
 #   make generate  everything that is generated from a source in the tree
 
 GO ?= go
@@ -19,7 +20,7 @@ export GOFLAGS ?= -buildvcs=false
 RACE := ./api/... ./fault ./hsm ./ledger/batch ./ledger/postgres ./ledger/sqlite ./server ./signer ./tpm/...
 ATONCE := AtOnce|Concurrent|Races|ManyTimes|WhileTheBankWorks
 
-.PHONY: all setup build demo dev test test-failover bench generate vet clean
+.PHONY: all setup build demo dev test test-failover bench screenshots generate vet clean
 
 all: build
 
@@ -50,6 +51,9 @@ test-failover: setup
 
 bench: setup build
 	@scripts/bench
+
+screenshots: setup
+	SPECIE_SCREENSHOTS=docs/images $(GO) test -count=1 ./merchant/desk/desktest
 
 generate:
 	$(GO) generate ./...

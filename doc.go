@@ -13,7 +13,7 @@
 //	roots       group  group/fp256bn  trust  frame             mathematics, who may sign what
 //	door        gate                                           a page behind a printed code
 //	pictures    qr                                             text that a camera reads
-//	testing     fault                                          points at which a test ends a program
+//	testing     fault  browsertest  docstest                   crashes at a point, a real browser, pages that are run
 //
 // Arrows go downward only; rooms of one band do not import each other. The
 // test beside this file holds the tree to that.

@@ -102,6 +102,7 @@ func TestForeignPackagesStayInTheirRooms(t *testing.T) {
 		"github.com/miekg/pkcs11":            {"hsm"},
 		"github.com/google/go-tpm-tools":     nil,
 		"github.com/hyperledger/fabric-amcl": nil,
+		"github.com/chromedp":                nil,
 		"modernc.org/sqlite":                 {"ledger", "sqlitefile"},
 		"github.com/jackc/pgx":               {"ledger"},
 		"rsc.io/qr":                          {"qr"},
