@@ -18,6 +18,11 @@ export GOFLAGS ?= -buildvcs=false
 # costs five to ten times the processor; of the rules and the till, what happens
 # at once does. All the others run without it.
 RACE := ./api/... ./fault ./hsm ./ledger/batch ./ledger/postgres ./ledger/sqlite ./server ./signer ./tpm/...
+# What takes longest begins first, so that nothing runs alone at the end.
+LONG := ./cmd/specied ./wallet ./issuer ./ceremony ./cmd/specie-ceremony ./ledger/postgres/failovertest ./cmd/specie ./opening ./demo ./merchant ./registration
+# Most of those wait for TPMs, disks and other programs: with two packages a
+# processor none is idle. vet has looked already.
+TEST := $(GO) test -vet=off -p $$(($$(getconf _NPROCESSORS_ONLN) * 2))
 ATONCE := AtOnce|Concurrent|Races|ManyTimes|WhileTheBankWorks
 
 .PHONY: all setup build demo dev test test-failover bench screenshots generate vet clean
@@ -42,9 +47,9 @@ vet:
 	$(GO) vet ./...
 
 test: setup vet build
-	$(GO) test $$($(GO) list ./... | grep -v -x -F "$$($(GO) list $(RACE))")
-	$(GO) test -race $(RACE)
-	$(GO) test -race -run '$(ATONCE)' ./issuer ./merchant ./registration
+	$(TEST) $(LONG) $$($(GO) list ./... | grep -v -x -F "$$($(GO) list $(RACE))")
+	$(TEST) -race $(RACE)
+	$(TEST) -race -run '$(ATONCE)' ./issuer ./merchant ./registration
 
 test-failover: setup
 	$(GO) test -count=1 -v ./ledger/postgres/failovertest
