@@ -37,7 +37,8 @@ func main() {
 // errFailed: some step did not show what it must show.
 var errFailed = errors.New("a step failed")
 
-func play(ctx context.Context, bin, dir string) (err error) {
+// play plays all acts, and then whatever else is to be done while the box runs.
+func play(ctx context.Context, bin, dir string, after ...func(*stage) error) (err error) {
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "specie-demo-"); err != nil {
 			return err
@@ -59,6 +60,11 @@ func play(ctx context.Context, bin, dir string) (err error) {
 	fmt.Printf("demo: %d passed, %d failed\n", s.passed, s.failed)
 	if s.failed > 0 {
 		return fmt.Errorf("%w; logs are in %s", errFailed, filepath.Join(box.Dir, "run"))
+	}
+	for _, do := range after {
+		if err := do(s); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -70,6 +70,16 @@ func (b *Box) Pause() error { return b.signalDaemons(syscall.SIGSTOP) }
 // Continue lets them go on.
 func (b *Box) Continue() error { return b.signalDaemons(syscall.SIGCONT) }
 
+// Stop ends a daemon, "issuer" or "group", as its operator does.
+func (b *Box) Stop(name string) error {
+	for _, p := range b.procs {
+		if p.name == name {
+			return p.stop()
+		}
+	}
+	return fmt.Errorf("no daemon %q was started", name)
+}
+
 func (b *Box) signalDaemons(sig syscall.Signal) error {
 	var errs []error
 	for _, p := range b.procs {

@@ -141,6 +141,8 @@ func problemsPage() []byte {
 	var b bytes.Buffer
 	b.WriteString(`# Problems
 
+[All pages](README.md) · for integrators
+
 <!-- Made from server/problemtypes.go: go generate ./server -->
 
 A refusal is an RFC 9457 problem document (` + "`application/problem+json`" + `) with these members:
