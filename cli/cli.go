@@ -21,8 +21,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
-	"unicode"
+
+	"golang.org/x/term"
 )
 
 // Exit statuses.
@@ -58,26 +58,34 @@ func Std(program string) *Out {
 // Result prints v as JSON, or what text writes. The error is that of writing: a
 // result that did not arrive is none.
 func (o *Out) Result(v any, text func(w io.Writer)) error {
-	w := &sticky{w: o.Stdout}
+	sink := &sticky{w: o.Stdout}
+	w := &safe{w: sink, json: o.JSON}
 	if o.JSON {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
-		if err := e.Encode(v); err != nil && w.err == nil {
+		if err := e.Encode(v); err != nil && sink.err == nil {
 			return err
 		}
 	} else {
 		text(w)
 	}
-	if w.err != nil {
-		return fmt.Errorf("write the result: %w", w.err)
+	if sink.err != nil {
+		return fmt.Errorf("write the result: %w", sink.err)
 	}
 	return nil
 }
 
-// Document prints a result that is a file by itself, byte for byte; as JSON it
-// is the text under that name.
+// Document prints a result that is a file by itself, byte for byte unless it goes
+// to a terminal; as JSON it is the text under that name.
 func (o *Out) Document(name string, data []byte) error {
-	return o.Result(map[string]string{name: string(data)}, func(w io.Writer) { _, _ = w.Write(data) })
+	f, ok := o.Stdout.(*os.File)
+	if o.JSON || (ok && term.IsTerminal(int(f.Fd()))) {
+		return o.Result(map[string]string{name: string(data)}, func(w io.Writer) { _, _ = w.Write(data) })
+	}
+	if _, err := o.Stdout.Write(data); err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	return nil
 }
 
 // sticky remembers the first error of writing.
@@ -100,7 +108,7 @@ func (o *Out) Fail(err error, hint string) {
 	o.endLine()
 	fmt.Fprintf(o.Stderr, "%s: error: %s\n", o.Program, OneLine(err.Error()))
 	if hint != "" {
-		fmt.Fprintf(o.Stderr, "%s: hint: %s\n", o.Program, hint)
+		fmt.Fprintf(o.Stderr, "%s: hint: %s\n", o.Program, OneLine(hint))
 	}
 }
 
@@ -117,18 +125,6 @@ func (o *Out) endLine() {
 func (o *Out) Note(format string, args ...any) {
 	o.endLine()
 	fmt.Fprintf(o.Stderr, "%s: %s\n", o.Program, OneLine(fmt.Sprintf(format, args...)))
-}
-
-// OneLine makes a text safe to show: errors that were joined become one line,
-// control characters and marks of writing direction become "?".
-func OneLine(s string) string {
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, "?"), "\n", "; ")
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 // Count is a number of things, in the singular where there is one: its plural

@@ -16,6 +16,7 @@ func Table(w io.Writer, headers []string, rows [][]string) {
 	right := make([]bool, len(headers))
 	most := make([]int, len(headers))
 	titles := make([]string, len(headers))
+	rows = safeRows(rows)
 	for i, h := range headers {
 		titles[i], right[i] = strings.CutPrefix(h, ">")
 		most[i] = Width(titles[i])
@@ -60,4 +61,16 @@ func Width(s string) (cells int) {
 		}
 	}
 	return cells
+}
+
+// safeRows are rows whose cells stay in theirs, whoever wrote what is in them.
+func safeRows(rows [][]string) [][]string {
+	out := make([][]string, len(rows))
+	for i, r := range rows {
+		out[i] = make([]string, len(r))
+		for j, cell := range r {
+			out[i][j] = OneLine(cell)
+		}
+	}
+	return out
 }
