@@ -23,6 +23,10 @@ type TillAnswer struct {
 	BankReceipt string `json:"bank_receipt"`
 	// Change is the blind signatures over the payer's change, in order.
 	Change []api.Bytes `json:"change"`
+	// Kept says that the merchant has accepted the payment while his bank could not be
+	// reached, and deposits it later: his receipt is here, the bank's and the change
+	// the bank will have.
+	Kept bool `json:"kept,omitempty"`
 }
 
 // Pay posts a spend to the address in a payment link. Repeating the same
@@ -53,7 +57,7 @@ func askTill(ctx context.Context, hc *http.Client, method, to string, request []
 	if err != nil {
 		return nil, fmt.Errorf("till: %w", err)
 	}
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusAccepted {
 		return nil, ReadProblem(resp, body)
 	}
 	return body, nil

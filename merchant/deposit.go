@@ -62,7 +62,7 @@ func openErr(err error) *Refusal { return refuse(codeUnavailable, fmt.Errorf("%w
 // [ErrOpen].
 func (p *payment) known() (*client.TillAnswer, error) {
 	switch p.state {
-	case StateDeposited:
+	case StateDeposited, StateKept:
 		return client.ReadTillAnswer(p.answer)
 	case StateRefused:
 		var stored storedRefusal
@@ -76,7 +76,7 @@ func (p *payment) known() (*client.TillAnswer, error) {
 
 // deposit sends a recorded request, or returns what is known of it.
 func (t *Till) deposit(ctx context.Context, p *payment) (*client.TillAnswer, error) {
-	if p.state != StateSubmitted {
+	if p.state != StateSubmitted && p.state != StateKept {
 		return p.known()
 	}
 	c, err := t.bank()
@@ -203,20 +203,41 @@ func (t *Till) deposited(ctx context.Context, p *payment, d *issuerclient.Deposi
 	if len(d.Signatures) != len(spend.ToIssuer) {
 		return nil, openErr(fmt.Errorf("bank: %d signatures for %d change coins", len(d.Signatures), len(spend.ToIssuer)))
 	}
+	own, err := t.receipt(p, spend)
+	if err != nil {
+		return nil, err
+	}
+	answer := &client.TillAnswer{Receipt: own, BankReceipt: d.Receipt, Change: append([]api.Bytes{}, d.Signatures...)}
+	raw, err := json.Marshal(answer)
+	if err != nil {
+		return nil, fmt.Errorf("till: answer: %w", err)
+	}
+	return t.settle(ctx, p, StateDeposited, raw, "")
+}
+
+// receipt is the merchant's: the one that the payer has, if his payment was kept.
+func (t *Till) receipt(p *payment, spend *coin.Spend) (string, error) {
+	if p.answer != nil {
+		kept, err := client.ReadTillAnswer(p.answer)
+		if err != nil {
+			return "", fmt.Errorf("till: answer: %w", err)
+		}
+		return kept.Receipt, nil
+	}
+	return t.sign(spend)
+}
+
+// sign makes the merchant's receipt for a spend.
+func (t *Till) sign(spend *coin.Spend) (string, error) {
 	own := coin.HolderReceipt{
 		OfferDigest: spend.OfferDigest, SpendDigest: spend.Digest(), Amount: spend.Amount, Currency: spend.Currency,
 		At: t.now().UTC().Truncate(time.Second),
 	}
 	jws, err := own.Sign(t.key)
 	if err != nil {
-		return nil, fmt.Errorf("till: receipt: %w", err)
+		return "", fmt.Errorf("till: receipt: %w", err)
 	}
-	answer := &client.TillAnswer{Receipt: string(jws), BankReceipt: d.Receipt, Change: append([]api.Bytes{}, d.Signatures...)}
-	raw, err := json.Marshal(answer)
-	if err != nil {
-		return nil, fmt.Errorf("till: answer: %w", err)
-	}
-	return t.settle(ctx, p, StateDeposited, raw, "")
+	return string(jws), nil
 }
 
 // checkReceipt verifies the bank's receipt for a deposit. A deposit may be
@@ -264,7 +285,7 @@ func (t *Till) account(ctx context.Context, r *http.Request) error {
 	return nil
 }
 
-// Resume repeats every deposit whose outcome is unknown, and after the bank's
+// Resume repeats every deposit whose outcome is unknown, those that were kept too, and after the bank's
 // ledger was restored from a backup those that it has answered too. Deposits
 // that the bank refuses are settled too and no error, unless it gave a receipt
 // for them before; those still unknown are joined in the error, which then
@@ -274,9 +295,13 @@ func (t *Till) Resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	kept, err := t.inState(ctx, StateKept)
+	if err != nil {
+		return err
+	}
 	// First what the bank has promised: somebody may try to spend it again.
 	errs := []error{t.resubmit(ctx)}
-	for _, op := range ops {
+	for _, op := range append(ops, kept...) {
 		p, err := t.payment(ctx, op)
 		if err == nil {
 			_, err = t.deposit(ctx, p)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/evidence"
 	"github.com/speciecash/specie/sqlitefile"
@@ -40,7 +41,8 @@ func (t *Till) Evidence(ctx context.Context, op [32]byte, private bool) (*eviden
 		f.Private = offer.PrivateBytes
 	}
 	at := time.Unix(spend.IssuedAt, 0)
-	if answer, err := p.known(); err == nil {
+	// Of one that was kept and then refused too: the payer has the merchant's receipt.
+	if answer, err := client.ReadTillAnswer(p.answer); err == nil {
 		f.BankReceipt, f.MerchantReceipt = []byte(answer.BankReceipt), []byte(answer.Receipt)
 		if r, err := coin.ReadReceipt(f.BankReceipt); err == nil {
 			at = r.At

@@ -24,7 +24,11 @@ import (
 func (t *Till) Handler(log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	route(mux, log, "POST /pay", coin.MaxSpendJSON, func(r *http.Request, body []byte) (any, error) {
-		return t.Accept(r.Context(), body)
+		a, err := t.Accept(r.Context(), body)
+		if err == nil && a.Kept {
+			return keptAnswer{a.Receipt, true}, nil
+		}
+		return a, err
 	})
 	route(mux, log, "POST /pay/check", coin.MaxSpendJSON, func(r *http.Request, body []byte) (any, error) {
 		return t.Show(r.Context(), body)
@@ -48,6 +52,12 @@ func (t *Till) Handler(log *slog.Logger) http.Handler {
 	return mux
 }
 
+// keptAnswer is what the payer gets, with status 202, while the deposit is to come.
+type keptAnswer struct {
+	Receipt string `json:"receipt"`
+	Kept    bool   `json:"kept"`
+}
+
 // route reads a body of at most that many bytes and answers it.
 func route(mux *http.ServeMux, log *slog.Logger, pattern string, limit int64, answer func(r *http.Request, body []byte) (any, error)) {
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -68,6 +78,9 @@ func route(mux *http.ServeMux, log *slog.Logger, pattern string, limit int64, an
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
+		if _, kept := out.(keptAnswer); kept {
+			w.WriteHeader(http.StatusAccepted)
+		}
 		if err := json.NewEncoder(w).Encode(out); err != nil {
 			log.Warn("answer not delivered; the payer can repeat", "err", err)
 		}

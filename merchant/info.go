@@ -2,6 +2,7 @@ package merchant
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -61,14 +62,21 @@ func (t *Till) Probe(ctx context.Context, quiet time.Duration) error {
 // bankLine carries the requests to the bank, and notes whether it answers.
 type bankLine struct{ t *Till }
 
-// Do sends a request.
+// ErrUnreachable: the bank gave no answer at all.
+var ErrUnreachable = errors.New("the bank can't be reached")
+
+// Do sends a request. An error without any answer is ErrUnreachable.
 func (l bankLine) Do(r *http.Request) (*http.Response, error) {
 	resp, err := l.t.http.Do(r)
-	if err == nil || r.Context().Err() == nil || context.Cause(r.Context()) == context.DeadlineExceeded {
-		l.t.asked.Store(l.t.now().UnixMicro())
-		if l.t.unreachable.Swap(err != nil) != (err != nil) {
-			l.t.wake()
-		}
+	if errors.Is(r.Context().Err(), context.Canceled) {
+		return resp, err // it was not waited for
+	}
+	l.t.asked.Store(l.t.now().UnixMicro())
+	if l.t.unreachable.Swap(err != nil) != (err != nil) {
+		l.t.wake()
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	return resp, err
 }

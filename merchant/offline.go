@@ -2,6 +2,7 @@ package merchant
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -66,11 +67,12 @@ func (t *Till) SetLimits(ctx context.Context, l Limits) error {
 	if err := l.Check(); err != nil {
 		return err
 	}
-	if err := putMeta(ctx, t.db, metaOffline, l); err != nil {
-		return err
-	}
-	t.wake()
-	return nil
+	return t.change(ctx, "limits", func(tx *sql.Tx) error {
+		if err := t.learnCoins(ctx, tx); err != nil {
+			return err
+		}
+		return putMeta(ctx, tx, metaOffline, l)
+	})
 }
 
 // Offline returns the limits and what is kept.

@@ -146,6 +146,10 @@ func (t *Till) offer(ctx context.Context, digest [32]byte) (*coin.SignedOffer, e
 // whose coins were only shown is judged now: no wrong authorisation goes to the
 // bank, which would count it against the merchant (see Till.Show).
 //
+// Where the bank can't be reached, a payment within the merchant's limits is kept
+// ([Till.SetLimits]): the answer has the merchant's receipt and says so, and the
+// deposit follows.
+//
 // A [*Refusal] other than of code "unavailable" means that this spend will not
 // be deposited. [ErrOpen] means that it may be.
 func (t *Till) Accept(ctx context.Context, spend []byte) (*client.TillAnswer, error) {
@@ -165,7 +169,27 @@ func (t *Till) Accept(ctx context.Context, spend []byte) (*client.TillAnswer, er
 	// From here on the merchant wants his money, whether the payer waits or not.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), depositTimeout)
 	defer cancel()
-	return t.deposit(ctx, p)
+	return t.depositOrKeep(ctx, p)
+}
+
+// depositOrKeep deposits a payment whose payer waits, or keeps it where the bank can't
+// be reached and the merchant has set limits for that.
+func (t *Till) depositOrKeep(ctx context.Context, p *payment) (*client.TillAnswer, error) {
+	var l Limits
+	if _, err := getMeta(ctx, t.db, metaOffline, &l); err != nil {
+		return nil, err
+	}
+	brief := ctx
+	if l.On() {
+		var cancel context.CancelFunc
+		brief, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
+	answer, err := t.deposit(brief, p)
+	if errors.Is(err, ErrUnreachable) {
+		return t.keep(ctx, p, err)
+	}
+	return answer, err
 }
 
 // judge checks a spend and records it as a payment, and each step as it is made.
@@ -207,6 +231,9 @@ func (t *Till) record(ctx context.Context, c *Checked, spend []byte) (*payment, 
 			ON CONFLICT (op) DO UPDATE SET spend = excluded.spend, request = excluded.request, state = excluded.state, created = excluded.created
 			WHERE state IN (?, ?)`, op[:], offer[:], spend, request, StateSubmitted, t.now().UnixMicro(), StateChecked, StateHeld)
 		if err != nil {
+			return err
+		}
+		if err := knowCoins(ctx, tx, c.Spend, op[:]); err != nil {
 			return err
 		}
 		if c.Bound > 0 {

@@ -20,6 +20,9 @@ var ErrNoSale = errors.New("no such sale")
 // ErrPaid: the offer is paid, or being paid; it can't be taken back.
 var ErrPaid = errors.New("it is paid, or being paid")
 
+// ErrDay: that is no day.
+var ErrDay = errors.New("a day is written as 2026-07-15")
+
 // SaleStep is a step of a sale and when it was made.
 type SaleStep struct {
 	Step   string    `json:"step"`
@@ -320,4 +323,25 @@ func (s *Sale) conclude(now time.Time) {
 	case s.State == "":
 		s.State = StepWaiting
 	}
+}
+
+// Day is from the first moment of a day, as 2006-01-02 in the zone of now, to that
+// of the next; today if the text is empty. ErrDay.
+func Day(text string, now time.Time) (from, until time.Time, err error) {
+	y, m, d := now.Date()
+	if text != "" {
+		at, err := time.Parse(time.DateOnly, text)
+		if err != nil {
+			return from, until, fmt.Errorf("%w: %q", ErrDay, text)
+		}
+		y, m, d = at.Date()
+	}
+	return time.Date(y, m, d, 0, 0, 0, 0, now.Location()), time.Date(y, m, d+1, 0, 0, 0, 0, now.Location()), nil
+}
+
+// CheckTo returns coin.ErrMalformed for an address that no payment link can carry: it
+// is https, or http on this machine.
+func CheckTo(to string) error {
+	_, err := new(coin.SignedOffer).Link(to)
+	return err
 }

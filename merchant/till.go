@@ -87,6 +87,12 @@ CREATE TABLE events (
 	at     INTEGER NOT NULL
 );
 CREATE INDEX events_offer ON events (offer);
+CREATE TABLE payment_coins (
+	coin BLOB NOT NULL,
+	op   BLOB NOT NULL,
+	PRIMARY KEY (coin, op)
+) WITHOUT ROWID;
+CREATE INDEX payment_coins_op ON payment_coins (op);
 CREATE TABLE desk_keys (
 	name    TEXT PRIMARY KEY,
 	hash    BLOB NOT NULL UNIQUE,

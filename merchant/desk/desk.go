@@ -1,0 +1,203 @@
+package desk
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/speciecash/specie/merchant"
+	"github.com/speciecash/specie/merchant/desk/page"
+	"github.com/speciecash/specie/trust/strictjson"
+)
+
+// maxBody bounds a request, in bytes.
+const maxBody = 16 << 10
+
+// Config is what a desk is made of.
+type Config struct {
+	Till *merchant.Till
+	// To is the address that payment links carry.
+	To string
+	// Code is the access code for browsers; see NewCode. Without one there are no
+	// sessions, and desk keys only.
+	Code string
+	// Hosts are the names, without a port, that the desk is reached under, beside
+	// localhost and addresses.
+	Hosts []string
+	// Secure says that browsers reach the desk over https.
+	Secure bool
+	// Zone is where the till stands: its days begin at midnight there. Nil means
+	// the machine's.
+	Zone *time.Location
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Log gets what goes wrong; nil means none.
+	Log *slog.Logger
+}
+
+// Desk answers the merchant.
+type Desk struct {
+	Config
+	code    [sha256.Size]byte
+	ctx     context.Context // ends with Close
+	close   context.CancelFunc
+	streams chan struct{}
+
+	mu       sync.Mutex
+	sessions []session
+	guesses  map[netip.Prefix]guesser
+}
+
+// New makes a desk. It returns an error for an address that no payer could be
+// given.
+func New(c Config) (*Desk, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Zone == nil {
+		c.Zone = time.Local
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	d := &Desk{Config: c, code: sha256.Sum256([]byte(plainCode(c.Code))), streams: make(chan struct{}, maxStreams), guesses: map[netip.Prefix]guesser{}}
+	d.ctx, d.close = context.WithCancel(context.Background())
+	if err := merchant.CheckTo(c.To); err != nil {
+		return nil, fmt.Errorf("desk: %q: %w", c.To, err)
+	}
+	return d, nil
+}
+
+// Close ends the streams of events, so that a server can shut down.
+func (d *Desk) Close() { d.close() }
+
+// Handler answers the page and its API.
+func (d *Desk) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /desk/v1/session", d.login)
+	mux.HandleFunc("DELETE /desk/v1/session", d.logout)
+	d.route(mux, "GET /desk/v1/till", d.till)
+	d.route(mux, "POST /desk/v1/sales", d.newSale)
+	d.route(mux, "GET /desk/v1/sales", d.sales)
+	d.route(mux, "GET /desk/v1/sales/{id}", d.sale)
+	d.route(mux, "DELETE /desk/v1/sales/{id}", d.cancel)
+	d.route(mux, "POST /desk/v1/sales/{id}/refunds", d.refund)
+	d.route(mux, "DELETE /desk/v1/sales/{id}/refunds", d.cancelRefunds)
+	d.route(mux, "GET /desk/v1/sales/{id}/receipt", d.receipt)
+	d.route(mux, "GET /desk/v1/sales/{id}/qr.svg", d.qr)
+	d.route(mux, "GET /desk/v1/sales.csv", d.csv)
+	d.route(mux, "POST /desk/v1/deposits", d.deposits)
+	mux.Handle("GET /desk/v1/events", d.guarded(d.events))
+	mux.HandleFunc("/desk/", func(w http.ResponseWriter, _ *http.Request) {
+		d.problem(w, fail(http.StatusNotFound, "not-found", "there is nothing here"))
+	})
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	mux.Handle("GET /", http.FileServerFS(page.FS))
+	return d.harden(mux)
+}
+
+// harden sets what browsers are told of every answer, and answers under no foreign
+// name.
+func (d *Desk) harden(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "+
+			"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		if !d.ours(r.Host) {
+			d.problem(w, fail(http.StatusMisdirectedRequest, "wrong-host", "this desk does not go by that name"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// ours says whether a Host is one of this desk. A name of an attacker's can be made
+// to mean any address; an address can't.
+func (d *Desk) ours(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
+	_, err := netip.ParseAddr(host)
+	return err == nil || host == "localhost" || slices.ContainsFunc(d.Hosts, func(h string) bool { return strings.EqualFold(h, host) })
+}
+
+// answer is what a route gives: a value as JSON, raw bytes of a type, or nothing.
+type answer struct {
+	status int
+	value  any
+	raw    []byte
+	kind   string
+	name   string // of a file to save
+}
+
+func ok(v any) (answer, error) { return answer{status: http.StatusOK, value: v}, nil }
+
+// route answers who may ask.
+func (d *Desk) route(mux *http.ServeMux, pattern string, f func(r *http.Request) (answer, error)) {
+	mux.Handle(pattern, d.guarded(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		a, err := f(r)
+		if err != nil {
+			d.problem(w, err)
+			return
+		}
+		d.write(w, a)
+	}))
+}
+
+func (d *Desk) write(w http.ResponseWriter, a answer) {
+	if a.value != nil {
+		var err error
+		if a.raw, err = json.Marshal(a.value); err != nil {
+			d.problem(w, err)
+			return
+		}
+		a.kind = "application/json"
+	}
+	if a.raw != nil {
+		w.Header().Set("Content-Type", a.kind)
+	}
+	if a.name != "" {
+		w.Header().Set("Content-Disposition", `attachment; filename="`+a.name+`"`)
+	}
+	w.WriteHeader(a.status)
+	if _, err := w.Write(a.raw); err != nil {
+		d.Log.Info("desk: answer not delivered", "err", err)
+	}
+}
+
+// body reads a request's JSON strictly; an empty body leaves v as it is where that
+// is allowed.
+func body(r *http.Request, v any, mayBeEmpty bool) error {
+	raw, err := io.ReadAll(r.Body)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return fail(http.StatusRequestEntityTooLarge, "too-large", "the request is too large")
+	case err != nil:
+		return fail(http.StatusBadRequest, "malformed", "the request could not be read")
+	case len(raw) == 0 && mayBeEmpty:
+		return nil
+	}
+	if err := strictjson.Unmarshal(raw, maxBody, v); err != nil {
+		return fail(http.StatusBadRequest, "malformed", err.Error())
+	}
+	return nil
+}
