@@ -27,6 +27,7 @@ var runs = map[string][2]string{
 	"docs/restoring.md":     {"cmd/specied", "TestDocs"},
 	"docs/ek-roots.md":      {"cmd/specied", "TestDocsOfManufacturers"},
 	"docs/group-manager.md": {"demo", "TestDemo"},
+	"CONTRIBUTING.md":       {"cmd/specie", "TestDocs"},
 	"README.md":             {"cmd/specie", "TestDocs"},
 }
 
@@ -34,6 +35,7 @@ var runs = map[string][2]string{
 // beginning of the line, each with the reason.
 var shown = map[[2]string]string{
 	{"ceremonies/README.md", "specie-ceremony "}: "an overview of docs/ceremonies.md, where each is run",
+	{"CONTRIBUTING.md", "go test "}:              "tests do not run tests",
 	{"docs/hsm.md", "specie-ceremony probe "}:    "a maker's own library; docs/ceremonies.md probes one that is here",
 }
 

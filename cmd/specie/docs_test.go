@@ -25,7 +25,7 @@ func TestDocs(t *testing.T) {
 	}
 	t.Setenv("PATH", shim+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	var files []string
-	for _, page := range []string{"README.md", "docs/enrolment.md"} {
+	for _, page := range []string{"README.md", "CONTRIBUTING.md", "docs/enrolment.md"} {
 		files = append(files, docstest.Read(t, page).Save(t))
 	}
 	runScripts(t, testscript.Params{Files: files})
