@@ -91,7 +91,7 @@ func (s *stage) payBound() error {
 		return err
 	}
 	file := s.box.Path("run", "payment-bound.json")
-	out, err := s.specie(alice, "--tpm", s.aliceTPM, "pay", link, "--kind", "bound", "--save", file)
+	out, err := s.specie(alice, "--tpm", s.aliceTPM, "pay", "--yes", link, "--kind", "bound", "--save", file)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (s *stage) payBearer() error {
 		return err
 	}
 	err = s.timed("pay 12.34 bearer", "one command: check, deposit, two receipts, change", func() (err error) {
-		out, err = s.specie(alice, "pay", link, "--kind", "bearer")
+		out, err = s.specie(alice, "pay", "--yes", link, "--kind", "bearer")
 		return err
 	})
 	if err != nil {

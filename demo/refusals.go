@@ -46,7 +46,7 @@ func (s *stage) copiedWallet() error {
 		return err
 	}
 	return s.refused("a copied wallet on another machine", "another TPM", func() error {
-		_, err := s.specie("thief", "--tpm", thief, "pay", link, "--kind", "bound")
+		_, err := s.specie("thief", "--tpm", thief, "pay", "--yes", link, "--kind", "bound")
 		return err
 	})
 }
@@ -59,7 +59,7 @@ func (s *stage) doubleSpend() error {
 		return err
 	}
 	return s.refused("the same coins at a second merchant", "double-spend", func() error {
-		_, err := s.specie("alice-copy", "--tpm", s.aliceTPM, "pay", link, "--kind", "bound")
+		_, err := s.specie("alice-copy", "--tpm", s.aliceTPM, "pay", "--yes", link, "--kind", "bound")
 		return err
 	})
 }
@@ -71,7 +71,7 @@ func (s *stage) flippedCoin() error {
 		return err
 	}
 	file := s.box.Path("run", "payment-flipped.json")
-	if _, err := s.specie(alice, "pay", link, "--kind", "bearer", "--save", file); err != nil {
+	if _, err := s.specie(alice, "pay", "--yes", link, "--kind", "bearer", "--save", file); err != nil {
 		return err
 	}
 	raw, err := os.ReadFile(file)

@@ -33,15 +33,15 @@ import "errors"
 // The errors.
 var (
 	// ErrText is a text with anything but printable ASCII in it, or none.
-	ErrText = errors.New("qr: text is not printable ascii")
+	ErrText = errors.New("text is not printable ascii")
 	// ErrTooLong is a text longer than one picture holds: see Split.
-	ErrTooLong = errors.New("qr: text is too long for one picture")
+	ErrTooLong = errors.New("text is too long for one picture")
 	// ErrPicture is no PNG, JPEG or GIF, or one that is damaged.
-	ErrPicture = errors.New("qr: not a picture that can be read")
+	ErrPicture = errors.New("not a picture that can be read")
 	// ErrTooLarge is a picture of more than MaxPicture bytes or MaxPixels pixels.
-	ErrTooLarge = errors.New("qr: picture is too large")
+	ErrTooLarge = errors.New("picture is too large")
 	// ErrNone is a picture in which no code is found.
-	ErrNone = errors.New("qr: no qr code found in the picture")
+	ErrNone = errors.New("no qr code found in the picture")
 	// ErrParts is a set of parts that does not make one text: see Join.
-	ErrParts = errors.New("qr: parts do not make one text")
+	ErrParts = errors.New("parts do not make one text")
 )

@@ -37,7 +37,15 @@ type Payment struct {
 	// Receipt is the merchant's, BankReceipt the bank's, once paid. A payment
 	// that was settled with the bank alone has no receipt of the merchant's.
 	Receipt, BankReceipt string
+
+	// link, keyset and chosen are a plan's, until it is committed.
+	link   string
+	keyset *coin.Keyset
+	chosen *choice
 }
+
+// Begun says that the coins are committed already.
+func (p *Payment) Begun() bool { return p.ID != nil }
 
 // Inspect verifies a payment link without paying it: the merchant's
 // signature, the bank, the currency and the time.
@@ -63,14 +71,23 @@ func (w *Wallet) Inspect(ctx context.Context, link string) (*coin.SignedOffer, e
 	return offer, nil
 }
 
-// PreparePayment chooses coins, plans the change, authorises the spend and
-// persists it byte for byte. The coins are committed to this offer from here
-// on. Nothing has been sent yet. kinds restricts the coins to use; none means
-// whatever the merchant takes.
+// PreparePayment is PlanPayment and Commit.
+func (w *Wallet) PreparePayment(ctx context.Context, link string, kinds ...coin.Kind) (*Payment, error) {
+	p, err := w.PlanPayment(ctx, link, kinds...)
+	if err != nil {
+		return nil, err
+	}
+	return p, w.Commit(ctx, p)
+}
+
+// PlanPayment verifies an offer and chooses coins for it, for a person to look at.
+// Nothing is committed, written or sent. kinds restricts the coins to use; none
+// means whatever the merchant takes.
 //
 // One purse pays an offer once: while a payment of it is open, that one is
-// returned, whatever kinds says; once it is made, the error is [ErrPaid].
-func (w *Wallet) PreparePayment(ctx context.Context, link string, kinds ...coin.Kind) (*Payment, error) {
+// returned, whatever kinds says, and it is [Payment.Begun]; once it is made, the
+// error is [ErrPaid].
+func (w *Wallet) PlanPayment(ctx context.Context, link string, kinds ...coin.Kind) (*Payment, error) {
 	if p, err := w.payingAlready(ctx, link); p != nil || err != nil {
 		return p, err
 	}
@@ -86,23 +103,37 @@ func (w *Wallet) PreparePayment(ctx context.Context, link string, kinds ...coin.
 	if err != nil {
 		return nil, fmt.Errorf("pay: %w", err)
 	}
-	body := payment{Link: link}
-	if body.Change, body.Holding, err = w.newItems(ctx, k, chosen.changeKeys, nil); err != nil {
-		return nil, fmt.Errorf("pay: %w", err)
+	return &Payment{Offer: offer, Coins: chosen.coins, Change: chosen.change, link: link, keyset: k, chosen: chosen}, nil
+}
+
+// Commit makes a planned payment: it authorises the spend and persists it byte for
+// byte. The coins are committed to this offer from here on. Nothing has been sent
+// yet. One that is begun already stays as it is.
+func (w *Wallet) Commit(ctx context.Context, p *Payment) error {
+	if p.Begun() {
+		return nil
 	}
-	spend, encoded, err := w.buildSpend(ctx, k, coin.Spend{
-		Purpose: coin.Pay, OfferDigest: offer.Digest, Amount: offer.Offer.Amount,
-	}, chosen.coins, body.Change, origin{})
+	if err := p.Offer.Offer.CheckOpen(w.now()); err != nil { // somebody thought about it for long
+		return fmt.Errorf("%w: %w", ErrOffer, err)
+	}
+	body := payment{Link: p.link}
+	var err error
+	if body.Change, body.Holding, err = w.newItems(ctx, p.keyset, p.chosen.changeKeys, nil); err != nil {
+		return fmt.Errorf("pay: %w", err)
+	}
+	spend, encoded, err := w.buildSpend(ctx, p.keyset, coin.Spend{
+		Purpose: coin.Pay, OfferDigest: p.Offer.Digest, Amount: p.Offer.Offer.Amount,
+	}, p.chosen.coins, body.Change, origin{})
 	if err != nil {
-		return nil, fmt.Errorf("pay: %w", err)
+		return fmt.Errorf("pay: %w", err)
 	}
-	if err := offer.Offer.CheckSpend(spend); err != nil {
-		return nil, fmt.Errorf("pay: %w", err)
+	if err := p.Offer.Offer.CheckSpend(spend); err != nil {
+		return fmt.Errorf("pay: %w", err)
 	}
 	body.Spend, body.Coins = encoded, idsOf(spend)
 	op := Operation{
-		ID: newID(), Kind: KindPay, State: OpPrepared, Amount: -int64(offer.Offer.Amount), Created: w.now(),
-		Note: offer.Private.Name, offer: offer.Digest[:],
+		ID: newID(), Kind: KindPay, State: OpPrepared, Amount: -int64(p.Offer.Offer.Amount), Created: w.now(),
+		Note: p.Offer.Private.Name, offer: p.Offer.Digest[:],
 	}
 	err = w.purse.update(ctx, func(tx *sql.Tx) error {
 		if err := commitCoins(ctx, tx, body.Coins, op.ID); err != nil {
@@ -111,9 +142,10 @@ func (w *Wallet) PreparePayment(ctx context.Context, link string, kinds ...coin.
 		return insertOp(ctx, tx, op, body)
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &Payment{ID: op.ID, Offer: offer, Coins: chosen.coins, Change: chosen.change, Spend: encoded}, nil
+	p.ID, p.Spend = op.ID, encoded
+	return nil
 }
 
 // payingAlready finds a payment of the same offer: a person who repeats a

@@ -10,6 +10,7 @@ import (
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/evidence"
 	"github.com/speciecash/specie/merchant"
+	"github.com/speciecash/specie/qr"
 	"github.com/speciecash/specie/sqlitefile"
 	"github.com/speciecash/specie/tpm"
 	"github.com/speciecash/specie/wallet"
@@ -28,6 +29,16 @@ type advice struct {
 // advices in order: the first that matches counts.
 func advices() []advice {
 	return []advice{
+		{errNeedsYes, "", cli.ExitUsage},
+		{errIsEnvelope, `take them with "specie receive"`, cli.ExitFailed},
+		{errIsOffer, `pay it with "specie pay"`, cli.ExitFailed},
+		{errNoClipboard, "install wl-clipboard, xclip or xsel; or save it to a file, or pipe it: specie pay -", cli.ExitFailed},
+		{errClipboard, "copy the link or the picture once more, and run the command again", cli.ExitFailed},
+		{errNoSpecie, "it must begin with specie: ; ask for it again", cli.ExitFailed},
+		{qr.ErrNone, "take the picture again: the whole code, straight, sharp and without reflections", cli.ExitFailed},
+		{qr.ErrTooLarge, "make the picture smaller, or cut it to the code", cli.ExitFailed},
+		{qr.ErrPicture, "save the picture as PNG, JPEG or GIF", cli.ExitFailed},
+		{qr.ErrParts, "name the pictures of all parts, of this one link, in any order", cli.ExitFailed},
 		{wallet.ErrNoPurse, `make one with "specie init"`, cli.ExitFailed},
 		{merchant.ErrNoTill, `make one with "specie merchant init"`, cli.ExitFailed},
 		{sqlitefile.ErrBusy, "wait until the other specie has finished", cli.ExitFailed},
@@ -81,6 +92,8 @@ func advices() []advice {
 		{merchant.ErrNoPayment, `find its id with "specie merchant takings"`, cli.ExitFailed},
 		{merchant.ErrRefund, `"specie merchant refunds" shows what was given back and what waits to be collected`, cli.ExitFailed},
 		{wallet.ErrFunds, `draw more with "specie withdraw"`, cli.ExitFailed},
+		{coin.ErrBank, "use a purse of that bank, or ask for an offer of a merchant at yours", cli.ExitFailed},
+		{coin.ErrCurrency, "use a purse of that currency", cli.ExitFailed},
 		{coin.ErrOfferExpired, "ask the merchant for a new offer", cli.ExitFailed},
 	}
 }

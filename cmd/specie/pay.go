@@ -14,25 +14,61 @@ import (
 )
 
 type payCmd struct {
-	Link string `arg:"" help:"Payment link (specie:pay?o=…), or a file that holds one, or - for standard input."`
+	handed
 	Kind string `help:"Which coins to use: bearer, bound or any." enum:"bearer,bound,any" default:"any"`
 	Save string `help:"Write the payment to this file instead of sending it." placeholder:"FILE" type:"path" xor:"how"`
 	Hold bool   `help:"Let the merchant have the bank hold your coins first." xor:"how"`
+	Yes  bool   `help:"Don't ask: pay. Without a terminal it is needed."`
 }
 
 func (payCmd) Help() string {
-	return `The offer is verified and shown; the coins are committed to it before anything is sent.
+	return `The offer is verified and shown, with the coins that would go and what would come back, and you are asked once. Then the
+coins are committed to it, before anything is sent: "specie resume" finishes what a crash interrupts.
 With --hold the merchant sees your coins before he gets your authorisation: his bank tells him that they are good and
 unspent, and keeps them for him for a moment.
 
 Example:
-  specie pay offer.link --kind bound`
+  specie pay photo.jpg
+  specie pay --clipboard
+  specie pay offer.link --kind bound --yes`
+}
+
+// Errors of asking a person.
+var (
+	errNeedsYes = errors.New("there is no terminal to ask on; --yes does it without asking")
+	errDeclined = errors.New("nothing was done")
+)
+
+// agree asks for a yes, once, unless it was given in the command line.
+func (a *app) agree(yes bool, question string) error {
+	if yes {
+		return nil
+	}
+	agreed, err := a.out.Confirm(question)
+	if err == nil && !agreed {
+		err = errDeclined
+	}
+	return err
+}
+
+// canAgree says before anything else that a command will have nobody to ask.
+func (a *app) canAgree(yes bool) error {
+	if yes || a.out.CanAsk() {
+		return nil
+	}
+	return cli.Usage(errNeedsYes)
 }
 
 func (c payCmd) Run(a *app) error {
-	link, err := readLink(c.Link)
+	if err := a.canAgree(c.Yes); err != nil {
+		return err
+	}
+	link, err := c.text(a.ctx)
 	if err != nil {
 		return err
+	}
+	if coin.IsEnvelope(link) {
+		return fmt.Errorf("%w: %w", wallet.ErrOffer, errIsEnvelope)
 	}
 	with := a.withFreeTPM
 	switch coin.Kind(c.Kind) {
@@ -41,53 +77,98 @@ func (c payCmd) Run(a *app) error {
 	case coin.Bound:
 		with = a.withTPM
 	}
-	return with(func(w *wallet.Wallet) error {
-		k, err := w.Keyset(a.ctx)
-		if err != nil {
+	return with(func(w *wallet.Wallet) error { return c.pay(a, w, link) })
+}
+
+func (c payCmd) pay(a *app, w *wallet.Wallet, link string) error {
+	k, err := w.Keyset(a.ctx)
+	if err != nil {
+		return err
+	}
+	p, err := c.plan(a, w, link)
+	if err != nil {
+		return err
+	}
+	showPlan(a, k, p)
+	if err := a.agree(c.Yes, fmt.Sprintf("pay %s %s to %s?", p.Offer.Offer.Amount.Format(k.Exponent), k.Currency, p.Offer.Private.Name)); err != nil {
+		return err
+	}
+	if err := c.commit(a, w, p); err != nil {
+		return err
+	}
+	if c.Hold {
+		if err := showFirst(a, w, p); err != nil {
 			return err
 		}
-		offer, err := w.Inspect(a.ctx, link)
-		if err != nil {
+	}
+	if c.Save == "" {
+		if err := w.Submit(a.ctx, p); err != nil {
 			return err
 		}
-		a.out.Note("%s asks %s %s for %s", offer.Private.Name, offer.Offer.Amount.Format(k.Exponent), k.Currency, words(offer.Private))
-		var kinds []coin.Kind
-		if c.Kind != "any" {
-			kinds = []coin.Kind{coin.Kind(c.Kind)}
+	}
+	return a.out.Result(paid(p), func(o io.Writer) {
+		did := "paid"
+		if c.Save != "" {
+			did = "set aside"
 		}
-		p, err := c.prepare(a, w, link, kinds)
-		if pin, _ := w.HasPIN(); pin && errors.Is(err, wallet.ErrNoTPM) && a.pinFile == "" {
-			// Bearer coins alone don't reach: now the PIN is worth asking for.
-			if err := w.AttachTPM(a.ctx, a.device()); err != nil {
-				return err
-			}
-			p, err = c.prepare(a, w, link, kinds)
+		fmt.Fprintf(o, "%s %s %s for %s: %s (%s), %s change\n", did, p.Offer.Offer.Amount.Format(k.Exponent), k.Currency,
+			cli.OneLine(p.Offer.Private.Name), cli.Count(len(p.Coins), "coin"), values(p.Coins, k.Exponent), p.Change.Format(k.Exponent))
+		if c.Save != "" {
+			fmt.Fprintf(o, "give %s to the merchant; \"specie resume\" sends it, or fetches the change\n", c.Save)
 		}
-		if err != nil {
-			return err
-		}
-		if c.Hold {
-			if err := showFirst(a, w, p); err != nil {
-				return err
-			}
-		}
-		if c.Save == "" {
-			if err := w.Submit(a.ctx, p); err != nil {
-				return err
-			}
-		}
-		return a.out.Result(paid(p), func(o io.Writer) {
-			did := "paid"
-			if c.Save != "" {
-				did = "set aside"
-			}
-			fmt.Fprintf(o, "%s %s %s for %s: %s (%s), %s change\n", did, offer.Offer.Amount.Format(k.Exponent), k.Currency,
-				cli.OneLine(offer.Private.Name), cli.Count(len(p.Coins), "coin"), values(p.Coins, k.Exponent), p.Change.Format(k.Exponent))
-			if c.Save != "" {
-				fmt.Fprintf(o, "give %s to the merchant; \"specie resume\" sends it, or fetches the change\n", c.Save)
-			}
-		})
 	})
+}
+
+// plan chooses the coins. Where there is a PIN, it is asked for only if bearer
+// coins alone don't reach.
+func (c payCmd) plan(a *app, w *wallet.Wallet, link string) (*wallet.Payment, error) {
+	var kinds []coin.Kind
+	if c.Kind != "any" {
+		kinds = []coin.Kind{coin.Kind(c.Kind)}
+	}
+	p, err := w.PlanPayment(a.ctx, link, kinds...)
+	if pin, _ := w.HasPIN(); pin && errors.Is(err, wallet.ErrNoTPM) && a.pinFile == "" {
+		if offer, err := w.Inspect(a.ctx, link); err == nil {
+			a.out.Note("%s asks for more than your bearer coins are worth: this takes bound coins, and the PIN", offer.Private.Name)
+		}
+		if err := w.AttachTPM(a.ctx, a.device()); err != nil {
+			return nil, err
+		}
+		p, err = w.PlanPayment(a.ctx, link, kinds...)
+	}
+	return p, err
+}
+
+// showPlan says what will be paid, with what, and what comes back.
+func showPlan(a *app, k *coin.Keyset, p *wallet.Payment) {
+	amount := p.Offer.Offer.Amount.Format(k.Exponent)
+	a.out.Note("%s asks %s %s for %s", p.Offer.Private.Name, amount, k.Currency, words(p.Offer.Private))
+	if p.Begun() {
+		a.out.Note("this payment was begun before; the same coins are used")
+	}
+	a.out.Note("the offer can be paid until %s", cli.Moment(p.Offer.Offer.Expires))
+	change := "no change comes back"
+	if p.Change > 0 {
+		change = p.Change.Format(k.Exponent) + " comes back as change"
+	}
+	a.out.Note("it takes %s; %s", kindsAndValues(p.Coins, k.Exponent), change)
+}
+
+// kindsAndValues is coins in words, kind by kind: "2 bearer coins (8.00 4.00)".
+func kindsAndValues(coins []wallet.StoredCoin, exponent int) string {
+	var parts []string
+	for _, kind := range []coin.Kind{coin.Bound, coin.Bearer} {
+		var of []wallet.StoredCoin
+		for _, c := range coins {
+			if c.Kind == kind {
+				of = append(of, c)
+			}
+		}
+		if len(of) > 0 {
+			parts = append(parts, fmt.Sprintf("%s (%s)", cli.Count(len(of), string(kind)+" coin"), values(of, exponent)))
+		}
+	}
+	return strings.Join(parts, " and ")
 }
 
 // showFirst lets the merchant have the coins held.
@@ -104,26 +185,25 @@ func showFirst(a *app, w *wallet.Wallet, p *wallet.Payment) error {
 	return nil
 }
 
-// prepare commits the coins to the offer, and writes the payment to a file if
+// commit commits the coins to the offer, and writes the payment to a file if
 // asked to. The file is made first: a payment that can't be handed over must
 // not promise coins.
-func (c payCmd) prepare(a *app, w *wallet.Wallet, link string, kinds []coin.Kind) (*wallet.Payment, error) {
+func (c payCmd) commit(a *app, w *wallet.Wallet, p *wallet.Payment) error {
 	if c.Save == "" {
-		return w.PreparePayment(a.ctx, link, kinds...)
+		return w.Commit(a.ctx, p)
 	}
 	f, err := os.OpenFile(c.Save, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p, err := w.PreparePayment(a.ctx, link, kinds...)
-	if err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(c.Save))
+	if err := w.Commit(a.ctx, p); err != nil {
+		return errors.Join(err, f.Close(), os.Remove(c.Save))
 	}
 	_, err = f.Write(p.Spend)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return nil, fmt.Errorf("%w: the payment is set aside as %s and not written: %w", wallet.ErrOpen, p.ID, err)
+		return fmt.Errorf("%w: the payment is set aside as %s and not written: %w", wallet.ErrOpen, p.ID, err)
 	}
-	return p, nil
+	return nil
 }
 
 func words(p coin.PrivateOffer) string {
@@ -141,27 +221,6 @@ func paid(p *wallet.Payment) map[string]any {
 		"merchant": p.Offer.Private.MerchantID, "coins": len(p.Coins), "change": p.Change,
 		"receipt": p.Receipt, "bank_receipt": p.BankReceipt,
 	}
-}
-
-// readLink takes a link, or reads one from a file or standard input.
-func readLink(arg string) (string, error) {
-	if strings.HasPrefix(arg, "specie:") {
-		return arg, nil
-	}
-	r := io.Reader(os.Stdin)
-	if arg != "-" {
-		f, err := os.Open(arg)
-		if err != nil {
-			return "", err
-		}
-		defer f.Close()
-		r = f
-	}
-	b, err := io.ReadAll(io.LimitReader(r, coin.MaxLink+1))
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(string(b)), nil
 }
 
 type reclaimCmd struct {

@@ -3,12 +3,15 @@ package main
 import (
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/groupdoc/enrol"
 	"github.com/speciecash/specie/groupdoc/warrant"
+	"github.com/speciecash/specie/qr"
 )
 
 // member is the member of that name who has not been succeeded.
@@ -62,5 +65,25 @@ func rewrite(ts *testscript.TestScript, neg bool, args []string) {
 	s.Restore()
 	if args[0] == "register" {
 		s.Forge(s.t, s.Entries(warrant.Entry{}, 7, 8, 9), nil)
+	}
+}
+
+// picture draws the QR code of a link, in as many parts as there are files.
+func picture(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2)
+	text := strings.TrimSpace(ts.ReadFile(args[0]))
+	if l, err := coin.ParseLink(text); err == nil {
+		text, err = l.QR()
+		ts.Check(err)
+	}
+	files := args[1:]
+	parts := qr.Split(text, len(text)/len(files)+40)
+	if len(parts) != len(files) {
+		ts.Fatalf("%d parts", len(parts))
+	}
+	for i, part := range parts {
+		data, err := qr.PNG(part, 3)
+		ts.Check(err)
+		ts.Check(os.WriteFile(ts.MkAbs(files[i]), data, 0o600))
 	}
 }

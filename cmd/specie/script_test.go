@@ -72,6 +72,7 @@ func ahead() time.Time {
 //	approve NAME VAR PCR...     the group manager approves the state that TPM is in
 //	extend VAR PCR              that register of the TPM changes, as by an update
 //	forward DURATION            everybody's clock goes forward
+//	picture LINK FILE...        draws a link's QR code, in as many parts as files
 //	flip FILE FILE              copies a payment with one byte of a coin changed
 func TestScripts(t *testing.T) {
 	runScripts(t, testscript.Params{Dir: filepath.Join("testdata", "script")})
@@ -95,7 +96,7 @@ func runScripts(t *testing.T, p testscript.Params) {
 	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
 		"exits": exits, "account": account, "merchant": merchantAccount, "holds": holds,
 		"shut": gate(true), "open": gate(false), "lose": lose,
-		"revoke": mark((*wallettest.Town).Revoke), "losekey": mark((*wallettest.Town).Lose), "address": address, "flip": flip, "field": field,
+		"revoke": mark((*wallettest.Town).Revoke), "losekey": mark((*wallettest.Town).Lose), "address": address, "flip": flip, "picture": picture, "field": field,
 		"tpm": device, "approve": approve, "extend": extend,
 		"forward": forward, "readmit": readmit, "expel": expel, "warrant": enterWarrant, "rewrite": rewrite,
 		"plays": docstest.Plays,

@@ -155,7 +155,7 @@ func (s *street) offer(amount string) string {
 // returns what the purse calls it.
 func (s *street) refundable() []string {
 	s.t.Helper()
-	s.people(atPurse, 0, "pay", "--kind", "bearer", s.offer("0.05"))
+	s.people(atPurse, 0, "pay", "--yes", "--kind", "bearer", s.offer("0.05"))
 	var takings []struct {
 		Op    string `json:"op"`
 		Order string `json:"order"`
@@ -183,7 +183,7 @@ func (s *street) refundable() []string {
 func acts() []act {
 	return []act{
 		{"a withdrawal", nil, anyhow("withdraw", "0.07"), resume},
-		{"a payment with a hold before", func(s *street) []string { return []string{s.offer("0.05")} }, anyhow("pay", "--kind", "bearer", "--hold"), resume},
+		{"a payment with a hold before", func(s *street) []string { return []string{s.offer("0.05")} }, anyhow("pay", "--yes", "--kind", "bearer", "--hold"), resume},
 		{"an exchange", nil, anyhow("exchange"), resume},
 		{"a refund", (*street).refundable, anyhow("refund"), resume},
 	}

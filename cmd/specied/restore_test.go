@@ -24,7 +24,7 @@ func (s *street) stolen() {
 func (s *street) crookPays(statuses ...int) {
 	s.t.Helper()
 	check(s.t, errors.Join(os.RemoveAll(s.path("crook")), os.CopyFS(s.path("crook"), os.DirFS(s.path("stale")))))
-	s.peopleAny("crook", statuses, "pay", "--kind", "bearer", s.offer("0.05"))
+	s.peopleAny("crook", statuses, "pay", "--yes", "--kind", "bearer", s.offer("0.05"))
 }
 
 // dispossess stops the bank and takes its ledger away.
@@ -119,7 +119,7 @@ func TestAnOldLedgerIsNotBelieved(t *testing.T) {
 	db := must(sql.Open("sqlite", s.path("issuer.db")))(t)
 	must(db.Exec("VACUUM INTO ?", s.path("old.db")))(t)
 	check(t, db.Close())
-	s.people(atPurse, 0, "pay", "--kind", "bearer", s.offer("0.05"))
+	s.people(atPurse, 0, "pay", "--yes", "--kind", "bearer", s.offer("0.05"))
 	s.dispossess()
 	check(t, os.Rename(s.path("old.db"), s.path("issuer.db")))
 	s.refusesToOpen("journal records known to be missing: ")
