@@ -76,6 +76,7 @@ type Bank struct {
 	stats     stats
 	pruned    atomic.Int64 // when holds were last pruned, in Unix seconds
 	drain     drain
+	figures   figures
 }
 
 // New opens the bank. It verifies the keyset and the receipt signer's chain,
@@ -90,6 +91,7 @@ func New(ctx context.Context, cfg Config) (*Bank, error) {
 	}
 	b := &Bank{cfg: cfg, clock: cfg.Clock, log: cfg.Logger}
 	b.stats.init()
+	b.figures.book.portion = readPortion
 	b.cfg.Ledger = &counted{Ledger: cfg.Ledger, stats: &b.stats}
 	if b.clock == nil {
 		b.clock = time.Now

@@ -135,7 +135,19 @@ func (b *Bank) Stats() Stats {
 type Standing struct {
 	Holds, Suspended int
 	Draining         bool
+	// Accounts are the accounts suspended last, at most MaxShownSuspensions.
+	Accounts []Suspension
 }
+
+// Suspension is an account that is suspended.
+type Suspension struct {
+	Account, Name string
+	Reason        string
+	At            time.Time
+}
+
+// MaxShownSuspensions bounds Standing.Accounts.
+const MaxShownSuspensions = 20
 
 // standingPages bounds what Standing reads.
 const standingPages = 20
@@ -168,6 +180,7 @@ func (b *Bank) Standing(ctx context.Context) (*Standing, error) {
 			}
 			if !seen[r.Account] && ops[i].Kind == KindSuspension {
 				out.Suspended++
+				out.Accounts = append(out.Accounts, Suspension{Account: r.Account, Reason: r.Reason, At: ops[i].At})
 			}
 			seen[r.Account] = true
 		}
@@ -175,6 +188,14 @@ func (b *Bank) Standing(ctx context.Context) (*Standing, error) {
 			break
 		}
 		page.After = next
+	}
+	out.Accounts = out.Accounts[:min(len(out.Accounts), MaxShownSuspensions)]
+	for i := range out.Accounts {
+		a, err := b.cfg.Ledger.Account(ctx, out.Accounts[i].Account)
+		if err != nil {
+			return nil, fmt.Errorf("issuer: suspended account: %w", store(err))
+		}
+		out.Accounts[i].Name = a.Name
 	}
 	return out, nil
 }

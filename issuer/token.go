@@ -30,6 +30,7 @@ const (
 	ScopeTokens    Scope = "tokens"    // make, list and revoke the account's tokens
 	ScopeOperate   Scope = "operate"   // do what the operator does
 	ScopeSupervise Scope = "supervise" // see cases, and search for a traced member
+	ScopeObserve   Scope = "observe"   // see the bank's figures, and change nothing
 )
 
 // Scopes are all that accounts of a kind may do.
@@ -40,7 +41,7 @@ func Scopes(kind AccountKind) []Scope {
 	case Merchant:
 		return []Scope{ScopeDeposit, ScopeHold, ScopeRefund, ScopeWithdraw, ScopeAccount, ScopeTokens}
 	case Operator:
-		return []Scope{ScopeOperate, ScopeSupervise}
+		return []Scope{ScopeOperate, ScopeSupervise, ScopeObserve}
 	case Supervisor:
 		return []Scope{ScopeSupervise}
 	}
