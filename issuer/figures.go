@@ -220,8 +220,8 @@ func (p *FigurePeriod) settle(now time.Time) error {
 	if oldest := now.Add(-p.Step.Kept()); p.From.Before(oldest) {
 		p.From = oldest
 	}
-	if p.Until.After(now) {
-		p.Until = now
+	if !p.Until.Before(now) {
+		p.Until = now.Add(time.Second) // what is of this moment is within
 	}
 	p.From = p.From.UTC().Truncate(span)
 	p.Until = p.Until.UTC()
@@ -277,22 +277,6 @@ func (b *Bank) readFlows(ctx context.Context, now time.Time) ([]KeyBalance, erro
 		}
 		heads = after
 	}
-}
-
-// Recent returns what moved since the beginning of the hour 24 hours ago, by
-// kind of operation, and whether all of that is read.
-func (b *Bank) Recent(ctx context.Context) (day []OpFigures, complete bool, err error) {
-	book, now := &b.figures.book, b.now()
-	book.mu.Lock()
-	defer book.mu.Unlock()
-	heads, err := b.cfg.Ledger.Heads(ctx)
-	if err != nil {
-		return nil, false, fmt.Errorf("issuer: flows: %w", store(err))
-	}
-	if err := book.catchUp(ctx, b.cfg.Ledger, heads, now); err != nil {
-		return nil, false, err
-	}
-	return book.day(now), !book.since(now).After(dayBegan(now)), nil
 }
 
 // dayBegan is where the day before now begins that Figures.Day is of.
@@ -365,15 +349,6 @@ func (b *Bank) Store(ctx context.Context) *ledger.Condition {
 		return nil
 	}
 	return c
-}
-
-// KeyFigures returns what happened under each key, and how it stands.
-func (b *Bank) KeyFigures(ctx context.Context) ([]KeyFigures, error) {
-	keys, err := b.KeyBalances(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return b.keyFigures(ctx, keys), nil
 }
 
 func (b *Bank) keyFigures(ctx context.Context, keys []KeyBalance) []KeyFigures {

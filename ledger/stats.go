@@ -27,6 +27,24 @@ func CommitBounds() []float64 {
 	return []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5}
 }
 
+// Quantile estimates the value that a share q of all, between 0 and 1, does not
+// pass, as Prometheus does: values lie evenly within a bucket, and what lies
+// beyond the last bound is that bound. Zero of none.
+func (h *Histogram) Quantile(q float64) float64 {
+	if h.Count == 0 {
+		return 0
+	}
+	rank, lower := q*float64(h.Count), 0.0
+	var below uint64
+	for i, bound := range h.Bounds {
+		if n := h.Counts[i]; n > below && float64(n) >= rank {
+			return lower + (bound-lower)*(rank-float64(below))/float64(n-below)
+		}
+		below, lower = h.Counts[i], bound
+	}
+	return lower
+}
+
 // Add counts a value.
 func (h *Histogram) Add(v float64) {
 	if h.Counts == nil {

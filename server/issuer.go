@@ -81,11 +81,11 @@ func NewIssuer(bank *issuer.Bank, opts IssuerOptions) *Issuer {
 	h := &issuerHandlers{
 		bank: bank, groups: opts.Groups, root: opts.Root,
 		audits: &jobs[*issuer.AuditReport]{what: "audit", now: bank.Now},
-		traces: &jobs[*traced]{what: "trace", now: bank.Now},
+		traces: &jobs[*traced]{what: "trace", now: bank.Now}, backups: &backups{},
 	}
 	m := newMetrics("issuer", append([]prometheus.Collector{newBankMetrics(bank)}, opts.Metrics...)...)
 	keys := prometheus.NewRegistry()
-	keys.MustRegister(newKeyMetrics(bank, log), newWorkMetrics(bank, h.audits, log))
+	keys.MustRegister(newKeyMetrics(bank, log), newWorkMetrics(bank, h.audits, log), newFigureMetrics(bank, h.backups, log))
 	all := prometheus.Gatherers{m.registry, keys}
 
 	rules := issuerRules(bank.Now)
@@ -157,6 +157,7 @@ func issuerAdminRoutes() routes {
 		"GET /admin/v1/trace":     {},
 		"POST /admin/v1/trace":    {limit: opening.MaxToken + 1<<10},
 		"GET /admin/v1/books":     {},
+		"GET /admin/v1/figures":   {},
 		"GET /admin/v1/cases":     {},
 		"GET /admin/v1/cases/:id": {},
 		"GET /admin/v1/strikes":   {},
@@ -209,6 +210,8 @@ type issuerHandlers struct {
 	limits issuerapi.Limits
 	audits *jobs[*issuer.AuditReport]
 	traces *jobs[*traced]
+
+	backups *backups
 }
 
 var _ issuerapi.StrictServerInterface = (*issuerHandlers)(nil)

@@ -48,14 +48,18 @@ func (h *issuerHandlers) GetBooks(ctx context.Context, _ issuerapi.GetBooksReque
 	if err != nil {
 		return nil, err
 	}
-	out := issuerapi.Books{
+	return issuerapi.GetBooks200JSONResponse{
 		Bank: books.Bank, Currency: books.Currency, Exponent: books.Exponent, At: books.At, Balanced: books.Balanced,
-		Classes: make([]issuerapi.ClassBalance, len(books.Classes)), Keys: keyBalances(books.Keys),
-	}
+		Classes: classBalances(books), Keys: keyBalances(books.Keys),
+	}, nil
+}
+
+func classBalances(books *issuer.Books) []issuerapi.ClassBalance {
+	out := make([]issuerapi.ClassBalance, len(books.Classes))
 	for i, c := range books.Classes {
-		out.Classes[i] = issuerapi.ClassBalance{Class: c.Class, Balance: c.Balance}
+		out[i] = issuerapi.ClassBalance{Class: c.Class, Balance: c.Balance}
 	}
-	return issuerapi.GetBooks200JSONResponse(out), nil
+	return out
 }
 
 // GetCases implements GET /admin/v1/cases.

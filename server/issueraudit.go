@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/issuer"
@@ -68,4 +69,27 @@ func (h *issuerHandlers) GetAudit(context.Context, issuerapi.GetAuditRequestObje
 		return nil, err
 	}
 	return issuerapi.GetAudit200JSONResponse(auditJSON(run)), nil
+}
+
+// auditOutcome is how the last audit of a process ended.
+type auditOutcome struct {
+	running  bool
+	at       time.Time // zero before the first
+	sound    bool      // also before the first
+	problems int64     // -1 if it could not be carried through
+}
+
+func lastAudit(audits *jobs[*issuer.AuditReport]) auditOutcome {
+	run, err := audits.get()
+	out := auditOutcome{running: err == nil && !run.over(), sound: true}
+	last := audits.finished()
+	switch {
+	case last == nil:
+	case last.err != nil:
+		out.at, out.sound, out.problems = last.ended, false, -1
+	default:
+		r := last.result
+		out.at, out.sound, out.problems = last.ended, r.Err() == nil, r.Rows.Found+r.Found
+	}
+	return out
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/speciecash/specie/issuer"
@@ -15,11 +16,32 @@ import (
 type backup struct {
 	ctx  context.Context
 	bank *issuer.Bank
+	made *backups
+}
+
+// backups remembers when the last one ended that was taken whole through this
+// process.
+type backups struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (b *backups) ended(at time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.at = at
+}
+
+// last is zero before the first.
+func (b *backups) last() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.at
 }
 
 // GetBackup implements GET /admin/v1/backup.
 func (h *issuerHandlers) GetBackup(ctx context.Context, _ issuerapi.GetBackupRequestObject) (issuerapi.GetBackupResponseObject, error) {
-	return backup{ctx, h.bank}, nil
+	return backup{ctx, h.bank, h.backups}, nil
 }
 
 // VisitGetBackupResponse implements issuerapi.GetBackupResponseObject. A backup
@@ -28,6 +50,9 @@ func (h *issuerHandlers) GetBackup(ctx context.Context, _ issuerapi.GetBackupReq
 func (b backup) VisitGetBackupResponse(w http.ResponseWriter) error {
 	out := &patient{w: w, control: http.NewResponseController(w)}
 	err := b.bank.Backup(b.ctx, out)
+	if err == nil {
+		b.made.ended(b.bank.Now())
+	}
 	if err != nil && out.begun {
 		// The status is sent: a stream without its end says the rest.
 		return fmt.Errorf("backup broken off: %w", err)

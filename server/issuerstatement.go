@@ -83,11 +83,8 @@ func (h *issuerHandlers) period(from, until *string) (p issuer.Period, err error
 		if text == nil {
 			continue
 		}
-		if *into, err = time.Parse(time.DateOnly, *text); err != nil {
-			*into, err = time.Parse(time.RFC3339, *text)
-		}
-		if err != nil {
-			return p, fmt.Errorf("%w: a period has dates or RFC 3339 instants", issuer.ErrMalformed)
+		if *into, err = instant(*text); err != nil {
+			return p, err
 		}
 	}
 	return p, nil

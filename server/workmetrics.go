@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -14,9 +12,6 @@ import (
 	"github.com/speciecash/specie/ledger"
 )
 
-// standingMaxAge is how long a Standing stands: it reads some rows.
-const standingMaxAge = 15 * time.Second
-
 // workMetrics collects what a bank does and how it is. It is for the operator,
 // as keyMetrics is.
 type workMetrics struct {
@@ -24,10 +19,6 @@ type workMetrics struct {
 	audits        *jobs[*issuer.AuditReport]
 	log           *slog.Logger
 	ledger, token *readiness
-
-	mu    sync.Mutex // of standing
-	last  *issuer.Standing
-	until time.Time
 
 	operations, coins, double, signatures, signing *prometheus.Desc
 	batch, commit, waiting, up                     *prometheus.Desc
@@ -107,40 +98,27 @@ func (m *workMetrics) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (m *workMetrics) collectAudit(put func(*prometheus.Desc, prometheus.ValueType, float64, ...string), gauge func(*prometheus.Desc, bool, ...string)) {
-	run, err := m.audits.get()
-	running := err == nil && !run.over()
-	gauge(m.auditRuns, running)
-	last := m.audits.finished()
-	at, sound, problems := 0.0, true, 0.0
-	switch {
-	case last == nil:
-	case last.err != nil:
-		at, sound, problems = float64(last.ended.Unix()), false, -1
-	default:
-		r := last.result
-		at, sound, problems = float64(last.ended.Unix()), r.Err() == nil, float64(r.Rows.Found+r.Found)
+	a := lastAudit(m.audits)
+	gauge(m.auditRuns, a.running)
+	at := 0.0
+	if !a.at.IsZero() {
+		at = float64(a.at.Unix())
 	}
 	put(m.auditAt, prometheus.GaugeValue, at)
-	gauge(m.auditSound, sound)
-	put(m.auditProblems, prometheus.GaugeValue, problems)
+	gauge(m.auditSound, a.sound)
+	put(m.auditProblems, prometheus.GaugeValue, float64(a.problems))
 }
 
-// standing is the bank's, a few seconds old at most; nil, and so missing from
-// the scrape, if the ledger does not answer.
+// standing is the bank's; nil, and so missing from the scrape, if the ledger
+// does not answer.
 func (m *workMetrics) standing() *issuer.Standing {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.last != nil && time.Now().Before(m.until) {
-		return m.last
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), keysTimeout)
 	defer cancel()
-	s, err := m.bank.Standing(ctx)
+	s, err := m.bank.RecentStanding(ctx)
 	if err != nil {
 		m.log.Error("no metrics of holds and suspensions", "error", err)
 		return nil
 	}
-	m.last, m.until = s, time.Now().Add(standingMaxAge)
 	return s
 }
 

@@ -226,6 +226,27 @@ func (e CoinStatesStates) Valid() bool {
 	}
 }
 
+// Defines values for FigureStep.
+const (
+	FigureStepDay    FigureStep = "day"
+	FigureStepHour   FigureStep = "hour"
+	FigureStepMinute FigureStep = "minute"
+)
+
+// Valid indicates whether the value is a known member of the FigureStep enum.
+func (e FigureStep) Valid() bool {
+	switch e {
+	case FigureStepDay:
+		return true
+	case FigureStepHour:
+		return true
+	case FigureStepMinute:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OpKind.
 const (
 	OpKindDeposit    OpKind = "deposit"
@@ -285,6 +306,7 @@ const (
 	ScopeAccount   Scope = "account"
 	ScopeDeposit   Scope = "deposit"
 	ScopeHold      Scope = "hold"
+	ScopeObserve   Scope = "observe"
 	ScopeOperate   Scope = "operate"
 	ScopeRefund    Scope = "refund"
 	ScopeSupervise Scope = "supervise"
@@ -300,6 +322,8 @@ func (e Scope) Valid() bool {
 	case ScopeDeposit:
 		return true
 	case ScopeHold:
+		return true
+	case ScopeObserve:
 		return true
 	case ScopeOperate:
 		return true
@@ -465,6 +489,16 @@ type Accounts struct {
 	Next *string `json:"next,omitempty"`
 }
 
+// ActHead defines model for ActHead.
+type ActHead struct {
+	Account string `json:"account"`
+	At      Time   `json:"at"`
+
+	// Kind strike, suspension or reinstatement
+	Kind   string `json:"kind"`
+	Reason string `json:"reason"`
+}
+
 // Amount Minor units of the bank's currency.
 type Amount = coin.Amount
 
@@ -485,6 +519,15 @@ type Audit struct {
 
 // AuditState defines model for Audit.State.
 type AuditState string
+
+// AuditFigures The last audit of this process; absent before the first.
+type AuditFigures struct {
+	At Time `json:"at"`
+
+	// Problems -1 if it could not be carried through.
+	Problems int64 `json:"problems"`
+	Sound    bool  `json:"sound"`
+}
 
 // AuditReport defines model for AuditReport.
 type AuditReport struct {
@@ -707,6 +750,91 @@ type ExchangeRequest struct {
 	Spend Spend `json:"spend"`
 }
 
+// FigureStep defines model for FigureStep.
+type FigureStep string
+
+// Figures defines model for Figures.
+type Figures struct {
+	// Acts The newest strikes, suspensions and reinstatements, at most 20.
+	Acts []ActHead `json:"acts"`
+	At   Time      `json:"at"`
+
+	// AuditLast The last audit of this process; absent before the first.
+	AuditLast    *AuditFigures `json:"audit_last,omitempty"`
+	AuditRunning bool          `json:"audit_running"`
+
+	// BackupAt When the last backup through this process ended; absent before the first.
+	BackupAt *Time `json:"backup_at,omitempty"`
+
+	// Balanced Whether all classes sum to zero and no key redeemed more than it issued.
+	Balanced bool   `json:"balanced"`
+	Bank     BankID `json:"bank"`
+
+	// BooksAt When classes and balance were added up; in a large bank some time before.
+	BooksAt Time           `json:"books_at"`
+	Classes []ClassBalance `json:"classes"`
+
+	// Commit How long the ledger's writer took for one batch.
+	Commit Timing `json:"commit"`
+
+	// CompleteSince Earlier steps are still being read; absent if all are.
+	CompleteSince *Time    `json:"complete_since,omitempty"`
+	Currency      Currency `json:"currency"`
+
+	// Day What moved since the beginning of the hour 24 hours ago, by kind of operation.
+	Day []OpFigures `json:"day"`
+
+	// DoubleSpends Spends refused by this process for a coin that was spent before.
+	DoubleSpends []struct {
+		Count int64  `json:"count"`
+		Kind  string `json:"kind"`
+	} `json:"double_spends"`
+	Draining bool `json:"draining"`
+	Exponent int  `json:"exponent"`
+
+	// Fence Why the ledger's fence is raised; absent if it is not.
+	Fence *string `json:"fence,omitempty"`
+	From  Time    `json:"from"`
+
+	// Holds Open holds, counted up to 500.
+	Holds int `json:"holds"`
+
+	// Keys The keyset's keys, and then those that only the ledger remembers.
+	Keys      []KeyFigures `json:"keys"`
+	KeysetSeq int64        `json:"keyset_seq"`
+
+	// ReceiptsUntil When the first certificate of the chain that receipts are signed under runs out.
+	ReceiptsUntil Time `json:"receipts_until"`
+
+	// Reconciling A reconciliation is open.
+	Reconciling bool `json:"reconciling"`
+
+	// SignaturesFailed By this process.
+	SignaturesFailed int64 `json:"signatures_failed"`
+
+	// SignaturesMade By this process.
+	SignaturesMade int64 `json:"signatures_made"`
+
+	// Signing How long all signatures of one answer took.
+	Signing Timing        `json:"signing"`
+	Step    FigureStep    `json:"step"`
+	Steps   []StepFigures `json:"steps"`
+
+	// Store The database; absent if it does not tell.
+	Store *StoreFigures `json:"store,omitempty"`
+
+	// Suspended Accounts that are suspended.
+	Suspended int `json:"suspended"`
+
+	// Suspensions The accounts suspended last, at most 20.
+	Suspensions []Suspended  `json:"suspensions"`
+	Token       TokenFigures `json:"token"`
+	Until       Time         `json:"until"`
+
+	// Waiting Calls that wait for the ledger's writer.
+	Waiting int `json:"waiting"`
+}
+
 // Funded defines model for Funded.
 type Funded struct {
 	// Op 32 bytes, the hash of a request, see docs/protocol.md.
@@ -815,6 +943,39 @@ type KeyBalance struct {
 	Value Amount `json:"value"`
 }
 
+// KeyFigures defines model for KeyFigures.
+type KeyFigures struct {
+	// Balance What is in circulation.
+	Balance SignedAmount `json:"balance"`
+
+	// IssueFrom This and the other times are absent if the keyset has forgotten the key.
+	IssueFrom  *Time `json:"issue_from,omitempty"`
+	IssueUntil *Time `json:"issue_until,omitempty"`
+
+	// Issued Worth of all coins ever signed.
+	Issued Amount `json:"issued"`
+	Kid    string `json:"kid"`
+
+	// Kind Empty if the keyset has forgotten the key.
+	Kind string `json:"kind"`
+
+	// Leaked More was redeemed than was ever issued.
+	Leaked     bool  `json:"leaked"`
+	LegalUntil *Time `json:"legal_until,omitempty"`
+	Lost       bool  `json:"lost"`
+
+	// Missing The bank needs the private half and the token lacks it.
+	Missing bool `json:"missing"`
+
+	// Redeemed Worth of all coins ever taken back.
+	Redeemed   Amount `json:"redeemed"`
+	Revoked    bool   `json:"revoked"`
+	SpendUntil *Time  `json:"spend_until,omitempty"`
+
+	// Value Zero if the keyset has forgotten the key.
+	Value Amount `json:"value"`
+}
+
 // Keys defines model for Keys.
 type Keys struct {
 	// Keyset A compact JWS of type specie-keyset+jws.
@@ -869,6 +1030,15 @@ type OpKind string
 
 // OpState defines model for Op.State.
 type OpState string
+
+// OpFigures defines model for OpFigures.
+type OpFigures struct {
+	Count int64  `json:"count"`
+	Kind  string `json:"kind"`
+
+	// Worth Coins issued or exchanged, payments without their change, money in and out.
+	Worth SignedAmount `json:"worth"`
+}
 
 // OpID 32 bytes, the hash of a request, see docs/protocol.md.
 type OpID = string
@@ -1045,6 +1215,36 @@ type StatementEntry struct {
 // Stead Shows whose successor signed a recover, see docs/protocol.md.
 type Stead = coin.SteadJSON
 
+// StepFigures defines model for StepFigures.
+type StepFigures struct {
+	// At Where the step begins.
+	At Time `json:"at"`
+
+	// Circulation What was in circulation at its end, by kind of coin; empty for keys that the keyset has forgotten.
+	Circulation []struct {
+		// Amount Minor units of the bank's currency, of either sign.
+		Amount SignedAmount `json:"amount"`
+		Kind   string       `json:"kind"`
+	} `json:"circulation"`
+	Operations []OpFigures `json:"operations"`
+}
+
+// StoreFigures The database; absent if it does not tell.
+type StoreFigures struct {
+	Bytes int64 `json:"bytes"`
+
+	// Commit A server's synchronous_commit.
+	Commit *string `json:"commit,omitempty"`
+	Driver string  `json:"driver"`
+
+	// Replicas How many machines follow the server now.
+	Replicas *int `json:"replicas,omitempty"`
+
+	// Standbys A server's synchronous_standby_names; empty if no answer waits for a second machine.
+	Standbys *string `json:"standbys,omitempty"`
+	Version  string  `json:"version"`
+}
+
 // Strike What happened to a merchant's account, and why.
 type Strike struct {
 	Account string `json:"account"`
@@ -1072,8 +1272,37 @@ type Strikes struct {
 	Strikes []Strike `json:"strikes"`
 }
 
+// Suspended defines model for Suspended.
+type Suspended struct {
+	Account string `json:"account"`
+	At      Time   `json:"at"`
+	Name    string `json:"name"`
+	Reason  string `json:"reason"`
+}
+
 // Time defines model for Time.
 type Time = time.Time
+
+// Timing Since the process began.
+type Timing struct {
+	Count int64 `json:"count"`
+
+	// P50 In seconds, estimated from a histogram; absent before the first.
+	P50 *float64 `json:"p50,omitempty"`
+	P95 *float64 `json:"p95,omitempty"`
+
+	// Seconds Of all together.
+	Seconds float64 `json:"seconds"`
+}
+
+// TokenFigures defines model for TokenFigures.
+type TokenFigures struct {
+	// Answers It makes a signature now.
+	Answers bool `json:"answers"`
+
+	// Error Why not, for the operator.
+	Error *string `json:"error,omitempty"`
+}
 
 // TokenRequest defines model for TokenRequest.
 type TokenRequest struct {
@@ -1207,6 +1436,21 @@ type GetCasesParams struct {
 	// After The `next` of the page before.
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetFiguresParams defines parameters for GetFigures.
+type GetFiguresParams struct {
+	// From Where the period begins, an RFC 3339 instant or a date, which is
+	// midnight UTC; rounded down to a step. 24 steps before its end without
+	// it. Minutes are kept for 6 hours, hours for 35 days, days for 800:
+	// what lies further back is cut off.
+	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until Where it ends, likewise. Now without it, and never later than that.
+	Until *string `form:"until,omitempty" json:"until,omitempty"`
+
+	// Step How finely times are told apart; by the hour without it.
+	Step *FigureStep `form:"step,omitempty" json:"step,omitempty"`
 }
 
 // GetStrikesParams defines parameters for GetStrikes.
@@ -1528,6 +1772,16 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /admin/v1/drain (the `SetDrain` operationId).
 	SetDrain(ctx context.Context, body SetDrainJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetFigures How the bank stands, and what moved in a period
+	//
+	// What the operator's dashboard shows, for tokens of the scope `operate` or
+	// `observe`. Sums only: no person's payments are in it. After a start, or on a
+	// ledger that is new to this process, the past is read a part at a time:
+	// `complete_since` says how far back it is by then.
+	//
+	// Corresponds with GET /admin/v1/figures (the `GetFigures` operationId).
+	GetFigures(ctx context.Context, params *GetFiguresParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// FundWithBody Credit an account from the reserve
 	//
@@ -2342,6 +2596,26 @@ func (c *Client) SetDrainWithBody(ctx context.Context, contentType string, body 
 // Corresponds with PUT /admin/v1/drain (the `SetDrain` operationId).
 func (c *Client) SetDrain(ctx context.Context, body SetDrainJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSetDrainRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetFigures How the bank stands, and what moved in a period
+//
+// What the operator's dashboard shows, for tokens of the scope `operate` or
+// `observe`. Sums only: no person's payments are in it. After a start, or on a
+// ledger that is new to this process, the past is read a part at a time:
+// `complete_since` says how far back it is by then.
+//
+// Corresponds with GET /admin/v1/figures (the `GetFigures` operationId).
+func (c *Client) GetFigures(ctx context.Context, params *GetFiguresParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetFiguresRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4078,6 +4352,84 @@ func NewSetDrainRequestWithBody(server string, contentType string, body io.Reade
 	return req, nil
 }
 
+// NewGetFiguresRequest constructs an http.Request for the GetFigures method
+func NewGetFiguresRequest(server string, params *GetFiguresParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/v1/figures")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Until != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "until", *params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Step != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "step", *params.Step, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewFundRequest calls the generic Fund builder with application/json body
 func NewFundRequest(server string, body FundJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -5459,6 +5811,18 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /admin/v1/drain (the `SetDrain` operationId).
 	SetDrainWithResponse(ctx context.Context, body SetDrainJSONRequestBody, reqEditors ...RequestEditorFn) (*SetDrainResponse, error)
+
+	// GetFiguresWithResponse How the bank stands, and what moved in a period
+	//
+	// What the operator's dashboard shows, for tokens of the scope `operate` or
+	// `observe`. Sums only: no person's payments are in it. After a start, or on a
+	// ledger that is new to this process, the past is read a part at a time:
+	// `complete_since` says how far back it is by then.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /admin/v1/figures (the `GetFigures` operationId).
+	GetFiguresWithResponse(ctx context.Context, params *GetFiguresParams, reqEditors ...RequestEditorFn) (*GetFiguresResponse, error)
 
 	// FundWithBodyWithResponse Credit an account from the reserve
 	//
@@ -6896,6 +7260,62 @@ func (r SetDrainResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SetDrainResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetFiguresResponseDefaultHeaders the declared response headers of an HTTP default response for GetFigures
+type GetFiguresResponseDefaultHeaders struct {
+	RetryAfter *string
+	XRequestId *string
+}
+
+type GetFiguresResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Figures
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetFiguresResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetFiguresResponse) GetJSON200() *Figures {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetFiguresResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetFiguresResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetFiguresResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetFiguresResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetFiguresResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8766,6 +9186,24 @@ func (c *ClientWithResponses) SetDrainWithResponse(ctx context.Context, body Set
 	return ParseSetDrainResponse(rsp)
 }
 
+// GetFiguresWithResponse How the bank stands, and what moved in a period
+//
+// What the operator's dashboard shows, for tokens of the scope `operate` or
+// `observe`. Sums only: no person's payments are in it. After a start, or on a
+// ledger that is new to this process, the past is read a part at a time:
+// `complete_since` says how far back it is by then.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /admin/v1/figures (the `GetFigures` operationId).
+func (c *ClientWithResponses) GetFiguresWithResponse(ctx context.Context, params *GetFiguresParams, reqEditors ...RequestEditorFn) (*GetFiguresResponse, error) {
+	rsp, err := c.GetFigures(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetFiguresResponse(rsp)
+}
+
 // FundWithBodyWithResponse Credit an account from the reserve
 //
 // `reference` names the incoming payment and is the idempotency key; the
@@ -10391,6 +10829,59 @@ func ParseSetDrainResponse(rsp *http.Response) (*SetDrainResponse, error) {
 	switch {
 	case true:
 		var headers SetDrainResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetFiguresResponse parses an HTTP response from a GetFiguresWithResponse call
+func ParseGetFiguresResponse(rsp *http.Response) (*GetFiguresResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetFiguresResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Figures
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetFiguresResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

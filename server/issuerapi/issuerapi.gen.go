@@ -225,6 +225,27 @@ func (e CoinStatesStates) Valid() bool {
 	}
 }
 
+// Defines values for FigureStep.
+const (
+	FigureStepDay    FigureStep = "day"
+	FigureStepHour   FigureStep = "hour"
+	FigureStepMinute FigureStep = "minute"
+)
+
+// Valid indicates whether the value is a known member of the FigureStep enum.
+func (e FigureStep) Valid() bool {
+	switch e {
+	case FigureStepDay:
+		return true
+	case FigureStepHour:
+		return true
+	case FigureStepMinute:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OpKind.
 const (
 	OpKindDeposit    OpKind = "deposit"
@@ -284,6 +305,7 @@ const (
 	ScopeAccount   Scope = "account"
 	ScopeDeposit   Scope = "deposit"
 	ScopeHold      Scope = "hold"
+	ScopeObserve   Scope = "observe"
 	ScopeOperate   Scope = "operate"
 	ScopeRefund    Scope = "refund"
 	ScopeSupervise Scope = "supervise"
@@ -299,6 +321,8 @@ func (e Scope) Valid() bool {
 	case ScopeDeposit:
 		return true
 	case ScopeHold:
+		return true
+	case ScopeObserve:
 		return true
 	case ScopeOperate:
 		return true
@@ -464,6 +488,16 @@ type Accounts struct {
 	Next *string `json:"next,omitempty"`
 }
 
+// ActHead defines model for ActHead.
+type ActHead struct {
+	Account string `json:"account"`
+	At      Time   `json:"at"`
+
+	// Kind strike, suspension or reinstatement
+	Kind   string `json:"kind"`
+	Reason string `json:"reason"`
+}
+
 // Amount Minor units of the bank's currency.
 type Amount = coin.Amount
 
@@ -484,6 +518,15 @@ type Audit struct {
 
 // AuditState defines model for Audit.State.
 type AuditState string
+
+// AuditFigures The last audit of this process; absent before the first.
+type AuditFigures struct {
+	At Time `json:"at"`
+
+	// Problems -1 if it could not be carried through.
+	Problems int64 `json:"problems"`
+	Sound    bool  `json:"sound"`
+}
 
 // AuditReport defines model for AuditReport.
 type AuditReport struct {
@@ -706,6 +749,91 @@ type ExchangeRequest struct {
 	Spend Spend `json:"spend"`
 }
 
+// FigureStep defines model for FigureStep.
+type FigureStep string
+
+// Figures defines model for Figures.
+type Figures struct {
+	// Acts The newest strikes, suspensions and reinstatements, at most 20.
+	Acts []ActHead `json:"acts"`
+	At   Time      `json:"at"`
+
+	// AuditLast The last audit of this process; absent before the first.
+	AuditLast    *AuditFigures `json:"audit_last,omitempty"`
+	AuditRunning bool          `json:"audit_running"`
+
+	// BackupAt When the last backup through this process ended; absent before the first.
+	BackupAt *Time `json:"backup_at,omitempty"`
+
+	// Balanced Whether all classes sum to zero and no key redeemed more than it issued.
+	Balanced bool   `json:"balanced"`
+	Bank     BankID `json:"bank"`
+
+	// BooksAt When classes and balance were added up; in a large bank some time before.
+	BooksAt Time           `json:"books_at"`
+	Classes []ClassBalance `json:"classes"`
+
+	// Commit How long the ledger's writer took for one batch.
+	Commit Timing `json:"commit"`
+
+	// CompleteSince Earlier steps are still being read; absent if all are.
+	CompleteSince *Time    `json:"complete_since,omitempty"`
+	Currency      Currency `json:"currency"`
+
+	// Day What moved since the beginning of the hour 24 hours ago, by kind of operation.
+	Day []OpFigures `json:"day"`
+
+	// DoubleSpends Spends refused by this process for a coin that was spent before.
+	DoubleSpends []struct {
+		Count int64  `json:"count"`
+		Kind  string `json:"kind"`
+	} `json:"double_spends"`
+	Draining bool `json:"draining"`
+	Exponent int  `json:"exponent"`
+
+	// Fence Why the ledger's fence is raised; absent if it is not.
+	Fence *string `json:"fence,omitempty"`
+	From  Time    `json:"from"`
+
+	// Holds Open holds, counted up to 500.
+	Holds int `json:"holds"`
+
+	// Keys The keyset's keys, and then those that only the ledger remembers.
+	Keys      []KeyFigures `json:"keys"`
+	KeysetSeq int64        `json:"keyset_seq"`
+
+	// ReceiptsUntil When the first certificate of the chain that receipts are signed under runs out.
+	ReceiptsUntil Time `json:"receipts_until"`
+
+	// Reconciling A reconciliation is open.
+	Reconciling bool `json:"reconciling"`
+
+	// SignaturesFailed By this process.
+	SignaturesFailed int64 `json:"signatures_failed"`
+
+	// SignaturesMade By this process.
+	SignaturesMade int64 `json:"signatures_made"`
+
+	// Signing How long all signatures of one answer took.
+	Signing Timing        `json:"signing"`
+	Step    FigureStep    `json:"step"`
+	Steps   []StepFigures `json:"steps"`
+
+	// Store The database; absent if it does not tell.
+	Store *StoreFigures `json:"store,omitempty"`
+
+	// Suspended Accounts that are suspended.
+	Suspended int `json:"suspended"`
+
+	// Suspensions The accounts suspended last, at most 20.
+	Suspensions []Suspended  `json:"suspensions"`
+	Token       TokenFigures `json:"token"`
+	Until       Time         `json:"until"`
+
+	// Waiting Calls that wait for the ledger's writer.
+	Waiting int `json:"waiting"`
+}
+
 // Funded defines model for Funded.
 type Funded struct {
 	// Op 32 bytes, the hash of a request, see docs/protocol.md.
@@ -814,6 +942,39 @@ type KeyBalance struct {
 	Value Amount `json:"value"`
 }
 
+// KeyFigures defines model for KeyFigures.
+type KeyFigures struct {
+	// Balance What is in circulation.
+	Balance SignedAmount `json:"balance"`
+
+	// IssueFrom This and the other times are absent if the keyset has forgotten the key.
+	IssueFrom  *Time `json:"issue_from,omitempty"`
+	IssueUntil *Time `json:"issue_until,omitempty"`
+
+	// Issued Worth of all coins ever signed.
+	Issued Amount `json:"issued"`
+	Kid    string `json:"kid"`
+
+	// Kind Empty if the keyset has forgotten the key.
+	Kind string `json:"kind"`
+
+	// Leaked More was redeemed than was ever issued.
+	Leaked     bool  `json:"leaked"`
+	LegalUntil *Time `json:"legal_until,omitempty"`
+	Lost       bool  `json:"lost"`
+
+	// Missing The bank needs the private half and the token lacks it.
+	Missing bool `json:"missing"`
+
+	// Redeemed Worth of all coins ever taken back.
+	Redeemed   Amount `json:"redeemed"`
+	Revoked    bool   `json:"revoked"`
+	SpendUntil *Time  `json:"spend_until,omitempty"`
+
+	// Value Zero if the keyset has forgotten the key.
+	Value Amount `json:"value"`
+}
+
 // Keys defines model for Keys.
 type Keys struct {
 	// Keyset A compact JWS of type specie-keyset+jws.
@@ -868,6 +1029,15 @@ type OpKind string
 
 // OpState defines model for Op.State.
 type OpState string
+
+// OpFigures defines model for OpFigures.
+type OpFigures struct {
+	Count int64  `json:"count"`
+	Kind  string `json:"kind"`
+
+	// Worth Coins issued or exchanged, payments without their change, money in and out.
+	Worth SignedAmount `json:"worth"`
+}
 
 // OpID 32 bytes, the hash of a request, see docs/protocol.md.
 type OpID = string
@@ -1044,6 +1214,36 @@ type StatementEntry struct {
 // Stead Shows whose successor signed a recover, see docs/protocol.md.
 type Stead = coin.SteadJSON
 
+// StepFigures defines model for StepFigures.
+type StepFigures struct {
+	// At Where the step begins.
+	At Time `json:"at"`
+
+	// Circulation What was in circulation at its end, by kind of coin; empty for keys that the keyset has forgotten.
+	Circulation []struct {
+		// Amount Minor units of the bank's currency, of either sign.
+		Amount SignedAmount `json:"amount"`
+		Kind   string       `json:"kind"`
+	} `json:"circulation"`
+	Operations []OpFigures `json:"operations"`
+}
+
+// StoreFigures The database; absent if it does not tell.
+type StoreFigures struct {
+	Bytes int64 `json:"bytes"`
+
+	// Commit A server's synchronous_commit.
+	Commit *string `json:"commit,omitempty"`
+	Driver string  `json:"driver"`
+
+	// Replicas How many machines follow the server now.
+	Replicas *int `json:"replicas,omitempty"`
+
+	// Standbys A server's synchronous_standby_names; empty if no answer waits for a second machine.
+	Standbys *string `json:"standbys,omitempty"`
+	Version  string  `json:"version"`
+}
+
 // Strike What happened to a merchant's account, and why.
 type Strike struct {
 	Account string `json:"account"`
@@ -1071,8 +1271,37 @@ type Strikes struct {
 	Strikes []Strike `json:"strikes"`
 }
 
+// Suspended defines model for Suspended.
+type Suspended struct {
+	Account string `json:"account"`
+	At      Time   `json:"at"`
+	Name    string `json:"name"`
+	Reason  string `json:"reason"`
+}
+
 // Time defines model for Time.
 type Time = time.Time
+
+// Timing Since the process began.
+type Timing struct {
+	Count int64 `json:"count"`
+
+	// P50 In seconds, estimated from a histogram; absent before the first.
+	P50 *float64 `json:"p50,omitempty"`
+	P95 *float64 `json:"p95,omitempty"`
+
+	// Seconds Of all together.
+	Seconds float64 `json:"seconds"`
+}
+
+// TokenFigures defines model for TokenFigures.
+type TokenFigures struct {
+	// Answers It makes a signature now.
+	Answers bool `json:"answers"`
+
+	// Error Why not, for the operator.
+	Error *string `json:"error,omitempty"`
+}
 
 // TokenRequest defines model for TokenRequest.
 type TokenRequest struct {
@@ -1206,6 +1435,21 @@ type GetCasesParams struct {
 	// After The `next` of the page before.
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetFiguresParams defines parameters for GetFigures.
+type GetFiguresParams struct {
+	// From Where the period begins, an RFC 3339 instant or a date, which is
+	// midnight UTC; rounded down to a step. 24 steps before its end without
+	// it. Minutes are kept for 6 hours, hours for 35 days, days for 800:
+	// what lies further back is cut off.
+	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until Where it ends, likewise. Now without it, and never later than that.
+	Until *string `form:"until,omitempty" json:"until,omitempty"`
+
+	// Step How finely times are told apart; by the hour without it.
+	Step *FigureStep `form:"step,omitempty" json:"step,omitempty"`
 }
 
 // GetStrikesParams defines parameters for GetStrikes.
@@ -1363,6 +1607,9 @@ type ServerInterface interface {
 	// SetDrain Redeem only, or end that
 	// (PUT /admin/v1/drain)
 	SetDrain(ctx echo.Context) error
+	// GetFigures How the bank stands, and what moved in a period
+	// (GET /admin/v1/figures)
+	GetFigures(ctx echo.Context, params GetFiguresParams) error
 	// Fund Credit an account from the reserve
 	// (POST /admin/v1/fundings)
 	Fund(ctx echo.Context) error
@@ -1818,6 +2065,38 @@ func (w *ServerInterfaceWrapper) SetDrain(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.SetDrain(ctx)
+	return err
+}
+
+// GetFigures converts echo context to params.
+func (w *ServerInterfaceWrapper) GetFigures(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetFiguresParams
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "step" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "step", ctx.QueryParams(), &params.Step, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter step: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetFigures(ctx, params)
 	return err
 }
 
@@ -2288,6 +2567,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/admin/v1/drain", wrapper.GetDrain, options.OperationMiddlewares["getDrain"]...)
 	router.PUT(options.BaseURL+"/admin/v1/drain", wrapper.SetDrain, options.OperationMiddlewares["setDrain"]...)
 	router.GET(options.BaseURL+"/admin/v1/books", wrapper.GetBooks, options.OperationMiddlewares["getBooks"]...)
+	router.GET(options.BaseURL+"/admin/v1/figures", wrapper.GetFigures, options.OperationMiddlewares["getFigures"]...)
 	router.GET(options.BaseURL+"/admin/v1/audit", wrapper.GetAudit, options.OperationMiddlewares["getAudit"]...)
 	router.POST(options.BaseURL+"/admin/v1/audit", wrapper.StartAudit, options.OperationMiddlewares["startAudit"]...)
 	router.GET(options.BaseURL+"/admin/v1/backup", wrapper.GetBackup, options.OperationMiddlewares["getBackup"]...)
@@ -3130,6 +3410,52 @@ type SetDraindefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SetDraindefaultApplicationProblemPlusJSONResponse) VisitSetDrainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFiguresRequestObject struct {
+	Params GetFiguresParams
+}
+
+type GetFiguresResponseObject interface {
+	VisitGetFiguresResponse(w http.ResponseWriter) error
+}
+
+type GetFigures200JSONResponse Figures
+
+func (response GetFigures200JSONResponse) VisitGetFiguresResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFiguresdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetFiguresdefaultApplicationProblemPlusJSONResponse) VisitGetFiguresResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4534,6 +4860,9 @@ type StrictServerInterface interface {
 	// SetDrain Redeem only, or end that
 	// (PUT /admin/v1/drain)
 	SetDrain(ctx context.Context, request SetDrainRequestObject) (SetDrainResponseObject, error)
+	// GetFigures How the bank stands, and what moved in a period
+	// (GET /admin/v1/figures)
+	GetFigures(ctx context.Context, request GetFiguresRequestObject) (GetFiguresResponseObject, error)
 	// Fund Credit an account from the reserve
 	// (POST /admin/v1/fundings)
 	Fund(ctx context.Context, request FundRequestObject) (FundResponseObject, error)
@@ -5140,6 +5469,31 @@ func (sh *strictHandler) SetDrain(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(SetDrainResponseObject); ok {
 		return validResponse.VisitSetDrainResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetFigures operation middleware
+func (sh *strictHandler) GetFigures(ctx echo.Context, params GetFiguresParams) error {
+	var request GetFiguresRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetFigures(ctx.Request().Context(), request.(GetFiguresRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetFigures")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetFiguresResponseObject); ok {
+		return validResponse.VisitGetFiguresResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
