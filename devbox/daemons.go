@@ -191,7 +191,7 @@ func (b *Box) OpenHolder(ctx context.Context, name, amount string) (account stri
 			return "", err
 		}
 	}
-	_, err = b.Run(ctx, "specie", "--home", b.Home(name), "init", "--bank", b.IssuerURL, "--root", b.Path("bank", "root.pem"), "--token-file", token)
+	_, err = b.Run(ctx, "specie", "--home", b.Home(name), "init", "--lock", "plain", "--bank", b.IssuerURL, "--root", b.Path("bank", "root.pem"), "--token-file", token)
 	return account, err
 }
 

@@ -141,3 +141,29 @@ func TestALooseModeIsTakenBack(t *testing.T) {
 		}
 	}
 }
+
+// TestNoBytesAreNULL: "UPDATE … coalesce(?, x)" leaves x alone then.
+func TestNoBytesAreNULL(t *testing.T) {
+	db, err := sqlitefile.Open(t.Context(), filepath.Join(t.TempDir(), "f.db"), sqlitefile.Shared, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	type named []byte
+	for _, tt := range []struct {
+		value any
+		want  string
+	}{{[]byte(nil), "null"}, {named(nil), "null"}, {nil, "null"}, {[]byte{}, "blob"}, {[]byte{1}, "blob"}, {"", "text"}} {
+		tx, err := db.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		if err := tx.QueryRow("SELECT typeof(?)", tt.value).Scan(&got); err != nil || got != tt.want {
+			t.Errorf("%T %v is %q, %v", tt.value, tt.value, got, err)
+		}
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

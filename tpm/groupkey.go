@@ -166,17 +166,25 @@ func storageTemplate() tpm2.TPMTPublic {
 func (s *sequence) storageKey() (tpm2.AuthHandle, error) { return s.primaryKey(storageTemplate()) }
 
 func (s *sequence) primaryKey(template tpm2.TPMTPublic) (tpm2.AuthHandle, error) {
+	rsp, err := s.primary(template)
+	if err != nil {
+		return tpm2.AuthHandle{}, err
+	}
+	return tpm2.AuthHandle{Handle: rsp.ObjectHandle, Name: rsp.Name, Auth: tpm2.PasswordAuth(nil)}, nil
+}
+
+func (s *sequence) primary(template tpm2.TPMTPublic) (*tpm2.CreatePrimaryResponse, error) {
 	rsp, err := tpm2.CreatePrimary{
 		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)},
 		InPublic:      tpm2.New2B(template),
 	}.Execute(s)
 	if isRC(err, tpm2.TPMRCAuthFail, tpm2.TPMRCBadAuth) {
-		return tpm2.AuthHandle{}, fmt.Errorf("%w: the owner's; who set it can take it away (tpm2_changeauth -c owner -p PASSWORD): %w", ErrHierarchy, err)
+		return nil, fmt.Errorf("%w: the owner's; who set it can take it away (tpm2_changeauth -c owner -p PASSWORD): %w", ErrHierarchy, err)
 	}
 	if err != nil {
-		return tpm2.AuthHandle{}, fmt.Errorf("make the storage key: %w", err)
+		return nil, fmt.Errorf("make the storage key: %w", err)
 	}
-	return tpm2.AuthHandle{Handle: rsp.ObjectHandle, Name: rsp.Name, Auth: tpm2.PasswordAuth(nil)}, nil
+	return rsp, nil
 }
 
 // parsePublic returns the Name and the point of a group key's TPMT_PUBLIC.

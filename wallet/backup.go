@@ -3,7 +3,6 @@ package wallet
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
@@ -142,12 +141,13 @@ func (b *backup) readMemberships(j *backupJSON) error {
 
 // CreateFromBackup makes a new purse of what [Wallet.Backup] wrote. It has no coins
 // yet: see [Wallet.Restore]. Errors: [ErrBackup], [ErrExists].
-func CreateFromBackup(ctx context.Context, path string, data []byte) error {
+func CreateFromBackup(ctx context.Context, path string, data []byte, l Lock) error {
 	b, err := parseBackup(data)
 	if err != nil {
 		return fmt.Errorf("create purse: %w", err)
 	}
-	return create(ctx, path, b.settings, b.seed, func(tx *sql.Tx) error {
+	defer clear(b.seed[:])
+	return create(ctx, path, b.settings, Making{Lock: l, Seed: &b.seed, Restoring: true}, func(tx *sql.Tx) error {
 		// What the purse refers to is there before the purse is.
 		if err := b.writeKeys(filepath.Dir(path)); err != nil {
 			return err
@@ -162,7 +162,7 @@ func CreateFromBackup(ctx context.Context, path string, data []byte) error {
 				return err
 			}
 		}
-		return putMeta(ctx, tx, metaRestoring, map[coin.KeyID]uint64{})
+		return nil
 	})
 }
 
@@ -189,10 +189,4 @@ func (b *backup) writeKeys(dir string) error {
 		}
 	}
 	return syncDir(dir)
-}
-
-// newSeed is a fresh seed; crypto/rand does not fail.
-func newSeed() (seed coin.Seed) {
-	_, _ = rand.Read(seed[:])
-	return seed
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/sqlitefile"
 )
 
 // Coin states.
@@ -59,7 +60,7 @@ func (p *purse) coins(ctx context.Context, where string, args ...any) ([]StoredC
 func queryCoins(ctx context.Context, q querier, where string, args ...any) ([]StoredCoin, error) {
 	rows, err := q.QueryContext(ctx, "SELECT id, kid, value, kind, idx, coin, state, op, key, created FROM coins "+where, args...)
 	if err != nil {
-		return nil, fmt.Errorf("purse: coins: %w", err)
+		return nil, fmt.Errorf("purse: coins: %w", sqlitefile.Meaning(err))
 	}
 	defer rows.Close()
 	var out []StoredCoin
@@ -68,14 +69,14 @@ func queryCoins(ctx context.Context, q querier, where string, args ...any) ([]St
 		var kid []byte
 		var index, at int64
 		if err := rows.Scan((*[]byte)(&c.ID), &kid, &c.Value, &c.Kind, &index, &c.raw, &c.State, &c.op, &c.key, &at); err != nil {
-			return nil, fmt.Errorf("purse: coins: %w", err)
+			return nil, fmt.Errorf("purse: coins: %w", sqlitefile.Meaning(err))
 		}
 		copy(c.KeyID[:], kid)
 		c.Index, c.Created = uint64(index), time.UnixMicro(at).UTC()
 		out = append(out, c)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("purse: coins: %w", err)
+		return nil, fmt.Errorf("purse: coins: %w", sqlitefile.Meaning(err))
 	}
 	return out, nil
 }

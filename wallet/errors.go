@@ -11,6 +11,24 @@ var (
 	ErrExists = errors.New("there is a purse already")
 	// ErrNoPurse: the file holds no purse; create one first.
 	ErrNoPurse = errors.New("no purse here yet")
+	// ErrUnsealed: a purse that an earlier version of this program made, which did
+	// not encrypt it; see [Seal].
+	ErrUnsealed = errors.New("this purse is not encrypted yet")
+	// ErrNoLock: the file that has the purse's key is missing.
+	ErrNoLock = errors.New("the purse's lock file is missing")
+	// ErrLock: the lock file can't be used.
+	ErrLock = errors.New("the purse's lock file is damaged or none")
+	// ErrPassphraseForm: it can't be a purse's passphrase.
+	ErrPassphraseForm = fmt.Errorf("a passphrase has %d to %d bytes", MinPassphrase, MaxPassphrase)
+	// ErrPassphraseNeeded: the purse has a passphrase, and there is nobody to ask.
+	ErrPassphraseNeeded = errors.New("the purse has a passphrase")
+	// ErrPassphrase: it is not the purse's passphrase.
+	ErrPassphrase = errors.New("wrong passphrase")
+	// ErrOtherWords: the words are a purse's, but not this one's.
+	ErrOtherWords = errors.New("these words are another purse's")
+	// ErrSealed: the purse is locked by another TPM, or by this one before it was
+	// cleared. Its words open it.
+	ErrSealed = errors.New("this purse is locked by another TPM, or by this one before it was cleared")
 	// ErrNotEnrolled: bound coins need a membership; enrol first.
 	ErrNotEnrolled = errors.New("this wallet is not enrolled with a group manager")
 	// ErrNoTPM: the operation needs the TPM, and none was attached.
@@ -27,6 +45,9 @@ var (
 	ErrPINForm = fmt.Errorf("a PIN has %d to %d bytes", MinPIN, MaxPIN)
 	// ErrPINNeeded: the key in the TPM has a PIN, and there is nobody to ask.
 	ErrPINNeeded = errors.New("the key in the TPM has a PIN")
+	// ErrPursePINNeeded: the purse's lock in the TPM has a PIN, and there is nobody
+	// to ask.
+	ErrPursePINNeeded = errors.New("the purse has a PIN")
 	// ErrPIN: the PIN is wrong; see [PINError].
 	ErrPIN = errors.New("wrong PIN")
 	// ErrLockout: the TPM refuses every PIN for a while; see [LockoutError].

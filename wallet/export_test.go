@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"net/http"
+	"testing"
 
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
@@ -187,4 +188,14 @@ func (w *Wallet) Pick(k *coin.Keyset, amount coin.Amount, coins []StoredCoin) ([
 		return nil, 0, err
 	}
 	return c.coins, c.change, err
+}
+
+// PlainKey is the key of a purse with a LockPlain.
+func PlainKey(t testing.TB, path string) []byte {
+	t.Helper()
+	l, err := readLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.Stanzas[0].Key
 }

@@ -18,12 +18,13 @@ import (
 func TestThePurseFile(t *testing.T) {
 	town := wallettest.New(t)
 	good := wallet.Settings{RootPEM: town.RootPEM, BankURL: town.BankURL}
+	plain := wallet.Making{Lock: wallet.Lock{Kind: wallet.LockPlain}}
 	fresh := func() string { return filepath.Join(t.TempDir(), "purse.db") }
 
 	t.Run("is made once", func(t *testing.T) {
 		path := fresh()
-		must(t, wallet.Create(t.Context(), path, good))
-		want(t, wallet.Create(t.Context(), path, good), wallet.ErrExists)
+		must(t, wallet.Create(t.Context(), path, good, plain))
+		want(t, wallet.Create(t.Context(), path, good, plain), wallet.ErrExists)
 		fi, err := os.Stat(path)
 		must(t, err)
 		if fi.Mode().Perm() != 0o600 {
@@ -33,12 +34,12 @@ func TestThePurseFile(t *testing.T) {
 	t.Run("has a root", func(t *testing.T) {
 		bad := good
 		bad.RootPEM = []byte("-----BEGIN CERTIFICATE-----")
-		want(t, wallet.Create(t.Context(), fresh(), bad), trust.ErrMalformed)
+		want(t, wallet.Create(t.Context(), fresh(), bad, plain), trust.ErrMalformed)
 	})
 	t.Run("has a bank that can be asked in secret", func(t *testing.T) {
 		bad := good
 		bad.BankURL = "http://bank.example"
-		want(t, wallet.Create(t.Context(), fresh(), bad), client.ErrAddress)
+		want(t, wallet.Create(t.Context(), fresh(), bad, plain), client.ErrAddress)
 	})
 	t.Run("is open in one place at a time", func(t *testing.T) {
 		alice := town.NewHolder(t, 0)
@@ -54,13 +55,15 @@ func TestThePurseFile(t *testing.T) {
 	})
 	t.Run("is a database", func(t *testing.T) {
 		path := fresh()
+		must(t, wallet.Create(t.Context(), path, good, plain))
 		must(t, os.WriteFile(path, []byte(strings.Repeat("no database at all ", 100)), 0o600))
 		_, err := wallet.Open(t.Context(), path, wallet.Options{})
 		want(t, err, sqlitefile.ErrDamaged)
 	})
 	t.Run("of a newer program is left alone", func(t *testing.T) {
 		path := fresh()
-		db, err := sqlitefile.Open(t.Context(), path, sqlitefile.Exclusive, make([]string, 99))
+		must(t, wallet.Create(t.Context(), path, good, plain))
+		db, err := sqlitefile.OpenSealed(t.Context(), path, wallet.PlainKey(t, path), make([]string, 99))
 		must(t, err)
 		must(t, db.Close())
 		_, err = wallet.Open(t.Context(), path, wallet.Options{})

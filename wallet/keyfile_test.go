@@ -181,5 +181,8 @@ func damaged(t *testing.T, h *wallettest.Holder) string {
 		must(t, err)
 		must(t, os.WriteFile(path+suffix, text, 0o600))
 	}
+	lock, err := os.ReadFile(filepath.Join(filepath.Dir(h.Path), "purse.lock"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(filepath.Dir(path), "purse.lock"), lock, 0o600))
 	return path
 }

@@ -394,7 +394,7 @@ func TestABackupSaysWhatAPurseIsAndNothingElse(t *testing.T) {
 	}
 	dir := t.TempDir()
 	create := func(data []byte) error {
-		return wallet.CreateFromBackup(t.Context(), filepath.Join(dir, "purse.db"), data)
+		return wallet.CreateFromBackup(t.Context(), filepath.Join(dir, "purse.db"), data, wallet.Lock{Kind: wallet.LockPlain})
 	}
 	flip := func(old, new string) []byte {
 		out := bytes.Replace(saved, []byte(old), []byte(new), 1)
@@ -447,7 +447,7 @@ func FuzzBackup(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "purse.db")
-		if err := wallet.CreateFromBackup(t.Context(), path, data); err != nil {
+		if err := wallet.CreateFromBackup(t.Context(), path, data, wallet.Lock{Kind: wallet.LockPlain}); err != nil {
 			want(t, err, wallet.ErrBackup)
 			if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 				t.Fatalf("it left %v, %v", left, err)

@@ -81,8 +81,8 @@ func (id ID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id), n
 // purse is the file. Every method is one transaction or one read.
 type purse struct{ db *sql.DB }
 
-func openPurse(ctx context.Context, path string) (*purse, error) {
-	db, err := sqlitefile.Open(ctx, path, sqlitefile.Exclusive, migrations)
+func openPurse(ctx context.Context, path string, key []byte) (*purse, error) {
+	db, err := sqlitefile.OpenSealed(ctx, path, key, migrations)
 	if err != nil {
 		return nil, err
 	}
@@ -97,15 +97,15 @@ func (p *purse) close() error { return p.db.Close() }
 func (p *purse) update(ctx context.Context, f func(tx *sql.Tx) error) error {
 	tx, err := p.db.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("purse: %w", err)
+		return fmt.Errorf("purse: %w", sqlitefile.Meaning(err))
 	}
 	defer func() { _ = tx.Rollback() }()
 	if err := f(tx); err != nil {
-		return err
+		return sqlitefile.Meaning(err)
 	}
 	fault.Point("wallet.commit")
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("purse: %w", err)
+		return fmt.Errorf("purse: %w", sqlitefile.Meaning(err))
 	}
 	fault.Point("wallet.committed")
 	return nil
@@ -119,7 +119,7 @@ func (p *purse) get(ctx context.Context, key string, v any) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("purse: %s: %w", key, err)
+		return false, fmt.Errorf("purse: %s: %w", key, sqlitefile.Meaning(err))
 	}
 	if err := json.Unmarshal(raw, v); err != nil {
 		return false, fmt.Errorf("purse: %s: %w: %w", key, sqlitefile.ErrDamaged, err)
@@ -209,7 +209,7 @@ type querier interface {
 func queryOps(ctx context.Context, q querier, where string, args ...any) ([]Operation, error) {
 	rows, err := q.QueryContext(ctx, "SELECT id, kind, state, amount, created, offer, body, note FROM ops "+where, args...)
 	if err != nil {
-		return nil, fmt.Errorf("purse: operations: %w", err)
+		return nil, fmt.Errorf("purse: operations: %w", sqlitefile.Meaning(err))
 	}
 	defer rows.Close()
 	var out []Operation
@@ -217,13 +217,13 @@ func queryOps(ctx context.Context, q querier, where string, args ...any) ([]Oper
 		var o Operation
 		var at int64
 		if err := rows.Scan((*[]byte)(&o.ID), &o.Kind, &o.State, &o.Amount, &at, &o.offer, &o.body, &o.Note); err != nil {
-			return nil, fmt.Errorf("purse: operations: %w", err)
+			return nil, fmt.Errorf("purse: operations: %w", sqlitefile.Meaning(err))
 		}
 		o.Created = time.UnixMicro(at).UTC()
 		out = append(out, o)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("purse: operations: %w", err)
+		return nil, fmt.Errorf("purse: operations: %w", sqlitefile.Meaning(err))
 	}
 	return out, nil
 }

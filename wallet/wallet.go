@@ -3,7 +3,6 @@ package wallet
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	"net/http"
@@ -50,6 +49,8 @@ type Options struct {
 	HTTP *http.Client
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Unlock opens the purse's lock.
+	Unlock Unlock
 }
 
 // httpTimeout is how long an answer may take.
@@ -84,49 +85,25 @@ const (
 	metaEnrolling  = "enrolling" // and a group's id
 	metaFormer     = "former memberships"
 	metaEnded      = "membership ended"
+	metaWordsDue   = "words not written down"
 )
 
-// Create makes a new purse file with a fresh seed. It returns [ErrExists] if
-// there is one, and client.ErrAddress for a bank that can't be asked safely.
-func Create(ctx context.Context, path string, s Settings) error {
-	return create(ctx, path, s, newSeed(), func(*sql.Tx) error { return nil })
-}
-
-// create makes a purse file and puts more into it, all or nothing.
-func create(ctx context.Context, path string, s Settings, seed coin.Seed, more func(tx *sql.Tx) error) error {
-	if _, err := trust.ParseRoot(s.RootPEM); err != nil {
-		return fmt.Errorf("create purse: root: %w", err)
-	}
-	if err := client.CheckAddress(s.BankURL); err != nil {
-		return fmt.Errorf("create purse: bank: %w", err)
-	}
-	p, err := openPurse(ctx, path)
-	if err != nil {
-		return fmt.Errorf("create purse: %w", err)
-	}
-	var old Settings
-	found, err := p.get(ctx, metaSettings, &old)
-	if err == nil && found {
-		err = ErrExists
-	}
-	if err == nil {
-		err = p.update(ctx, func(tx *sql.Tx) error {
-			if err := errors.Join(putMeta(ctx, tx, metaSettings, s), putMeta(ctx, tx, metaSeed, seed[:])); err != nil {
-				return err
-			}
-			return more(tx)
-		})
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("create purse: %w", err), p.close())
-	}
-	return p.close()
-}
-
-// Open opens a purse. No network and no TPM is needed until an operation
-// asks for one.
+// Open opens a purse. No network is needed until an operation asks for one, and
+// no TPM but that of the purse's lock. Errors: [ErrNoPurse], [ErrUnsealed],
+// [ErrNoLock], [ErrLock], those of the lock ([ErrPassphrase], [ErrPassphraseNeeded],
+// [ErrOtherWords], [ErrPIN], [ErrPINNeeded], [ErrLockout], [ErrSealed]), and
+// those of package sqlitefile.
 func Open(ctx context.Context, path string, o Options) (*Wallet, error) {
-	p, err := openPurse(ctx, path)
+	lock, err := readLock(path)
+	if err != nil {
+		return nil, fmt.Errorf("open purse: %w", err)
+	}
+	key, err := o.Unlock.key(ctx, lock)
+	if err != nil {
+		return nil, fmt.Errorf("open purse: %w", err)
+	}
+	defer clear(key)
+	p, err := openPurse(ctx, path, key)
 	if err != nil {
 		return nil, fmt.Errorf("open purse: %w", err)
 	}

@@ -22,18 +22,21 @@ type app struct {
 	tpm  string
 	// pinFile is where the PIN of the TPM's key is; empty is asking for it.
 	pinFile string
+	// passphraseFile is where the purse's passphrase or PIN is; empty is asking.
+	passphraseFile string
 	// ahead is how long before coins expire their owner is told.
 	ahead time.Duration
 	now   func() time.Time
 }
 
 type flags struct {
-	Home    string      `help:"Directory of purse and till." env:"SPECIE_HOME" placeholder:"DIR" type:"path"`
-	TPM     string      `name:"tpm" help:"TPM to use: device:/dev/tpmrm0, swtpm:path=SOCKET or swtpm:host=HOST,port=PORT; the platform's device by default." env:"SPECIE_TPM" placeholder:"TCTI"`
-	PINFile string      `name:"pin-file" help:"File with the PIN of the TPM's key, mode 0600, for scripts; otherwise you are asked." env:"SPECIE_PIN_FILE" placeholder:"FILE"`
-	Ahead   string      `name:"ahead" help:"How long before coins expire you are told to exchange them, as 30d or 12h." env:"SPECIE_AHEAD" default:"30d" placeholder:"TIME"`
-	JSON    bool        `name:"json" help:"Print one JSON value instead of text."`
-	Version cli.Version `name:"version" help:"Print the version."`
+	Home           string      `help:"Directory of purse and till." env:"SPECIE_HOME" placeholder:"DIR" type:"path"`
+	TPM            string      `name:"tpm" help:"TPM to use: device:/dev/tpmrm0, swtpm:path=SOCKET or swtpm:host=HOST,port=PORT; the platform's device by default." env:"SPECIE_TPM" placeholder:"TCTI"`
+	PINFile        string      `name:"pin-file" help:"File with the PIN of the TPM's key, mode 0600, for scripts; otherwise you are asked." env:"SPECIE_PIN_FILE" placeholder:"FILE"`
+	PassphraseFile string      `name:"passphrase-file" help:"File with the passphrase of the purse, or its PIN if the TPM locks it, mode 0600, for scripts; otherwise you are asked." env:"SPECIE_PASSPHRASE_FILE" placeholder:"FILE"`
+	Ahead          string      `name:"ahead" help:"How long before coins expire you are told to exchange them, as 30d or 12h." env:"SPECIE_AHEAD" default:"30d" placeholder:"TIME"`
+	JSON           bool        `name:"json" help:"Print one JSON value instead of text."`
+	Version        cli.Version `name:"version" help:"Print the version."`
 
 	Init      initCmd      `cmd:"" help:"Make a purse."`
 	Login     loginCmd     `cmd:"" help:"Store the account's access token in the purse."`
@@ -76,7 +79,7 @@ func program(now func() time.Time) *cli.Program {
 		Name: "specie", Description: description, Flags: &f, Explain: explain,
 		Ready: func(ctx context.Context, out *cli.Out) (any, error) {
 			out.JSON = f.JSON
-			a := &app{ctx: ctx, out: out, home: f.Home, tpm: f.TPM, pinFile: f.PINFile, now: now}
+			a := &app{ctx: ctx, out: out, home: f.Home, tpm: f.TPM, pinFile: f.PINFile, passphraseFile: f.PassphraseFile, now: now}
 			var err error
 			if a.ahead, err = parseAhead(f.Ahead); err != nil {
 				return nil, err

@@ -22,7 +22,7 @@ func (a *app) withWallet(f func(w *wallet.Wallet) error) error {
 	if _, err := os.Stat(a.pursePath()); err != nil {
 		return fmt.Errorf("%s: %w", a.home, wallet.ErrNoPurse)
 	}
-	w, err := wallet.Open(a.ctx, a.pursePath(), wallet.Options{Now: a.now})
+	w, err := wallet.Open(a.ctx, a.pursePath(), wallet.Options{Now: a.now, Unlock: a.unlock()})
 	if err != nil {
 		return err
 	}
@@ -74,6 +74,7 @@ type initCmd struct {
 	Bank      string `help:"The bank's address." required:"" placeholder:"URL"`
 	Root      string `help:"The root certificate to pin (PEM)." required:"" type:"existingfile"`
 	TokenFile string `help:"File with the account's access token, mode 0600." type:"existingfile"`
+	lockFlags
 }
 
 func (initCmd) Help() string {
@@ -94,7 +95,14 @@ func (c initCmd) Run(a *app) error {
 	if err := os.MkdirAll(a.home, 0o700); err != nil {
 		return err
 	}
-	if err := wallet.Create(a.ctx, a.pursePath(), s); err != nil {
+	if _, err := os.Stat(a.pursePath()); err == nil {
+		return fmt.Errorf("%s: %w", a.pursePath(), wallet.ErrExists) // before anything is asked
+	}
+	lock, err := c.choose(a)
+	if err != nil {
+		return err
+	}
+	if err := wallet.Create(a.ctx, a.pursePath(), s, wallet.Making{Lock: lock}); err != nil {
 		return err
 	}
 	return a.out.Result(map[string]string{"purse": a.pursePath()}, func(w io.Writer) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/speciecash/specie/cli"
@@ -42,6 +41,7 @@ type restoreCmd struct {
 	TokenFile string `help:"File with the account's access token, mode 0600." type:"existingfile"`
 	Settled   bool   `help:"No payment of the lost purse was open, I know it: bound coins need not wait."`
 	Gap       int    `help:"How many coin numbers in a row must be unknown to the bank before the search under a key ends." placeholder:"N"`
+	lockFlags
 }
 
 func (restoreCmd) Help() string {
@@ -99,7 +99,14 @@ func (c restoreCmd) create(a *app) error {
 	if err := os.MkdirAll(a.home, 0o700); err != nil {
 		return err
 	}
-	return wallet.CreateFromBackup(a.ctx, filepath.Join(a.home, "purse.db"), data)
+	if _, err := os.Stat(a.pursePath()); err == nil {
+		return fmt.Errorf("%s: %w", a.pursePath(), wallet.ErrExists) // before anything is asked
+	}
+	lock, err := c.choose(a)
+	if err != nil {
+		return err
+	}
+	return wallet.CreateFromBackup(a.ctx, a.pursePath(), data, lock)
 }
 
 // notes say what is left to do.

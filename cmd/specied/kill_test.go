@@ -49,7 +49,7 @@ func newStreet(t testing.TB) *street {
 	s.openBank()
 	s.account("alice", "50.00")
 	s.funded = 5000
-	s.people(atPurse, 0, "init", "--bank", "http://"+s.issuer, "--root", "root.pem", "--token-file", "alice.token")
+	s.people(atPurse, 0, "init", "--lock", "plain", "--bank", "http://"+s.issuer, "--root", "root.pem", "--token-file", "alice.token")
 	s.people(atTill, 0, "merchant", "init", "--bank", "http://"+s.issuer, "--root", "root.pem", "--name", "Café")
 	s.write("cafe.jws", []byte(s.people(atTill, 0, "merchant", "request")))
 	s.run("account", "--socket", "issuer.sock", "--kind", "merchant", "--name", "Café", "--merchant-request", "cafe.jws", "--token-out", "cafe.token")

@@ -33,7 +33,8 @@ func (w *Town) NewHolder(t testing.TB, amount coin.Amount) *Holder {
 	t.Helper()
 	h := &Holder{Path: filepath.Join(t.TempDir(), "purse.db"), Wire: &Wire{}, town: w}
 	h.Account, h.Token = w.Account(t, issuer.Holder, "", amount)
-	must(t, wallet.Create(t.Context(), h.Path, wallet.Settings{RootPEM: w.RootPEM, BankURL: w.BankURL, Token: h.Token}))
+	must(t, wallet.Create(t.Context(), h.Path, wallet.Settings{RootPEM: w.RootPEM, BankURL: w.BankURL, Token: h.Token},
+		wallet.Making{Lock: wallet.Lock{Kind: wallet.LockPlain}, Written: true}))
 	h.open(t)
 	t.Cleanup(func() {
 		if h.Wallet != nil {
@@ -64,6 +65,7 @@ func (h *Holder) CopyFiles(t testing.TB) string {
 	defer h.open(t)
 	path := filepath.Join(t.TempDir(), "copy.db")
 	copyFile(t, h.Path, path)
+	copyFile(t, filepath.Join(filepath.Dir(h.Path), "purse.lock"), filepath.Join(filepath.Dir(path), "copy.lock"))
 	if keys := filepath.Join(filepath.Dir(h.Path), "keys"); exists(keys) {
 		must(t, os.CopyFS(filepath.Join(filepath.Dir(path), "keys"), os.DirFS(keys)))
 	}
@@ -184,7 +186,7 @@ func copyFile(t testing.TB, from, to string) {
 func (w *Town) NewHolderFrom(t testing.TB, saved []byte, old *Holder) *Holder {
 	t.Helper()
 	h := &Holder{Path: filepath.Join(t.TempDir(), "purse.db"), Wire: &Wire{}, town: w, Account: old.Account, Token: old.Token}
-	must(t, wallet.CreateFromBackup(t.Context(), h.Path, saved))
+	must(t, wallet.CreateFromBackup(t.Context(), h.Path, saved, wallet.Lock{Kind: wallet.LockPlain}))
 	h.open(t)
 	must(t, h.SetToken(t.Context(), h.Token))
 	t.Cleanup(func() { must(t, h.Close()) })
