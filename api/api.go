@@ -20,7 +20,7 @@ import (
 	"strings"
 )
 
-// Files holds the contracts: issuer.yaml, group.yaml.
+// Files holds the contracts: issuer.yaml, group.yaml, till.yaml, desk.yaml.
 //
 //go:embed *.yaml
 var Files embed.FS

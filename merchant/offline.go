@@ -17,8 +17,8 @@ var ErrLimits = errors.New("limits refused")
 // value accepts nothing then.
 type Limits struct {
 	// Sale bounds one payment, Total all that is kept at a time.
-	Sale  coin.Amount `json:"sale"`
-	Total coin.Amount `json:"total"`
+	Sale  coin.Amount `json:"limit_sale"`
+	Total coin.Amount `json:"limit_total"`
 	// Bearer takes bearer coins too: nobody can say who paid with those.
 	Bearer bool `json:"bearer"`
 }

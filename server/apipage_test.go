@@ -53,7 +53,7 @@ func endpoints(doc *openapi3.T) []byte {
 }
 
 func TestThePageOfTheAPIIsUpToDate(t *testing.T) {
-	for name, file := range map[string]string{"issuer": apitest.Issuer, "group": apitest.Group, "till": apitest.Till} {
+	for name, file := range map[string]string{"issuer": apitest.Issuer, "group": apitest.Group, "till": apitest.Till, "desk": apitest.Desk} {
 		apitest.Section(t, "../docs/api.md", name, endpoints(apitest.Read(t, file).Doc()))
 	}
 }

@@ -24,6 +24,7 @@ const (
 	Issuer = "issuer.yaml"
 	Group  = "group.yaml"
 	Till   = "till.yaml"
+	Desk   = "desk.yaml"
 )
 
 // Contract is one file.
@@ -48,6 +49,7 @@ var files = map[string]func() loaded{
 	Issuer: sync.OnceValue(func() loaded { return load(Issuer) }),
 	Group:  sync.OnceValue(func() loaded { return load(Group) }),
 	Till:   sync.OnceValue(func() loaded { return load(Till) }),
+	Desk:   sync.OnceValue(func() loaded { return load(Desk) }),
 }
 
 func load(file string) (l loaded) {
@@ -110,7 +112,7 @@ func Read(t testing.TB, file string) *Contract {
 	if l.err != nil {
 		t.Fatal(l.err)
 	}
-	return &Contract{doc: l.doc, router: l.router, file: file, named: file != Till}
+	return &Contract{doc: l.doc, router: l.router, file: file, named: file != Till && file != Desk}
 }
 
 // Doc is the document, not to be modified.
