@@ -78,6 +78,15 @@ func (s *Sale) LinkTo(to string) (string, error) {
 	return l.Text()
 }
 
+// QR is the payment link in the short form for pictures.
+func (s *Sale) QR(to string) (string, error) {
+	l, err := s.offer.Link(to)
+	if err != nil {
+		return "", err
+	}
+	return l.QR()
+}
+
 // At is the time that a sale is counted under: when it was paid, or offered.
 func (s *Sale) At() time.Time {
 	if s.Paid != nil {

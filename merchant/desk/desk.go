@@ -2,20 +2,15 @@ package desk
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
+	"github.com/speciecash/specie/gate"
 	"github.com/speciecash/specie/merchant"
 	"github.com/speciecash/specie/merchant/desk/page"
 	"github.com/speciecash/specie/trust/strictjson"
@@ -29,14 +24,9 @@ type Config struct {
 	Till *merchant.Till
 	// To is the address that payment links carry.
 	To string
-	// Code is the access code for browsers; see NewCode. Without one there are no
-	// sessions, and desk keys only.
-	Code string
-	// Hosts are the names, without a port, that the desk is reached under, beside
-	// localhost and addresses.
-	Hosts []string
-	// Secure says that browsers reach the desk over https.
-	Secure bool
+	// Gate is the door for browsers; see gate.HostsOf for the names that the desk goes
+	// by. Cookie is what its cookie should be called.
+	Gate *gate.Gate
 	// Zone is where the till stands: its days begin at midnight there. Nil means
 	// the machine's.
 	Zone *time.Location
@@ -49,14 +39,9 @@ type Config struct {
 // Desk answers the merchant.
 type Desk struct {
 	Config
-	code    [sha256.Size]byte
 	ctx     context.Context // ends with Close
 	close   context.CancelFunc
 	streams chan struct{}
-
-	mu       sync.Mutex
-	sessions []session
-	guesses  map[netip.Prefix]guesser
 }
 
 // New makes a desk. It returns an error for an address that no payer could be
@@ -71,7 +56,7 @@ func New(c Config) (*Desk, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Desk{Config: c, code: sha256.Sum256([]byte(plainCode(c.Code))), streams: make(chan struct{}, maxStreams), guesses: map[netip.Prefix]guesser{}}
+	d := &Desk{Config: c, streams: make(chan struct{}, maxStreams)}
 	d.ctx, d.close = context.WithCancel(context.Background())
 	if err := merchant.CheckTo(c.To); err != nil {
 		return nil, fmt.Errorf("desk: %q: %w", c.To, err)
@@ -82,8 +67,24 @@ func New(c Config) (*Desk, error) {
 // Close ends the streams of events, so that a server can shut down.
 func (d *Desk) Close() { d.close() }
 
+// Cookie is the name of a gate's cookie for a desk. With https, a browser takes it
+// from nobody but this very host.
+func Cookie(secure bool) string {
+	if secure {
+		return "__Host-specie-desk"
+	}
+	return "specie-desk"
+}
+
+// policy is the page's Content-Security-Policy: it loads what this desk serves.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
 // Handler answers the page and its API.
-func (d *Desk) Handler() http.Handler {
+func (d *Desk) Handler() http.Handler { return d.Gate.Fence(policy, d.routes()) }
+
+// routes is what stands behind the fence.
+func (d *Desk) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /desk/v1/session", d.login)
 	mux.HandleFunc("DELETE /desk/v1/session", d.logout)
@@ -103,39 +104,8 @@ func (d *Desk) Handler() http.Handler {
 		d.problem(w, fail(http.StatusNotFound, "not-found", "there is nothing here"))
 	})
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-	mux.Handle("GET /", http.FileServerFS(page.FS))
-	return d.harden(mux)
-}
-
-// harden sets what browsers are told of every answer, and answers under no foreign
-// name.
-func (d *Desk) harden(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "+
-			"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Cache-Control", "no-store")
-		if !d.ours(r.Host) {
-			d.problem(w, fail(http.StatusMisdirectedRequest, "wrong-host", "this desk does not go by that name"))
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// ours says whether a Host is one of this desk. A name of an attacker's can be made
-// to mean any address; an address can't.
-func (d *Desk) ours(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
-	_, err := netip.ParseAddr(host)
-	return err == nil || host == "localhost" || slices.ContainsFunc(d.Hosts, func(h string) bool { return strings.EqualFold(h, host) })
+	mux.Handle("/", http.FileServerFS(page.FS))
+	return mux
 }
 
 // answer is what a route gives: a value as JSON, raw bytes of a type, or nothing.

@@ -6,17 +6,14 @@
 // # Trust
 //
 // Whoever gets past this desk can give the merchant's money back to payers, and take
-// none of it. A browser shows the access code that the till was started with and gets
-// a session, in a cookie that no other site can send and no script read; a program
-// shows a desk key. Codes are compared in constant time and guessing is slowed down.
-// Requests are answered under the till's own names only, so that no foreign name can
-// be made to mean this machine (DNS rebinding), and those that change something only
-// if they come from the page itself, or with a desk key. The page may load nothing
-// but what this desk serves.
+// none of it. A browser comes in by package gate, with the access code that the till
+// was started with; a program shows a desk key. What changes something must come from
+// the page itself, or with a desk key. The page may load nothing but what this desk
+// serves.
 //
 // # Errors
 //
-// Refusals are problem+json (RFC 9457) with a stable code; what went wrong inside
+// Refusals are problem+json (RFC 9457) with a stable code, but for the gate's; what went wrong inside
 // stays in the log.
 //
 // # Concurrency

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/speciecash/specie/api/apitest"
+	"github.com/speciecash/specie/gate"
 	"github.com/speciecash/specie/merchant/desk"
 	"github.com/speciecash/specie/wallet/wallettest"
 )
@@ -39,24 +41,18 @@ type counter struct {
 // open opens a desk. Its traffic, but for streams, is held to the contract.
 func open(t testing.TB, town *wallettest.Town, shop *wallettest.Shop) *counter {
 	t.Helper()
-	code, err := desk.NewCode()
+	srv := httptest.NewUnstartedServer(nil)
+	door := gate.New(gate.Config{Cookie: desk.Cookie(false), Hosts: gate.HostsOf(srv.Listener.Addr())})
+	d, err := desk.New(desk.Config{Till: shop.Till, To: shop.URL, Gate: door, Now: town.Now, Zone: time.UTC})
 	must(t, err)
-	d, err := desk.New(desk.Config{Till: shop.Till, To: shop.URL, Code: code, Now: town.Now, Zone: time.UTC})
-	must(t, err)
-	plain := d.Handler()
-	watched := watch(t, plain)
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.URL.Path, "/desk/") || strings.HasSuffix(r.URL.Path, "/events") {
-			plain.ServeHTTP(w, r)
-			return
-		}
-		watched.ServeHTTP(w, r)
-	}))
+	contract := apitest.Read(t, apitest.Desk)
+	srv.Config.Handler = d.Watched(func(h http.Handler) http.Handler { return contract.Watch(t, h) })
+	srv.Start()
 	srv.Config.RegisterOnShutdown(d.Close)
 	t.Cleanup(func() { d.Close(); srv.Close() })
 	jar, err := cookiejar.New(nil)
 	must(t, err)
-	return &counter{Shop: shop, desk: d, url: srv.URL, code: code, browser: &http.Client{Jar: jar}}
+	return &counter{Shop: shop, desk: d, url: srv.URL, code: door.Code(), browser: &http.Client{Jar: jar}}
 }
 
 // ask sends what the page would, and reads the answer.
@@ -109,6 +105,17 @@ func (c *counter) login(t testing.TB) *counter {
 		t.Fatalf("%d %v", status, m)
 	}
 	return c
+}
+
+// open2 is another browser that has entered.
+func open2(t testing.TB, c *counter) *http.Client {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	must(t, err)
+	other := *c
+	other.browser = &http.Client{Jar: jar}
+	other.login(t)
+	return other.browser
 }
 
 // event is one of a stream.

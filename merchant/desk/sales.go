@@ -24,6 +24,8 @@ type Sale struct {
 	merchant.Sale
 	// Parts is how many pictures it takes to show the link.
 	Parts int `json:"qr_parts"`
+
+	pictures []string
 }
 
 // Day is the sales of a day and their sums.
@@ -50,7 +52,12 @@ func (d *Desk) offered(s *merchant.Sale) (*Sale, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.Link, out.Parts = link, len(qr.Split(link, qr.PartSize))
+		picture, err := s.QR(d.To)
+		if err != nil {
+			return nil, err
+		}
+		out.Link, out.pictures = link, qr.Split(picture, qr.PartSize)
+		out.Parts = len(out.pictures)
 	}
 	return out, nil
 }
@@ -85,6 +92,11 @@ func (d *Desk) newSale(r *http.Request) (answer, error) {
 	}
 	if in.Valid < 0 || in.Valid > int64(maxValid/time.Second) {
 		return answer{}, fail(http.StatusUnprocessableEntity, "offer", "an offer waits for 30 days at most")
+	}
+	for _, k := range in.Kinds {
+		if k != coin.Bearer && k != coin.Bound {
+			return answer{}, fail(http.StatusUnprocessableEntity, "offer", "a kind of coin is bearer or bound")
+		}
 	}
 	o, err := d.Till.NewOffer(r.Context(), merchant.OfferRequest{
 		Amount: in.Amount, Order: in.Order, Purpose: in.Purpose, Lifetime: time.Duration(in.Valid) * time.Second, Kinds: in.Kinds,
@@ -237,7 +249,7 @@ func (d *Desk) qr(r *http.Request) (answer, error) {
 	if part < 1 || part > shown.Parts {
 		return answer{}, fail(http.StatusNotFound, "not-found", fmt.Sprintf("there are %d parts", shown.Parts))
 	}
-	svg, err := qr.SVG(qr.Split(shown.Link, qr.PartSize)[part-1])
+	svg, err := qr.SVG(shown.pictures[part-1])
 	if err != nil {
 		return answer{}, err
 	}
