@@ -88,6 +88,14 @@ func (o *Out) Document(name string, data []byte) error {
 	return nil
 }
 
+// Beside is an Out whose results are shown to a person beside the real one: as
+// text, on standard error.
+func (o *Out) Beside() *Out {
+	beside := *o
+	beside.Stdout, beside.JSON = o.Stderr, false
+	return &beside
+}
+
 // sticky remembers the first error of writing.
 type sticky struct {
 	w   io.Writer

@@ -20,6 +20,14 @@ func (t *Time) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%q is no time: give a date such as 2026-01-31, which is its first second in UTC, or a time such as 2026-01-31T14:30:00Z", text)
 }
 
+// RFC3339 is the time as requests have it, empty for none.
+func (t Time) RFC3339() string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
 // When is a time as people are shown it everywhere: to the minute, in UTC.
 func When(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 

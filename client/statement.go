@@ -52,7 +52,7 @@ func StatementTable(s *issuerclient.Statement) (headers []string, rows [][]strin
 		}
 		return coin.Amount(minor).Format(s.Exponent)
 	}
-	at := func(t time.Time) string { return t.UTC().Format(time.DateTime) }
+	at := func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 	rows = append(rows, []string{at(s.From), "opening", "", amount(s.Opening), ""})
 	balance := s.Opening
 	for i := range s.Entries {

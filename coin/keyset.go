@@ -187,7 +187,7 @@ func ParseKeyset(root *trust.Root, jws []byte, at time.Time) (*Keyset, error) {
 	}
 	if k.IssuedAt.After(at.Add(MaxAhead)) {
 		return nil, fmt.Errorf("%w: issued %s, and it is %s", ErrFuture,
-			k.IssuedAt.UTC().Format(time.RFC3339), at.UTC().Format(time.RFC3339))
+			k.IssuedAt.UTC().Format("2006-01-02 15:04:05 UTC"), at.UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
 	return k, nil
 }

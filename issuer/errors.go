@@ -143,9 +143,9 @@ type HeldError struct {
 // Error says until when.
 func (e *HeldError) Error() string {
 	if e.Struck {
-		return fmt.Sprintf("%v: too many wrong authorisations; until %s", ErrHeld, e.Until.Format(time.RFC3339))
+		return fmt.Sprintf("%v: too many wrong authorisations; until %s", ErrHeld, e.Until.UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
-	return fmt.Sprintf("%v: until %s", ErrHeld, e.Until.Format(time.RFC3339))
+	return fmt.Sprintf("%v: until %s", ErrHeld, e.Until.UTC().Format("2006-01-02 15:04:05 UTC"))
 }
 
 // Unwrap makes errors.Is(err, ErrHeld) true.

@@ -15,7 +15,7 @@ func (s *ReceiptSigner) check(now time.Time) error {
 	for _, c := range s.Chain {
 		if now.Before(c.NotBefore) || now.After(c.NotAfter) {
 			return fmt.Errorf("%w: the certificate for receipts is valid from %s to %s", ErrUnavailable,
-				c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339))
+				c.NotBefore.UTC().Format("2006-01-02 15:04 UTC"), c.NotAfter.UTC().Format("2006-01-02 15:04 UTC"))
 		}
 	}
 	return nil

@@ -249,7 +249,7 @@ func checkTokenEnd(account *Account, ends, now time.Time) error {
 	case !ends.IsZero() && !now.Before(ends):
 		return fmt.Errorf("%w: a token that has expired", ErrMalformed)
 	case !end.IsZero() && (ends.IsZero() || ends.After(end)):
-		return fmt.Errorf("%w: the token that asks ends at %s, and can't give one for longer", ErrForbidden, end.UTC().Format(time.RFC3339))
+		return fmt.Errorf("%w: the token that asks ends at %s, and can't give one for longer", ErrForbidden, end.UTC().Format("2006-01-02 15:04 UTC"))
 	}
 	return nil
 }

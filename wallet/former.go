@@ -139,7 +139,7 @@ func (c *candidate) notPutOff(old *membership, until time.Time) error {
 	}
 	if until.After(last.Ends) {
 		return fmt.Errorf("%w: the manager says that your old membership is over on %s, and its last epoch ends on %s: its coins could not be recovered before",
-			ErrAnswer, until.UTC().Format(time.DateTime), last.Ends.UTC().Format(time.DateTime))
+			ErrAnswer, until.UTC().Format("2006-01-02 15:04 UTC"), last.Ends.UTC().Format("2006-01-02 15:04 UTC"))
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (w *Wallet) Resume(ctx context.Context) ([]Operation, error) {
 	}
 	for _, op := range pending {
 		if err := w.resumeOne(ctx, op); err != nil {
-			errs = append(errs, fmt.Errorf("%s of %s: %w", op.Kind, op.Created.Format("2006-01-02 15:04:05"), err))
+			errs = append(errs, fmt.Errorf("%s of %s: %w", op.Kind, op.Created.UTC().Format("2006-01-02 15:04 UTC"), err))
 		}
 	}
 	now := make([]Operation, 0, len(pending))

@@ -120,9 +120,7 @@ func (c *approveCmd) ask(a *app, plan *ceremony.Plan, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	beside := *a.out
-	beside.Stdout, beside.JSON = a.out.Stderr, false
-	if err := (&app{ctx: a.ctx, out: &beside}).print(view); err != nil {
+	if err := (&app{ctx: a.ctx, out: a.out.Beside()}).print(view); err != nil {
 		return err
 	}
 	yes, err := a.out.Confirm(c.As + ": do you approve this?")

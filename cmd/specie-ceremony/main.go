@@ -27,6 +27,24 @@ refused is refused before the first key is made. Times are UTC.
 
 Exit status: 0 done, 1 refused or failed, 2 wrong usage.`
 
+// overview is what is shown to who says only "specie-ceremony".
+const overview = `specie-ceremony is for machines that are never on a network: there keys are made, and warrants signed.
+
+Officers, who make a bank's keys (docs/ceremonies.md):
+  specie-ceremony officer new --name ADAMS --out adams.key   an officer's own key
+  specie-ceremony plan 01-root.yaml                          what a plan would do, and its digest; touches nothing
+  specie-ceremony approve 01-root.yaml --as ADAMS --key adams.key
+  specie-ceremony run 01-root.yaml                           rehearses it, then makes the keys
+  specie-ceremony verify root.transcript --root root.pem     checks what was done, without any token
+
+Supervisors, who open what a court allows (docs/supervision.md):
+  specie-ceremony warrant sign draft.json --dir ./kahn --case case.json --keyset keyset.jws --group-document group.jws --root root.pem --out kahn.jws
+  specie-ceremony opening verify evidence.json --root root.pem
+
+  specie-ceremony practice --dir ./practice root bank        tokens in software, to practise with
+All commands: specie-ceremony --help. An example of one: specie-ceremony COMMAND --help.
+`
+
 // flags is the grammar. Its texts are the manual.
 type flags struct {
 	JSON    bool        `name:"json" help:"Print one JSON value instead of text."`
@@ -64,7 +82,7 @@ func main() {
 func program() *cli.Program {
 	f := flags{Completion: cli.CompletionCmd{Program: "specie-ceremony"}}
 	return &cli.Program{
-		Name: "specie-ceremony", Description: description, Flags: &f,
+		Name: "specie-ceremony", Description: description, Overview: overview, Flags: &f,
 		Explain: func(err error) (string, int) { return hint(err), cli.ExitFailed },
 		Ready: func(ctx context.Context, out *cli.Out) (any, error) {
 			out.JSON = f.JSON

@@ -68,7 +68,7 @@ func groups(hexText string) string {
 
 func hexDigest(d [32]byte) string { return hex.EncodeToString(d[:]) }
 
-func when(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func when(t time.Time) string { return cli.Moment(t) }
 
 // clean makes a text of a document safe to show, and keeps it in its column.
 func clean(s string) string { return cli.OneLine(s) }

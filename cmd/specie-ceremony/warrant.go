@@ -183,10 +183,8 @@ func (c *warrantSign) Run(a *app) error {
 
 // ask lets the supervisor see what he signs.
 func (c *warrantSign) ask(a *app, id string, w *warrant.Warrant, found *facts) error {
-	beside := *a.out
-	beside.Stdout, beside.JSON = a.out.Stderr, false
 	view := newWarrantView(w)
-	if err := (&app{ctx: a.ctx, out: &beside}).print(&toSign{view, found}); err != nil {
+	if err := (&app{ctx: a.ctx, out: a.out.Beside()}).print(&toSign{view, found}); err != nil {
 		return err
 	}
 	if c.Yes {

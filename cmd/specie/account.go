@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -78,7 +80,7 @@ func (a *app) listTokens(account *client.Account) error {
 			case t.Good:
 				state = "good"
 			}
-			rows[i] = []string{t.Id, state, t.CreatedAt.UTC().Format(time.DateTime), ends(t), scopes(t), cli.OneLine(t.Label)}
+			rows[i] = []string{t.Id, state, cli.When(t.CreatedAt), ends(t), scopes(t), cli.OneLine(t.Label)}
 		}
 		cli.Table(w, []string{"TOKEN", "STATE", "MADE (UTC)", "ENDS (UTC)", "SCOPES", "LABEL"}, rows)
 	})
@@ -93,7 +95,7 @@ func ends(t *issuerclient.AccessToken) string {
 	if end == nil {
 		return "-"
 	}
-	return end.UTC().Format(time.DateTime)
+	return cli.When(*end)
 }
 
 func scopes(t *issuerclient.AccessToken) string {
@@ -179,10 +181,10 @@ func (a *app) revoke(account *client.Account, id string) error {
 
 // statementFlags are the period and form of a statement.
 type statementFlags struct {
-	From   string `help:"Where it begins: a date (midnight UTC) or an RFC 3339 instant; the first of this month without it." placeholder:"TIME"`
-	Until  string `help:"Where it ends, likewise, not included; now without it." placeholder:"TIME"`
-	Format string `help:"text, csv (RFC 4180) or camt.053 (ISO 20022)." enum:"text,csv,camt.053" default:"text"`
-	Out    string `help:"Write to this new file instead." type:"path"`
+	From   cli.Time `help:"Where it begins: a date (midnight UTC) or an RFC 3339 instant; the first of this month without it." placeholder:"TIME"`
+	Until  cli.Time `help:"Where it ends, likewise, not included; now without it." placeholder:"TIME"`
+	Format string   `help:"text, csv (RFC 4180) or camt.053 (ISO 20022)." enum:"text,csv,camt.053" default:"text"`
+	Out    string   `help:"Write to this new file instead." type:"path" placeholder:"FILE"`
 }
 
 type statementCmd struct{ statementFlags }
@@ -206,31 +208,39 @@ func (c merchantStatementCmd) Run(a *app) error {
 }
 
 func (c *statementFlags) print(a *app, account *client.Account) error {
-	out := a.out.Stdout
-	if c.Out != "" {
-		f, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if c.Format != "text" {
+		file, err := account.ExportStatement(a.ctx, c.From.RFC3339(), c.Until.RFC3339(), c.Format)
 		if err != nil {
 			return err
 		}
-		defer f.Close()
-		out = f
-	}
-	if c.Format != "text" {
-		file, err := account.ExportStatement(a.ctx, c.From, c.Until, c.Format)
-		if err == nil {
-			_, err = out.Write(file)
+		if c.Out == "" {
+			return a.out.Document("statement", file)
 		}
-		return err
+		return c.save(a, file)
 	}
-	s, err := account.Statement(a.ctx, c.From, c.Until)
+	s, err := account.Statement(a.ctx, c.From.RFC3339(), c.Until.RFC3339())
 	if err != nil {
 		return err
 	}
 	if c.Out == "" {
 		return a.out.Result(s, func(w io.Writer) { statementTable(w, s) })
 	}
-	statementTable(out, s)
-	return nil
+	var table bytes.Buffer
+	statementTable(&table, s)
+	return c.save(a, table.Bytes())
+}
+
+// save writes the statement's file, which must not be there.
+func (c *statementFlags) save(a *app, file []byte) error {
+	f, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(file)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return a.out.Result(map[string]string{"file": c.Out}, func(w io.Writer) { fmt.Fprintf(w, "wrote %s\n", c.Out) })
 }
 
 func statementTable(w io.Writer, s *issuerclient.Statement) {

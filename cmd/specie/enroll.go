@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"time"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/client"
@@ -17,7 +16,7 @@ import (
 
 type enrollCmd struct {
 	Group              string `help:"The group manager's address." required:"" placeholder:"URL"`
-	Name               string `help:"Your name, for the registration form. Only the group manager can read it." required:""`
+	Name               string `help:"Your name, for the registration form. Only the group manager can read it." required:"" placeholder:"NAME"`
 	NoPIN              bool   `name:"no-pin" help:"The TPM's key gets no PIN. Otherwise you are asked for one, or it is in --pin-file."`
 	Again              bool   `help:"Continue an earlier membership, with the code that the group manager gave you: its TPM was cleared, or is gone."`
 	Anew               bool   `help:"Give up the key of an attempt to enrol that was not finished, whose PIN is forgotten. A member's key is never given up."`
@@ -102,7 +101,7 @@ func (c enrollCmd) leave(a *app, w *wallet.Wallet) error {
 		return err
 	}
 	works := fmt.Errorf("%w: %s %s in bound coins can be spent until %s; enrolling again makes them recoverable only after that",
-		errKeyWorks, b.ByKind[coin.Bound].Format(b.Exponent), b.Currency, until.UTC().Format(time.DateTime)+" UTC")
+		errKeyWorks, b.ByKind[coin.Bound].Format(b.Exponent), b.Currency, cli.When(until))
 	if c.Yes {
 		a.out.Note("%v", works)
 		return nil

@@ -44,6 +44,6 @@ func (a *app) noteExpiring(w *wallet.Wallet) {
 			what = "spend them before; the bank has no newer ones yet"
 		}
 		a.out.Note("%s, worth %s %s, can be spent until %s; %s", cli.Count(e.Coins, string(e.Kind)+" coin"),
-			e.Worth.Format(e.Exponent), e.Currency, e.Until.Format(time.DateTime), what)
+			e.Worth.Format(e.Exponent), e.Currency, cli.When(e.Until), what)
 	}
 }

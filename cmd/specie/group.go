@@ -5,7 +5,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/wallet"
@@ -45,8 +44,8 @@ func rowsOf(g *wallet.GroupInfo) [][]string {
 	}
 	rows := [][]string{
 		{"manager", cli.OneLine(g.Manager)},
-		{"document", fmt.Sprintf("number %d of %s", g.Number, g.IssuedAt.Format(time.DateTime))},
-		{"epoch", fmt.Sprintf("%d, ends %s UTC", g.Epoch, g.EpochEnds.UTC().Format(time.DateTime))},
+		{"document", fmt.Sprintf("number %d of %s", g.Number, cli.When(g.IssuedAt))},
+		{"epoch", fmt.Sprintf("%d, ends %s", g.Epoch, cli.When(g.EpochEnds))},
 		{"supervisors", fmt.Sprintf("%d of %d: %s", g.Quorum, len(g.Supervisors), strings.Join(g.Supervisors, ", "))},
 		{"warrants so far", strconv.FormatUint(g.Warrants, 10)},
 		{"endorsement keys", strings.Join(g.EKKinds, ", ")},
@@ -61,7 +60,7 @@ func rowsOf(g *wallet.GroupInfo) [][]string {
 	case m.Ended && m.Until.IsZero():
 		state += ", which has run out; the membership has ended"
 	case m.Ended:
-		state += fmt.Sprintf(", good until %s UTC; the membership has ended", m.Until.UTC().Format(time.DateTime))
+		state += fmt.Sprintf(", good until %s; the membership has ended", cli.When(m.Until))
 	case m.Renew:
 		state += ", to be renewed"
 	}
@@ -103,7 +102,7 @@ func (renewCmd) Run(a *app) error {
 			return err
 		}
 		return a.out.Result(g.Membership, func(o io.Writer) {
-			fmt.Fprintf(o, "the credential is of epoch %d, which ends %s UTC\n", g.Membership.Epoch, g.EpochEnds.UTC().Format(time.DateTime))
+			fmt.Fprintf(o, "the credential is of epoch %d, which ends %s\n", g.Membership.Epoch, cli.When(g.EpochEnds))
 		})
 	})
 }

@@ -70,13 +70,36 @@ const description = `Holder's and merchant's tool of the Specie electronic cash 
 
 Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome open (run "specie resume").`
 
+// overview is what is shown to who says only "specie".
+const overview = `specie holds electronic cash: coins that your bank signed without seeing them.
+
+To hold and pay, with the bank's address and root certificate, and an account's token in a file:
+  specie init --bank URL --root root.pem --token-file token    makes your purse
+  specie withdraw 20.00                                        draws coins from the account
+  specie pay offer.link                                        pays what a merchant offers
+  specie balance                                               what is in the purse
+  specie backup purse.backup                                   what it takes to make a lost purse again
+
+Coins that only this machine's TPM can spend, so that nobody can steal them:
+  specie tpm doctor                                            is the TPM fit?
+  specie enroll --group URL --name "Alice Example"             registers it with a group manager
+  specie withdraw 20.00 --bound
+
+To take payments:
+  specie merchant init --bank URL --root root.pem --name "Café Central"
+  specie merchant request                                      for the bank, which opens your account
+  specie merchant serve                                        opens the till
+
+All commands: specie --help. An example of one: specie COMMAND --help.
+`
+
 func main() { program(time.Now).Main() }
 
 // program is the command by a clock.
 func program(now func() time.Time) *cli.Program {
 	f := flags{Completion: cli.CompletionCmd{Program: "specie"}}
 	return &cli.Program{
-		Name: "specie", Description: description, Flags: &f, Explain: explain,
+		Name: "specie", Description: description, Overview: overview, Flags: &f, Explain: explain,
 		Ready: func(ctx context.Context, out *cli.Out) (any, error) {
 			out.JSON = f.JSON
 			a := &app{ctx: ctx, out: out, home: f.Home, tpm: f.TPM, pinFile: f.PINFile, passphraseFile: f.PassphraseFile, now: now}

@@ -52,11 +52,11 @@ func (a *app) withTill(f func(t *merchant.Till) error) error {
 
 type merchantInitCmd struct {
 	Bank      string   `help:"The merchant's bank." required:"" placeholder:"URL"`
-	Root      string   `help:"The root certificate to pin (PEM)." required:"" type:"existingfile"`
+	Root      string   `help:"The root certificate to pin (PEM)." required:"" type:"existingfile" placeholder:"FILE"`
 	Group     []string `help:"Group manager whose members' bound coins are taken." placeholder:"URL"`
-	Name      string   `help:"Name that payers are shown." required:""`
-	Till      string   `help:"Name of this till." default:"till-1"`
-	TokenFile string   `help:"File with the account's access token, mode 0600." type:"existingfile"`
+	Name      string   `help:"Name that payers are shown." required:"" placeholder:"NAME"`
+	Till      string   `help:"Name of this till." default:"till-1" placeholder:"NAME"`
+	TokenFile string   `help:"File with the account's access token, mode 0600." type:"existingfile" placeholder:"FILE"`
 }
 
 func (merchantInitCmd) Help() string {
@@ -84,7 +84,7 @@ func (c merchantInitCmd) Run(a *app) error {
 }
 
 type merchantLoginCmd struct {
-	TokenFile string `help:"File with the account's access token, mode 0600." required:"" type:"existingfile"`
+	TokenFile string `help:"File with the account's access token, mode 0600." required:"" type:"existingfile" placeholder:"FILE"`
 }
 
 func (merchantLoginCmd) Help() string {
@@ -96,10 +96,17 @@ func (c merchantLoginCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.withTill(func(t *merchant.Till) error { return t.SetToken(a.ctx, token) })
+	if err := a.withTill(func(t *merchant.Till) error { return t.SetToken(a.ctx, token) }); err != nil {
+		return err
+	}
+	return a.stored()
 }
 
 type merchantIDCmd struct{}
+
+func (merchantIDCmd) Help() string {
+	return "It is the digest of the till's key: what the bank knows the account by.\n\nExample:\n  specie merchant id"
+}
 
 func (merchantIDCmd) Run(a *app) error {
 	return a.withTill(func(t *merchant.Till) error {
@@ -129,8 +136,8 @@ func (merchantRequestCmd) Run(a *app) error {
 
 type merchantOfferCmd struct {
 	Amount  string        `arg:"" help:"Amount, such as 12.34."`
-	Order   string        `help:"Your reference."`
-	Purpose string        `help:"What it is for."`
+	Order   string        `help:"Your reference." placeholder:"TEXT"`
+	Purpose string        `help:"What it is for." placeholder:"TEXT"`
 	To      string        `help:"Address that the payer posts to." required:"" placeholder:"URL"`
 	Valid   time.Duration `help:"How long the offer can be paid." default:"15m"`
 }
@@ -221,7 +228,7 @@ func holdCoins(a *app, t *merchant.Till, s *coin.Spend, result map[string]any) (
 	switch {
 	case answer.Until != nil:
 		result["held_until"] = answer.Until
-		return "the bank holds them until " + answer.Until.Format(time.TimeOnly) + " UTC", nil
+		return "the bank holds them until " + cli.Moment(*answer.Until), nil
 	case answer.State == merchant.StateChecked:
 		return "the bank does not hold them", nil
 	}
@@ -260,8 +267,8 @@ func readSpend(path string) ([]byte, error) {
 }
 
 type merchantServeCmd struct {
-	Listen string `help:"Address to listen on." default:"127.0.0.1:8090"`
-	Ready  string `help:"Write the address to this file once it is open." hidden:"" type:"path"`
+	Listen string `help:"Address to listen on." default:"127.0.0.1:8090" placeholder:"ADDRESS"`
+	Ready  string `help:"Write the address to this file once it is open." hidden:"" type:"path" placeholder:"FILE"`
 }
 
 func (merchantServeCmd) Help() string {
@@ -351,7 +358,7 @@ func (c merchantTakingsCmd) Run(a *app) error {
 		return a.out.Result(list, func(w io.Writer) {
 			rows := make([][]string, len(list))
 			for i, x := range list {
-				rows[i] = []string{x.Created.Format(time.DateTime), x.Amount.Format(k.Exponent), x.State, cli.OneLine(x.Order), shortOp(x.Op)}
+				rows[i] = []string{cli.When(x.Created), x.Amount.Format(k.Exponent), x.State, cli.OneLine(x.Order), shortOp(x.Op)}
 			}
 			cli.Table(w, []string{"WHEN", ">" + k.Currency, "STATE", "ORDER", "PAYMENT"}, rows)
 		})
@@ -367,7 +374,7 @@ func waiting(a *app, t *merchant.Till, k *coin.Keyset) error {
 	return a.out.Result(list, func(w io.Writer) {
 		rows := make([][]string, len(list))
 		for i, x := range list {
-			rows[i] = []string{x.Expires.Format(time.DateTime), x.Amount.Format(k.Exponent), "waiting", cli.OneLine(x.Order)}
+			rows[i] = []string{cli.When(x.Expires), x.Amount.Format(k.Exponent), "waiting", cli.OneLine(x.Order)}
 		}
 		cli.Table(w, []string{"UNTIL", ">" + k.Currency, "STATE", "ORDER"}, rows)
 	})
@@ -380,5 +387,8 @@ func (merchantResumeCmd) Help() string {
 }
 
 func (merchantResumeCmd) Run(a *app) error {
-	return a.withTill(func(t *merchant.Till) error { return t.Resume(a.ctx) })
+	if err := a.withTill(func(t *merchant.Till) error { return t.Resume(a.ctx) }); err != nil {
+		return err
+	}
+	return a.out.Result(map[string]bool{"open": false}, func(w io.Writer) { fmt.Fprintln(w, "nothing is open any more") })
 }

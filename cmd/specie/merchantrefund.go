@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/coin"
@@ -110,6 +109,8 @@ func (c merchantRefundCmd) cancel(a *app, t *merchant.Till, k *coin.Keyset, op [
 
 type merchantRefundsCmd struct{}
 
+func (merchantRefundsCmd) Help() string { return "Example:\n  specie merchant refunds" }
+
 func (merchantRefundsCmd) Run(a *app) error {
 	return a.withTill(func(t *merchant.Till) error {
 		k, err := t.Keyset(a.ctx)
@@ -123,7 +124,7 @@ func (merchantRefundsCmd) Run(a *app) error {
 		return a.out.Result(list, func(w io.Writer) {
 			rows := make([][]string, len(list))
 			for i, r := range list {
-				rows[i] = []string{r.Created.Format(time.DateTime), r.Amount.Format(k.Exponent), r.State, shortOp(r.Payment), cli.OneLine(r.Reason)}
+				rows[i] = []string{cli.When(r.Created), r.Amount.Format(k.Exponent), r.State, shortOp(r.Payment), cli.OneLine(r.Reason)}
 			}
 			cli.Table(w, []string{"WHEN", ">" + k.Currency, "STATE", "PAYMENT", "REASON"}, rows)
 		})

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/coin"
@@ -178,7 +177,7 @@ func showFirst(a *app, w *wallet.Wallet, p *wallet.Payment) error {
 		return fmt.Errorf("%w: the payment is set aside as %s: %w", wallet.ErrOpen, p.ID, err)
 	}
 	if shown.Until != nil {
-		a.out.Note("the merchant's bank holds the coins for him until %s UTC", shown.Until.UTC().Format(time.TimeOnly))
+		a.out.Note("the merchant's bank holds the coins for him until %s", cli.Moment(*shown.Until))
 	} else {
 		a.out.Note("the merchant has checked the coins; his bank does not hold them")
 	}

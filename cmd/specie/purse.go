@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/coin"
@@ -72,8 +71,8 @@ func (a *app) attached(w *wallet.Wallet, attach bool, f func(w *wallet.Wallet) e
 
 type initCmd struct {
 	Bank      string `help:"The bank's address." required:"" placeholder:"URL"`
-	Root      string `help:"The root certificate to pin (PEM)." required:"" type:"existingfile"`
-	TokenFile string `help:"File with the account's access token, mode 0600." type:"existingfile"`
+	Root      string `help:"The root certificate to pin (PEM)." required:"" type:"existingfile" placeholder:"FILE"`
+	TokenFile string `help:"File with the account's access token, mode 0600." type:"existingfile" placeholder:"FILE"`
 	lockFlags
 }
 
@@ -111,7 +110,7 @@ func (c initCmd) Run(a *app) error {
 }
 
 type loginCmd struct {
-	TokenFile string `help:"File with the account's access token, mode 0600." required:"" type:"existingfile"`
+	TokenFile string `help:"File with the account's access token, mode 0600." required:"" type:"existingfile" placeholder:"FILE"`
 }
 
 func (loginCmd) Help() string { return "Example:\n  specie login --token-file token" }
@@ -121,7 +120,15 @@ func (c loginCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.withWallet(func(w *wallet.Wallet) error { return w.SetToken(a.ctx, token) })
+	if err := a.withWallet(func(w *wallet.Wallet) error { return w.SetToken(a.ctx, token) }); err != nil {
+		return err
+	}
+	return a.stored()
+}
+
+// stored says that an access token is where it is used.
+func (a *app) stored() error {
+	return a.out.Result(map[string]bool{"stored": true}, func(w io.Writer) { fmt.Fprintln(w, "the access token is stored and in use") })
 }
 
 type withdrawCmd struct {
@@ -172,6 +179,10 @@ func values(coins []wallet.StoredCoin, exponent int) string {
 
 type balanceCmd struct{}
 
+func (balanceCmd) Help() string {
+	return "What is in open payments comes back, or is paid: \"specie resume\" finds out.\n\nExample:\n  specie balance"
+}
+
 func (balanceCmd) Run(a *app) error {
 	return a.withWallet(func(w *wallet.Wallet) error {
 		b, err := w.Balance(a.ctx)
@@ -207,6 +218,8 @@ func (balanceCmd) Run(a *app) error {
 
 type coinsCmd struct{}
 
+func (coinsCmd) Help() string { return "Example:\n  specie coins --json" }
+
 func (coinsCmd) Run(a *app) error {
 	return a.withWallet(func(w *wallet.Wallet) error {
 		k, err := w.Keyset(a.ctx)
@@ -237,7 +250,7 @@ func (coinsCmd) Run(a *app) error {
 				case c.Recoup:
 					state = "revoked: recoup"
 				}
-				rows[i] = []string{c.ID[:6].String(), c.Value.Format(k.Exponent), string(c.Kind), state, c.Created.Format(time.DateTime)}
+				rows[i] = []string{c.ID[:6].String(), c.Value.Format(k.Exponent), string(c.Kind), state, cli.When(c.Created)}
 			}
 			cli.Table(o, []string{"COIN", ">" + k.Currency, "KIND", "STATE", "SINCE"}, rows)
 			a.noteExpiring(w)
@@ -246,6 +259,10 @@ func (coinsCmd) Run(a *app) error {
 }
 
 type historyCmd struct{}
+
+func (historyCmd) Help() string {
+	return "The ID is what receipt, refund and reclaim take; its beginning will do.\n\nExample:\n  specie history"
+}
 
 func (historyCmd) Run(a *app) error {
 	return a.withWallet(func(w *wallet.Wallet) error {
@@ -269,7 +286,7 @@ func (a *app) printOps(w *wallet.Wallet, ops []wallet.Operation) error {
 			if op.Amount < 0 {
 				amount = "-" + amount
 			}
-			rows[i] = []string{op.Created.Format(time.DateTime), op.Kind, amount, op.State, op.ID.String(), cli.OneLine(op.Note)}
+			rows[i] = []string{cli.When(op.Created), op.Kind, amount, op.State, op.ID.String(), cli.OneLine(op.Note)}
 		}
 		cli.Table(o, []string{"WHEN", "WHAT", ">" + k.Currency, "STATE", "ID", "NOTE"}, rows)
 	})
@@ -318,9 +335,8 @@ func (resumeCmd) Run(a *app) error {
 	return a.withWallet(func(w *wallet.Wallet) error {
 		ops, err := w.Resume(a.ctx)
 		a.noteRecoup(w)
-		if len(ops) == 0 && err == nil && !a.out.JSON {
-			fmt.Fprintln(a.out.Stdout, "nothing is open")
-			return nil
+		if len(ops) == 0 && err == nil {
+			return a.out.Result([]wallet.Operation{}, func(o io.Writer) { fmt.Fprintln(o, "nothing is open") })
 		}
 		return errors.Join(err, a.printOps(w, ops))
 	})

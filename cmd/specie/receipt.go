@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/evidence"
@@ -79,8 +78,8 @@ func writeNew(path string, data []byte) error {
 
 type receiptVerifyCmd struct {
 	File   string `arg:"" help:"File that \"receipt save\" wrote." type:"existingfile"`
-	Root   string `help:"The root certificate (PEM)." required:"" type:"existingfile"`
-	Keyset string `help:"A later keyset of the bank, as it serves it: says which keys it has revoked since." type:"existingfile"`
+	Root   string `help:"The root certificate (PEM)." required:"" type:"existingfile" placeholder:"FILE"`
+	Keyset string `help:"A later keyset of the bank, as it serves it: says which keys it has revoked since." type:"existingfile" placeholder:"FILE"`
 }
 
 func (receiptVerifyCmd) Help() string {
@@ -104,7 +103,7 @@ func (c receiptVerifyCmd) Run(a *app) error {
 		for i, claim := range report.Claims {
 			at := ""
 			if !claim.At.IsZero() {
-				at = claim.At.UTC().Format(time.DateTime)
+				at = cli.When(claim.At)
 			}
 			rows[i] = []string{claim.Name, string(claim.Status), at, cli.OneLine(claim.By), cli.OneLine(claim.Says)}
 		}

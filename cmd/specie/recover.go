@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/coin"
@@ -71,7 +70,7 @@ func (c recoverCmd) consent(a *app, plan *wallet.Recoverable, k *coin.Keyset) er
 	}
 	if !plan.From.IsZero() {
 		a.out.Note("coins worth %s %s wait until %s: before, somebody may still hold a payment with them",
-			(plan.Worth - plan.Ready).Format(k.Exponent), k.Currency, plan.From.Local().Format(time.DateTime))
+			(plan.Worth - plan.Ready).Format(k.Exponent), k.Currency, cli.When(plan.From))
 	}
 	if plan.Ready == 0 {
 		return nil // nothing will be sent

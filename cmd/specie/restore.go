@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/wallet"
@@ -38,7 +37,7 @@ func (c backupCmd) Run(a *app) error {
 
 type restoreCmd struct {
 	File      string `arg:"" optional:"" help:"File that \"specie backup\" wrote; without it, the purse that is there is completed." type:"existingfile"`
-	TokenFile string `help:"File with the account's access token, mode 0600." type:"existingfile"`
+	TokenFile string `help:"File with the account's access token, mode 0600." type:"existingfile" placeholder:"FILE"`
 	Settled   bool   `help:"No payment of the lost purse was open, I know it: bound coins need not wait."`
 	Gap       int    `help:"How many coin numbers in a row must be unknown to the bank before the search under a key ends." placeholder:"N"`
 	lockFlags
@@ -119,7 +118,7 @@ func (c restoreCmd) notes(a *app, w *wallet.Wallet, found *wallet.Restored) {
 	}
 	if found.Dormant > 0 {
 		a.out.Note("%s may be in a payment that the lost purse made: run \"specie resume\" after %s",
-			cli.Count(found.Dormant, "coin"), a.now().Add(wallet.DormantFor).Format(time.DateTime))
+			cli.Count(found.Dormant, "coin"), cli.When(a.now().Add(wallet.DormantFor)))
 	}
 	if found.Coins > found.Spent {
 		a.out.Note("the bank has seen that these coins are one person's: \"specie exchange\" makes it forget")

@@ -19,10 +19,10 @@ type tokenCmd struct {
 type tokenNewCmd struct {
 	officeFlags
 	Account  string   `arg:"" help:"The account's id."`
-	Scope    []string `help:"What it allows: withdraw, deposit, hold, refund, account, tokens; of staff, operate, supervise, observe." required:""`
-	Label    string   `help:"What it is for, for people."`
+	Scope    []string `help:"What it allows: withdraw, deposit, hold, refund, account, tokens; of staff, operate, supervise, observe." required:"" placeholder:"SCOPE"`
+	Label    string   `help:"What it is for, for people." placeholder:"TEXT"`
 	Expires  cli.Time `help:"When it ends by itself: a date, or RFC 3339; never without it." placeholder:"TIME"`
-	TokenOut string   `help:"Write the access token to this new file, mode 0600. It is shown nowhere else." required:"" type:"path"`
+	TokenOut string   `help:"Write the access token to this new file, mode 0600. It is shown nowhere else." required:"" type:"path" placeholder:"FILE"`
 }
 
 func (tokenNewCmd) Help() string {

@@ -22,9 +22,9 @@ type accountCmd struct {
 type accountCreateCmd struct {
 	officeFlags
 	Kind     string `help:"holder, merchant, operator or supervisor." enum:"holder,merchant,operator,supervisor" default:"holder"`
-	Name     string `help:"Name, for people." required:""`
-	Request  string `help:"The merchant's signed request (\"specie merchant request\"), for a merchant's account." type:"existingfile" name:"merchant-request"`
-	TokenOut string `help:"Write the access token to this new file, mode 0600. It is shown nowhere else." required:"" type:"path"`
+	Name     string `help:"Name, for people." required:"" placeholder:"NAME"`
+	Request  string `help:"The merchant's signed request (\"specie merchant request\"), for a merchant's account." type:"existingfile" name:"merchant-request" placeholder:"FILE"`
+	TokenOut string `help:"Write the access token to this new file, mode 0600. It is shown nowhere else." required:"" type:"path" placeholder:"FILE"`
 }
 
 func (accountCreateCmd) Help() string {
@@ -169,7 +169,7 @@ func (c accountShowCmd) Run(a *app) error {
 type suspendCmd struct {
 	officeFlags
 	Account string `arg:"" help:"The account's id."`
-	Reason  string `help:"Why, for the bank's records; the account's owner is not told." required:""`
+	Reason  string `help:"Why, for the bank's records; the account's owner is not told." required:"" placeholder:"TEXT"`
 }
 
 func (suspendCmd) Help() string {
@@ -196,7 +196,7 @@ func (c suspendCmd) Run(a *app) error {
 type reinstateCmd struct {
 	officeFlags
 	Account string `arg:"" help:"The account's id."`
-	Reason  string `help:"Why, for the bank's records." required:""`
+	Reason  string `help:"Why, for the bank's records." required:"" placeholder:"TEXT"`
 }
 
 func (reinstateCmd) Help() string {
@@ -219,7 +219,7 @@ func when(t *time.Time) string {
 	if t == nil {
 		return "-"
 	}
-	return t.UTC().Format(time.RFC3339)
+	return cli.Moment(*t)
 }
 
 // showAccount prints an account that the bank answered with, or returns its

@@ -25,8 +25,8 @@ import (
 
 type auditCmd struct {
 	officeFlags
-	Database string   `help:"Audit this file instead: the ledger of a bank that is stopped, or a copy." type:"existingfile" required:"" xor:"where"`
-	Backup   string   `help:"Audit a backup instead, in a temporary file ($TMPDIR) of its size unpacked." type:"existingfile" required:"" xor:"where"`
+	Database string   `help:"Audit this file instead: the ledger of a bank that is stopped, or a copy." type:"existingfile" required:"" xor:"where" placeholder:"FILE"`
+	Backup   string   `help:"Audit a backup instead, in a temporary file ($TMPDIR) of its size unpacked." type:"existingfile" required:"" xor:"where" placeholder:"FILE"`
 	Keyset   string   `help:"With --database or --backup: the bank's keyset." type:"existingfile" placeholder:"FILE"`
 	Root     string   `help:"With --database or --backup: the root certificate." type:"existingfile" placeholder:"FILE"`
 	At       cli.Time `help:"With --database or --backup: judge the keyset's certificates at this time instead of now: a date, or RFC 3339." placeholder:"TIME"`

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/client"
@@ -18,7 +17,7 @@ import (
 
 type backupCmd struct {
 	officeFlags
-	To string `help:"Write the backup to this new file, mode 0600." required:"" type:"path"`
+	To string `help:"Write the backup to this new file, mode 0600." required:"" type:"path" placeholder:"FILE"`
 }
 
 func (backupCmd) Help() string {
@@ -144,8 +143,8 @@ func (onlyChecked) Load(ctx context.Context, next func() (*ledger.Row, error)) e
 }
 
 type restoreCmd struct {
-	From   string `help:"The backup." required:"" type:"existingfile"`
-	Config string `help:"The issuer's configuration file (YAML), which says where the new database is." required:"" type:"existingfile"`
+	From   string `help:"The backup." required:"" type:"existingfile" placeholder:"FILE"`
+	Config string `help:"The issuer's configuration file (YAML), which says where the new database is." required:"" type:"existingfile" placeholder:"FILE"`
 }
 
 func (restoreCmd) Help() string {
@@ -192,7 +191,7 @@ func printBackup(a *app, path string, h *ledger.BackupHeader, what string) error
 	}
 	out := map[string]any{"file": path, "bank": h.Bank, "at": h.At, "restore_epoch": h.RestoreEpoch, "records": records}
 	return a.out.Result(out, func(w io.Writer) {
-		fmt.Fprintf(w, "%s: bank %s as of %s, %s\n", what, h.Bank, h.At.Format(time.RFC3339), cli.Count(int(records), "journal record"))
+		fmt.Fprintf(w, "%s: bank %s as of %s, %s\n", what, h.Bank, cli.When(h.At), cli.Count(int(records), "journal record"))
 		for _, x := range h.Heads {
 			fmt.Fprintf(w, "journal %s ends with record %d: %x\n", x.Lane, x.Seq, x.Hash)
 		}

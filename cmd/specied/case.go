@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/client"
@@ -25,7 +25,7 @@ var errWhichCase = errors.New("not one case")
 type caseCmd struct {
 	officeFlags
 	ID  string `arg:"" optional:"" help:"Case to write, by its id or the beginning of it, 6 characters at least; without it the cases are listed."`
-	Out string `help:"File to write the case to." type:"path"`
+	Out string `help:"File to write the case to." type:"path" placeholder:"FILE"`
 }
 
 func (caseCmd) Help() string {
@@ -64,8 +64,7 @@ func (c caseCmd) Run(a *app) error {
 	}
 	if c.Out == "" {
 		a.out.Note("subject of a warrant to open it: %s", file.Subject())
-		_, err := fmt.Fprintf(a.out.Stdout, "%s\n", r.Body)
-		return err
+		return a.out.Result(json.RawMessage(r.Body), func(w io.Writer) { fmt.Fprintf(w, "%s\n", r.Body) })
 	}
 	if err := writeNew(c.Out, r.Body); err != nil {
 		return err
@@ -130,7 +129,7 @@ func (c caseCmd) list(a *app, api *issuerclient.ClientWithResponses) error {
 	return a.out.Result(all, func(w io.Writer) {
 		rows := make([][]string, len(all.Cases))
 		for i, x := range all.Cases {
-			rows[i] = []string{x.At.Format(time.DateTime), x.Id}
+			rows[i] = []string{cli.When(x.At), x.Id}
 		}
 		cli.Table(w, []string{"WHEN", "CASE"}, rows)
 	})

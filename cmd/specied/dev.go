@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,7 +15,7 @@ import (
 )
 
 type devCmd struct {
-	Dir string `help:"State directory; a new one under the system's temporary directory by default." type:"path"`
+	Dir string `help:"State directory; a new one under the system's temporary directory by default." type:"path" placeholder:"DIR"`
 }
 
 func (devCmd) Help() string {
@@ -43,8 +44,8 @@ func (c devCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, box.Close()) }()
-	say := func(format string, args ...any) { fmt.Fprintf(a.out.Stdout, "  "+format+"\n", args...) }
-	fmt.Fprintf(a.out.Stdout, "Specie in one box, in %s\n", box.Dir)
+	say := func(format string, args ...any) { a.out.Note("  "+format, args...) }
+	a.out.Note("Specie in one box, in %s", box.Dir)
 	if err := box.Found(a.ctx, say); err != nil {
 		return err
 	}
@@ -66,11 +67,14 @@ func (c devCmd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	supervisors := devbox.Supervisors()
-	fmt.Fprintf(a.out.Stdout, guide, box.IssuerURL, box.GroupURL, filepath.Dir(self), box.Home("alice"), tcti,
-		box.GroupURL, box.Home("cafe"), till, box.IssuerSocket(), box.Path("bank", "keyset.jws"), box.Path("bank", "root.pem"),
-		box.GroupSocket(), strings.Join(supervisors, ", "), box.OfficerDir(supervisors[0]), box.Path("officers", "*.key"), box.Path(clearFile), box.GroupSocket(),
-		box.Path("run"), box.Path("issuer.yaml"), strings.Join(box.Env(), " "), box.Path("issuer-signer.yaml"), box.Dir)
+	where := map[string]string{
+		"dir": box.Dir, "bank": box.IssuerURL, "group": box.GroupURL, "till": till, "tpm": tcti,
+		"holder_home": box.Home("alice"), "merchant_home": box.Home("cafe"),
+		"bank_socket": box.IssuerSocket(), "group_socket": box.GroupSocket(), "root": box.Path("bank", "root.pem"),
+	}
+	if err := a.out.Result(where, func(w io.Writer) { showGuide(w, box, self, tcti, till) }); err != nil {
+		return err
+	}
 	clear := func(ctx context.Context) error { return box.ClearTPM(ctx, devTPM) }
 	onFile(a.ctx, box.Path(clearFile), 500*time.Millisecond, clear, func(err error) {
 		if err != nil {
@@ -79,8 +83,17 @@ func (c devCmd) Run(a *app) (err error) {
 		}
 		say("Alice's TPM is cleared: her key is gone. The manager readmits her, and she enrols with --again")
 	})
-	fmt.Fprintln(a.out.Stdout, "\nstopping")
+	a.out.Note("stopping")
 	return nil
+}
+
+// showGuide says where everything is, and what to try.
+func showGuide(w io.Writer, box *devbox.Box, self, tcti, till string) {
+	supervisors := devbox.Supervisors()
+	fmt.Fprintf(w, guide, box.IssuerURL, box.GroupURL, filepath.Dir(self), box.Home("alice"), tcti,
+		box.GroupURL, box.Home("cafe"), till, box.IssuerSocket(), box.Path("bank", "keyset.jws"), box.Path("bank", "root.pem"),
+		box.GroupSocket(), strings.Join(supervisors, ", "), box.OfficerDir(supervisors[0]), box.Path("officers", "*.key"), box.Path(clearFile), box.GroupSocket(),
+		box.Path("run"), box.Path("issuer.yaml"), strings.Join(box.Env(), " "), box.Path("issuer-signer.yaml"), box.Dir)
 }
 
 const (

@@ -23,9 +23,9 @@ import (
 )
 
 type groupCmd struct {
-	Config         string `help:"Configuration file (YAML)." required:"" type:"existingfile"`
+	Config         string `help:"Configuration file (YAML)." required:"" type:"existingfile" placeholder:"FILE"`
 	AcceptRestored bool   `help:"Start on a database that was restored from a backup; for one start, see docs/group-manager.md."`
-	Warrants       string `help:"With --accept-restored: the register of warrants as \"specied warrant save\" wrote it, to put lost ones back." type:"existingfile"`
+	Warrants       string `help:"With --accept-restored: the register of warrants as \"specied warrant save\" wrote it, to put lost ones back." type:"existingfile" placeholder:"FILE"`
 }
 
 func (groupCmd) Help() string {
@@ -160,9 +160,9 @@ func groupAdmin(socket string) (*groupclient.ClientWithResponses, error) {
 }
 
 type identifyCmd struct {
-	Socket  string `help:"The group manager's admin socket." required:"" type:"path"`
+	Socket  string `help:"The group manager's admin socket." required:"" type:"path" placeholder:"SOCKET"`
 	Opening string `arg:"" help:"What \"specie-ceremony opening combine\" wrote." type:"existingfile"`
-	Out     string `help:"Where the signed statement goes; the file must be new." required:"" type:"path"`
+	Out     string `help:"Where the signed statement goes; the file must be new." required:"" type:"path" placeholder:"FILE"`
 }
 
 func (identifyCmd) Help() string {

@@ -38,7 +38,7 @@ func readWarrant(files []string) (groupclient.WarrantPapers, error) {
 }
 
 type warrantEnterCmd struct {
-	Socket string   `help:"The group manager's admin socket." required:"" type:"path"`
+	Socket string   `help:"The group manager's admin socket." required:"" type:"path" placeholder:"SOCKET"`
 	Signed []string `arg:"" help:"What \"specie-ceremony warrant sign\" wrote, one file for each supervisor." type:"existingfile"`
 }
 
@@ -90,9 +90,9 @@ func newEntryView(e *groupclient.WarrantEntry) entryView {
 }
 
 type warrantListCmd struct {
-	Socket string `help:"The group manager's admin socket." required:"" type:"path" xor:"where"`
-	URL    string `help:"Or his public address: everybody may read the register." required:"" xor:"where"`
-	After  int64  `help:"Begin behind this number."`
+	Socket string `help:"The group manager's admin socket." required:"" type:"path" xor:"where" placeholder:"SOCKET"`
+	URL    string `help:"Or his public address: everybody may read the register." required:"" xor:"where" placeholder:"URL"`
+	After  int64  `help:"Begin behind this number." placeholder:"N"`
 }
 
 func (warrantListCmd) Help() string {
@@ -132,16 +132,16 @@ func (c warrantListCmd) Run(a *app) error {
 	return a.out.Result(register, func(w io.Writer) {
 		var rows [][]string
 		for _, e := range register.Entries {
-			rows = append(rows, []string{strconv.FormatInt(e.Seq, 10), e.At.Format(time.DateTime), e.Scope, e.Warrant})
+			rows = append(rows, []string{strconv.FormatInt(e.Seq, 10), cli.When(e.At), e.Scope, e.Warrant})
 		}
 		cli.Table(w, []string{">NUMBER", "ENTERED", "SCOPE", "DIGEST"}, rows)
 	})
 }
 
 type warrantShowCmd struct {
-	Socket string `help:"The group manager's admin socket." required:"" type:"path"`
+	Socket string `help:"The group manager's admin socket." required:"" type:"path" placeholder:"SOCKET"`
 	Digest string `arg:"" help:"The warrant's digest, 64 hex digits, as the list shows it."`
-	Out    string `help:"Directory for the signatures, one new file each; it is made if it is not there." required:"" type:"path"`
+	Out    string `help:"Directory for the signatures, one new file each; it is made if it is not there." required:"" type:"path" placeholder:"FILE"`
 }
 
 func (warrantShowCmd) Help() string {
@@ -183,10 +183,10 @@ func (c warrantShowCmd) Run(a *app) error {
 }
 
 type transcriptCmd struct {
-	Socket  string   `help:"The group manager's admin socket." required:"" type:"path"`
+	Socket  string   `help:"The group manager's admin socket." required:"" type:"path" placeholder:"SOCKET"`
 	ID      string   `arg:"" help:"The member's id."`
-	Warrant []string `help:"The warrant's signatures, one file for each supervisor; repeat the flag." required:"" type:"existingfile"`
-	Out     string   `help:"Where the signed statement goes; the file must be new." required:"" type:"path"`
+	Warrant []string `help:"The warrant's signatures, one file for each supervisor; repeat the flag." required:"" type:"existingfile" placeholder:"FILE"`
+	Out     string   `help:"Where the signed statement goes; the file must be new." required:"" type:"path" placeholder:"FILE"`
 }
 
 func (transcriptCmd) Help() string {

@@ -15,7 +15,7 @@ import (
 )
 
 type issuerCmd struct {
-	Config string `help:"Configuration file (YAML)." required:"" type:"existingfile"`
+	Config string `help:"Configuration file (YAML)." required:"" type:"existingfile" placeholder:"FILE"`
 }
 
 func (issuerCmd) Help() string { return "Example:\n  specied issuer --config issuer.yaml" }

@@ -72,19 +72,40 @@ const description = `Daemons and operator's commands of the Specie electronic ca
 
 Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome open (repeat the command), 4 a token refused the PIN (do not repeat it).`
 
+// overview is what is shown to who says only "specied".
+const overview = `specied runs the daemons of a Specie bank and its group manager, and is how their operators talk to them.
+
+To look at everything at once, on a box of emulated devices:
+  specied dev                                              a bank, a group manager, a holder and a till, with what to try
+
+A bank (docs/operator.md; its keys come from specie-ceremony, docs/ceremonies.md):
+  specied signer --config signer.yaml                      holds the keys' tokens
+  specied issuer --config issuer.yaml                      runs the bank
+  specied account --socket issuer.sock --name "Alice Example" --token-out alice.token
+  specied books --socket issuer.sock                       what the bank owes and holds
+
+A group manager (docs/group-manager.md):
+  specied group --config group.yaml                        runs him
+  specied members --socket group.sock                      lists the members
+
+All commands: specied --help. An example of one: specied COMMAND --help.
+`
+
 // exitPIN is the status after a refused login. A token locks itself after a
 // few, so a supervisor must be able to tell.
 const exitPIN = 4
 
-func main() {
+func main() { program().Main() }
+
+func program() *cli.Program {
 	f := flags{Completion: cli.CompletionCmd{Program: "specied"}}
-	(&cli.Program{
-		Name: "specied", Description: description, Flags: &f, Explain: explain,
+	return &cli.Program{
+		Name: "specied", Description: description, Overview: overview, Flags: &f, Explain: explain,
 		Ready: func(ctx context.Context, out *cli.Out) (any, error) {
 			out.JSON = f.JSON
 			return &app{ctx: ctx, out: out, log: slog.New(slog.NewTextHandler(out.Stderr, nil))}, nil
 		},
-	}).Main()
+	}
 }
 
 // explain gives the hint and the exit status of an error.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"time"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/client"
@@ -12,8 +11,8 @@ import (
 )
 
 type membersCmd struct {
-	Socket string `help:"The group manager's admin socket." required:"" type:"path"`
-	After  string `help:"The id of the last member of the page before."`
+	Socket string `help:"The group manager's admin socket." required:"" type:"path" placeholder:"SOCKET"`
+	After  string `help:"The id of the last member of the page before." placeholder:"ID"`
 	Limit  int    `help:"Members on a page, 500 at most." default:"50"`
 	Names  bool   `help:"Show names too. The manager notes in his log that it was asked."`
 	Count  bool   `help:"Only count them by state."`
@@ -55,7 +54,7 @@ func (c membersCmd) table(w io.Writer, page *groupclient.Members) {
 	}
 	var rows [][]string
 	for _, m := range page.Members {
-		row := []string{m.Id, string(m.State), strconv.FormatInt(m.Epoch, 10), m.JoinedAt.Format(time.DateTime), or(m.Succeeds, "-"), or(m.SucceededBy, "-")}
+		row := []string{m.Id, string(m.State), strconv.FormatInt(m.Epoch, 10), cli.When(m.JoinedAt), or(m.Succeeds, "-"), or(m.SucceededBy, "-")}
 		if c.Names {
 			row = append(row, or(m.Name, ""))
 		}
@@ -99,7 +98,7 @@ func (c membersCmd) count(a *app, api *groupclient.ClientWithResponses) error {
 }
 
 type memberCmd struct {
-	Socket string `help:"The group manager's admin socket." required:"" type:"path"`
+	Socket string `help:"The group manager's admin socket." required:"" type:"path" placeholder:"SOCKET"`
 	ID     string `arg:"" help:"The member's id."`
 }
 
@@ -124,7 +123,7 @@ func (c memberCmd) Run(a *app) error {
 
 func printMember(a *app, m *groupclient.Member) error {
 	return a.out.Result(m, func(w io.Writer) {
-		fmt.Fprintf(w, "%s: %s, %s, epoch %d, joined %s\n", m.Id, or(m.Name, ""), m.State, m.Epoch, m.JoinedAt.Format(time.DateTime))
+		fmt.Fprintf(w, "%s: %s, %s, epoch %d, joined %s\n", m.Id, or(m.Name, ""), m.State, m.Epoch, cli.When(m.JoinedAt))
 		if m.Succeeds != nil {
 			fmt.Fprintf(w, "continues %s\n", *m.Succeeds)
 		}
@@ -143,7 +142,7 @@ func printMember(a *app, m *groupclient.Member) error {
 }
 
 type expelCmd struct {
-	Socket string `help:"The group manager's admin socket." required:"" type:"path"`
+	Socket string `help:"The group manager's admin socket." required:"" type:"path" placeholder:"SOCKET"`
 	ID     string `arg:"" help:"The member's id."`
 	Yes    bool   `help:"Don't ask: it was confirmed before."`
 }
@@ -178,7 +177,7 @@ func (c expelCmd) Run(a *app) error {
 }
 
 type readmitCmd struct {
-	Socket string `help:"The group manager's admin socket." required:"" type:"path"`
+	Socket string `help:"The group manager's admin socket." required:"" type:"path" placeholder:"SOCKET"`
 	ID     string `arg:"" help:"The member's id."`
 	Yes    bool   `help:"Don't ask: it was confirmed before."`
 }
@@ -211,6 +210,6 @@ func (c readmitCmd) Run(a *app) error {
 		return client.ReadProblem(r.HTTPResponse, r.Body)
 	}
 	return a.out.Result(r.JSON200, func(w io.Writer) {
-		fmt.Fprintf(w, "%s\ngood once, until %s\n", r.JSON200.Code, r.JSON200.Expires.Format(time.DateTime))
+		fmt.Fprintf(w, "%s\ngood once, until %s\n", r.JSON200.Code, cli.When(r.JSON200.Expires))
 	})
 }

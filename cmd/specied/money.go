@@ -13,9 +13,9 @@ import (
 // transferFlags are what a funding and a payout have in common.
 type transferFlags struct {
 	officeFlags
-	Account   string `help:"The account's id." required:""`
+	Account   string `help:"The account's id." required:"" placeholder:"ACCOUNT"`
 	Amount    string `arg:"" help:"Amount, such as 100.00."`
-	Reference string `help:"The payment outside; repeated, it counts once." required:""`
+	Reference string `help:"The payment outside; repeated, it counts once." required:"" placeholder:"TEXT"`
 }
 
 // request reads the amount as the bank counts, and returns the bank.
@@ -138,11 +138,11 @@ func (c drainCmd) drain(a *app, api *issuerclient.ClientWithResponses) (*issuerc
 
 type statementCmd struct {
 	officeFlags
-	Account string `arg:"" help:"The account's id."`
-	From    string `help:"Where it begins: a date (midnight UTC) or an RFC 3339 instant; the first of this month without it." placeholder:"TIME"`
-	Until   string `help:"Where it ends, likewise, not included; now without it." placeholder:"TIME"`
-	Format  string `help:"text, csv (RFC 4180) or camt.053 (ISO 20022)." enum:"text,csv,camt.053" default:"text"`
-	Out     string `help:"Write to this new file." type:"path"`
+	Account string   `arg:"" help:"The account's id."`
+	From    cli.Time `help:"Where it begins: a date (midnight UTC) or an RFC 3339 instant; the first of this month without it." placeholder:"TIME"`
+	Until   cli.Time `help:"Where it ends, likewise, not included; now without it." placeholder:"TIME"`
+	Format  string   `help:"text, csv (RFC 4180) or camt.053 (ISO 20022)." enum:"text,csv,camt.053" default:"text"`
+	Out     string   `help:"Write to this new file." type:"path" placeholder:"FILE"`
 }
 
 func (statementCmd) Help() string {
@@ -158,7 +158,7 @@ func (c statementCmd) Run(a *app) error {
 	}
 	if c.Format != "text" {
 		format := issuerclient.GetStatementOfParamsFormat(c.Format)
-		r, err := api.GetStatementOfWithResponse(a.ctx, kind, id, &issuerclient.GetStatementOfParams{From: optional(c.From), Until: optional(c.Until), Format: &format})
+		r, err := api.GetStatementOfWithResponse(a.ctx, kind, id, &issuerclient.GetStatementOfParams{From: optional(c.From.RFC3339()), Until: optional(c.Until.RFC3339()), Format: &format})
 		if err != nil {
 			return err
 		}
@@ -166,10 +166,12 @@ func (c statementCmd) Run(a *app) error {
 			return client.ReadProblem(r.HTTPResponse, r.Body)
 		}
 		if c.Out != "" {
-			return writeNew(c.Out, r.Body)
+			if err := writeNew(c.Out, r.Body); err != nil {
+				return err
+			}
+			return a.out.Result(map[string]string{"file": c.Out}, func(w io.Writer) { fmt.Fprintf(w, "wrote %s\n", c.Out) })
 		}
-		_, err = a.out.Stdout.Write(r.Body)
-		return err
+		return a.out.Document("statement", r.Body)
 	}
 	if c.Out != "" {
 		return fmt.Errorf("%w: --out goes with --format csv or camt.053", errConfig)
@@ -177,7 +179,7 @@ func (c statementCmd) Run(a *app) error {
 	s, err := client.WholeStatement(func(after *string) (*issuerclient.Statement, error) {
 		limit := 500
 		r, err := api.GetStatementOfWithResponse(a.ctx, kind, id, &issuerclient.GetStatementOfParams{
-			From: optional(c.From), Until: optional(c.Until), After: after, Limit: &limit,
+			From: optional(c.From.RFC3339()), Until: optional(c.Until.RFC3339()), After: after, Limit: &limit,
 		})
 		if err != nil {
 			return nil, err

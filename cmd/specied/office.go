@@ -18,7 +18,7 @@ import (
 // officeFlags say how an operator's command reaches the bank: over the UNIX
 // socket, or from elsewhere with a client certificate and a token.
 type officeFlags struct {
-	Socket string `help:"The issuer's admin socket." type:"path" required:"" xor:"where"`
+	Socket string `help:"The issuer's admin socket." type:"path" required:"" xor:"where" placeholder:"SOCKET"`
 	Admin  string `help:"The issuer's admin address, from another machine." placeholder:"URL" required:"" xor:"where"`
 
 	ServerCA          string `help:"With --admin: who certifies the issuer's address (PEM); the system's authorities without it." name:"server-ca" type:"existingfile" placeholder:"FILE"`

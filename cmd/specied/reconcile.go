@@ -31,7 +31,7 @@ docs/restoring.md says what is lost whatever one does.`
 }
 
 type reconcileBeginCmd struct {
-	Config string `help:"The issuer's configuration file (YAML)." required:"" type:"existingfile"`
+	Config string `help:"The issuer's configuration file (YAML)." required:"" type:"existingfile" placeholder:"FILE"`
 }
 
 func (reconcileBeginCmd) Help() string {
@@ -85,7 +85,7 @@ func (c reconcileStatusCmd) Run(a *app) error {
 
 type reconcileFinishCmd struct {
 	officeFlags
-	Reason string `help:"What you did, for the journal." required:""`
+	Reason string `help:"What you did, for the journal." required:"" placeholder:"TEXT"`
 }
 
 func (reconcileFinishCmd) Help() string {
@@ -113,6 +113,6 @@ func printReconciliation(a *app, r *issuerclient.Reconciliation) error {
 			fmt.Fprintf(w, "the bank works; its ledger was restored %s\n", cli.Count(int(r.RestoreEpoch), "time"))
 			return
 		}
-		fmt.Fprintf(w, "reconciling since %s: %s\n", r.Began.Format(time.RFC3339), *r.Fence)
+		fmt.Fprintf(w, "reconciling since %s: %s\n", cli.When(*r.Began), *r.Fence)
 	})
 }

@@ -19,7 +19,7 @@ import (
 )
 
 type signerCmd struct {
-	Config string `help:"Configuration file (YAML)." required:"" type:"existingfile"`
+	Config string `help:"Configuration file (YAML)." required:"" type:"existingfile" placeholder:"FILE"`
 	Worker bool   `hidden:"" help:"Be the process that holds the module; started by the signer itself."`
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"time"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/client"
@@ -37,7 +36,7 @@ func (c strikesCmd) Run(a *app) error {
 			if x.Hold != nil {
 				hold = (*x.Hold)[:12]
 			}
-			rows[i] = []string{x.At.Format(time.DateTime), string(x.Kind), x.Account, hold, cli.OneLine(x.Reason)}
+			rows[i] = []string{cli.When(x.At), string(x.Kind), x.Account, hold, cli.OneLine(x.Reason)}
 		}
 		cli.Table(w, []string{"WHEN", "WHAT", "ACCOUNT", "HOLD", "WHY"}, rows)
 	})

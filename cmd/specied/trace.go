@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/client"
@@ -120,7 +119,7 @@ func printTrace(w io.Writer, r *issuerclient.TraceReport, currency string, expon
 		if h.Account != nil {
 			account = *h.Account
 		}
-		rows[i] = []string{h.At.Format(time.DateTime), h.Kind, coin.Amount(h.Amount).Format(exponent), fmt.Sprint(h.Coins), account, h.Op}
+		rows[i] = []string{cli.When(h.At), h.Kind, coin.Amount(h.Amount).Format(exponent), fmt.Sprint(h.Coins), account, h.Op}
 	}
 	cli.Table(w, []string{"WHEN", "WHAT", ">" + currency, ">COINS", "PAID TO", "OPERATION"}, rows)
 }

@@ -15,10 +15,10 @@ import (
 )
 
 type warrantSaveCmd struct {
-	URL      string `help:"The group manager's public address." required:""`
-	Root     string `help:"The pinned root certificate." required:"" type:"existingfile" env:"SPECIE_ROOT"`
-	Register string `help:"Where the register goes; the file must be new." required:"" type:"path"`
-	Document string `help:"Where the group document goes, whose head the register leads to; the file must be new." required:"" type:"path"`
+	URL      string `help:"The group manager's public address." required:"" placeholder:"URL"`
+	Root     string `help:"The pinned root certificate." required:"" type:"existingfile" env:"SPECIE_ROOT" placeholder:"FILE"`
+	Register string `help:"Where the register goes; the file must be new." required:"" type:"path" placeholder:"FILE"`
+	Document string `help:"Where the group document goes, whose head the register leads to; the file must be new." required:"" type:"path" placeholder:"FILE"`
 }
 
 func (warrantSaveCmd) Help() string {

@@ -1,0 +1,15 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/speciecash/specie/cli/clitest"
+)
+
+func TestConforms(t *testing.T) {
+	clitest.Conforms(t, clitest.Subject{
+		New:       program,
+		Reference: filepath.Join("..", "..", "docs", "cli.md"), Package: "./cmd/specie-ceremony",
+	})
+}
