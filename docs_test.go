@@ -27,8 +27,8 @@ var runs = map[string][2]string{
 	"docs/restoring.md":     {"cmd/specied", "TestDocs"},
 	"docs/ek-roots.md":      {"cmd/specied", "TestDocsOfManufacturers"},
 	"docs/group-manager.md": {"demo", "TestDemo"},
-	"CONTRIBUTING.md":       {"cmd/specie", "TestDocs"},
-	"README.md":             {"cmd/specie", "TestDocs"},
+	"CONTRIBUTING.md":       {"demo", "TestDemo"},
+	"README.md":             {"demo", "TestDemo"},
 }
 
 // shown are commands that a page shows and nothing runs there, by page and

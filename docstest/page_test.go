@@ -97,14 +97,16 @@ func TestWhatDiffersFromRunToRunIsLeftOut(t *testing.T) {
 	for _, same := range [][2]string{
 		{"at 2026-11-21 21:00:00 UTC", "at 2027-01-02 03:04:05 UTC"},
 		{"http://127.0.0.1:8080/pay", "http://127.0.0.1:99/pay"},
-		{"op lZ1UTyDCpyvUGuNYXzlaegAAAA", "op AAAAAAAAAAAAAAAAAAAAAAAAAA"},
+		{"op lZ1UTyDCpyvUGuNYXzlaegAAAA", "op AAAAAAAAAAAAAAAAAAAAAAAAA1"},
+		{"payment _npuYXLMapwz", "payment qqqYXLMapwz4"},
+		{"keys/DEMOGROUP-8d460fad.pem", "keys/DEMOGROUP-00460fad.pem"},
 		{"a   b\n", "a b\n"},
 	} {
 		if Normal(same[0]) != Normal(same[1]) {
 			t.Errorf("%q and %q differ: %q, %q", same[0], same[1], Normal(same[0]), Normal(same[1]))
 		}
 	}
-	for _, other := range [][2]string{{"paid 12.34 EUR", "paid 12.35 EUR"}, {"a\nb", "a b"}} {
+	for _, other := range [][2]string{{"paid 12.34 EUR", "paid 12.35 EUR"}, {"a\nb", "a b"}, {"presentation", "verification"}, {"TESTGROUP", "DEMOGROUP"}} {
 		if Normal(other[0]) == Normal(other[1]) {
 			t.Errorf("%q and %q are the same", other[0], other[1])
 		}

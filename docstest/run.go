@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -78,36 +79,61 @@ func (p *Page) Save(t testing.TB) string {
 	return script
 }
 
-// Record, in the environment, has [Plays] write what the commands answered
-// into the page instead of comparing it.
+// Record, in the environment, has a console block's answers written into the
+// page instead of compared.
 const Record = "SPECIE_RECORD"
 
 // Plays is the testscript command "plays FILE PAGE": FILE is a console block of
 // PAGE. Its commands run one after the other, and each must answer, on both
-// streams, what stands below it.
+// streams, what stands below it. The script's directory is shown as ~.
 func Plays(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: plays FILE PAGE")
 	}
-	want := ts.ReadFile(args[0])
+	ts.Check(play(args[1], ts.ReadFile(args[0]), func(command string) string {
+		// What a command refuses is part of the record, so its status is not ours.
+		_ = ts.Exec("sh", "-c", "exec 2>&1\n"+command)
+		return strings.ReplaceAll(ts.ReadFile("stdout"), ts.Getenv("WORK"), "~")
+	}))
+}
+
+// Console plays the page's console blocks for a test that is no testscript: run
+// runs a command in a shell and returns what it says on both streams.
+func (p *Page) Console(t testing.TB, run func(command string) string) {
+	t.Helper()
+	for _, b := range p.Blocks {
+		if b.Language == "console" {
+			p.taken[b.Line] = true
+			if err := play(p.Path, b.Text, run); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// play compares a block with what its commands say, or writes that into the
+// page.
+func play(page, want string, run func(command string) string) error {
 	var got strings.Builder
 	for _, command := range commands(want) {
-		// What a command refuses is part of the record, so its status is not ours.
-		_ = ts.Exec("sh", "-c", "exec 2>&1\n"+strings.ReplaceAll(command, "\n> ", "\n"))
-		fmt.Fprintf(&got, "$ %s\n%s", command, ts.ReadFile("stdout"))
+		fmt.Fprintf(&got, "$ %s\n%s", command, run(command))
 	}
-	said := strings.ReplaceAll(got.String(), ts.Getenv("WORK"), "~")
+	said := got.String()
 	if Normal(said) == Normal(want) {
-		return
+		return nil
 	}
 	if os.Getenv(Record) == "" {
-		ts.Fatalf("%s: the program says\n%s\nand the page\n%s\n(%s=1 writes it there)", args[1], said, want, Record)
+		return fmt.Errorf("%s: the program says\n%s\nand the page\n%s\n(%s=1 writes it there)", page, said, want, Record)
 	}
-	page, err := file(args[1])
-	ts.Check(err)
-	text, err := os.ReadFile(page)
-	ts.Check(err)
-	ts.Check(os.WriteFile(page, []byte(strings.Replace(string(text), want, said, 1)), 0o644))
+	name, err := file(page)
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, []byte(strings.Replace(string(text), want, said, 1)), 0o644)
 }
 
 // commands are those behind "$ "; one that ends in a backslash goes on in the
@@ -138,7 +164,6 @@ var volatile = []struct {
 	{regexp.MustCompile(`specie:[!-~]+`), "LINK"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?(Z| [A-Z]{3,4}|[+-]\d\d:\d\d)?)?`), "TIME"},
 	{regexp.MustCompile(`(127\.0\.0\.1|localhost):\d+`), "ADDRESS"},
-	{regexp.MustCompile(`[A-Za-z0-9_-]{20,}(…|\.\.\.)?`), "ID"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? ?(ms|µs|s)\b`), "DURATION"},
 	{regexp.MustCompile(`[-─═]{3,}`), "---"},
 	{regexp.MustCompile(`[ \t]+`), " "},
@@ -151,5 +176,19 @@ func Normal(text string) string {
 	for _, v := range volatile {
 		text = v.what.ReplaceAllString(text, v.as)
 	}
-	return text
+	return word.ReplaceAllStringFunc(text, func(w string) string {
+		if isID(w) {
+			return "ID"
+		}
+		return w
+	})
+}
+
+var word = regexp.MustCompile(`[A-Za-z0-9_-]{8,}`)
+
+// isID says whether a long word has a digit, an underscore, or capitals behind
+// small letters, as no word of a language has.
+func isID(w string) bool {
+	small := strings.IndexFunc(w, unicode.IsLower)
+	return strings.ContainsAny(w, "0123456789_") || small >= 0 && strings.ContainsFunc(w[small:], unicode.IsUpper)
 }
