@@ -220,7 +220,7 @@ func (b *Box) OpenTill(ctx context.Context, name string) (url string, err error)
 		return "", err
 	}
 	ready := filepath.Join(home, "address")
-	p, err := b.start("till-"+name, "specie", "--home", home, "merchant", "serve", "--listen", "127.0.0.1:0", "--ready", ready)
+	p, err := b.start("till-"+name, "specie", "--home", home, "merchant", "serve", "--listen", "127.0.0.1:0", "--desk", "", "--ready", ready)
 	if err != nil {
 		return "", err
 	}

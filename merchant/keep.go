@@ -210,6 +210,17 @@ func (t *Till) learnCoins(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
+// Unsettled counts the deposits and refunds whose outcome is unknown, and what is
+// kept.
+func (t *Till) Unsettled(ctx context.Context) (n int, err error) {
+	err = t.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM payments WHERE state IN (?, ?)) + (SELECT count(*) FROM refunds WHERE state = ?)`,
+		StateSubmitted, StateKept, RefundSubmitted).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("till: open payments: %w", err)
+	}
+	return n, nil
+}
+
 // Deposit is what came of a payment that was kept.
 type Deposit struct {
 	// Sale is the offer's digest.

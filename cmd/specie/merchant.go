@@ -1,17 +1,12 @@
 package main
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/speciecash/specie/cli"
@@ -34,7 +29,9 @@ type merchantCmd struct {
 	Takings   merchantTakingsCmd   `cmd:"" help:"List the payments."`
 	Refund    merchantRefundCmd    `cmd:"" help:"Give money of a payment back to its payer."`
 	Refunds   merchantRefundsCmd   `cmd:"" help:"List what was given back, and what can be collected."`
-	Resume    merchantResumeCmd    `cmd:"" help:"Repeat deposits and refunds whose outcome is unknown."`
+	Resume    merchantResumeCmd    `cmd:"" help:"Repeat deposits and refunds whose outcome is unknown, and deposit what was kept."`
+	Offline   merchantOfflineCmd   `cmd:"" help:"Limits for payments while the bank can't be reached, and what is kept."`
+	Key       merchantKeyCmd       `cmd:"" help:"Desk keys for web shops: make, list, revoke."`
 	Receipt   merchantReceiptCmd   `cmd:"" help:"Keep the papers of a payment in one file."`
 }
 
@@ -252,6 +249,10 @@ func (c merchantAcceptCmd) Run(a *app) error {
 			return err
 		}
 		return a.out.Result(answer, func(w io.Writer) {
+			if answer.Kept {
+				fmt.Fprintln(w, "kept; the bank can't be reached, and the deposit follows")
+				return
+			}
 			fmt.Fprintln(w, "deposited; the bank's receipt is stored")
 		})
 	})
@@ -266,84 +267,27 @@ func readSpend(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, coin.MaxSpendJSON+1))
 }
 
-type merchantServeCmd struct {
-	Listen string `help:"Address to listen on." default:"127.0.0.1:8090" placeholder:"ADDRESS"`
-	Ready  string `help:"Write the address to this file once it is open." hidden:"" type:"path" placeholder:"FILE"`
-}
-
-func (merchantServeCmd) Help() string {
-	return "Payers post to /pay. Stop with Ctrl-C.\n\nExample:\n  specie merchant serve --listen 127.0.0.1:8090"
-}
-
-func (c merchantServeCmd) Run(a *app) error {
-	return a.withTill(func(t *merchant.Till) error {
-		log := slog.New(slog.NewTextHandler(a.out.Stderr, nil))
-		ln, err := net.Listen("tcp", c.Listen)
-		if err != nil {
-			return err
-		}
-		srv := &http.Server{
-			Handler: t.Handler(log), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
-			WriteTimeout: 2 * time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-		}
-		log.Info("till open", "address", ln.Addr().String())
-		if c.Ready != "" {
-			if err := os.WriteFile(c.Ready, []byte(ln.Addr().String()), 0o600); err != nil {
-				return errors.Join(err, ln.Close())
-			}
-		}
-		ctx, cancel := context.WithCancel(a.ctx)
-		defer cancel()
-		var resuming sync.WaitGroup
-		resuming.Go(func() { resumeNowAndThen(ctx, t, log) })
-		defer resuming.Wait() // the till is closed after
-		done := make(chan error, 1)
-		go func() { done <- srv.Serve(ln) }()
-		select {
-		case err := <-done:
-			cancel()
-			return err
-		case <-a.ctx.Done():
-		}
-		stop, cancelStop := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancelStop()
-		return srv.Shutdown(stop)
-	})
-}
-
-// resumeEvery is how often a till takes up deposits whose outcome is unknown.
-const resumeEvery = time.Minute
-
-func resumeNowAndThen(ctx context.Context, t *merchant.Till, log *slog.Logger) {
-	tick := time.NewTicker(resumeEvery)
-	defer tick.Stop()
-	for {
-		if err := t.Resume(ctx); err != nil && ctx.Err() == nil {
-			log.Warn("some deposits are still open", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
 type merchantTakingsCmd struct {
-	Waiting bool `help:"List the offers that wait to be paid instead."`
+	Waiting bool   `help:"List the offers that wait to be paid instead."`
+	Day     string `help:"The sales of one day and their sum: \"today\" or a date, by this machine's clock." placeholder:"DATE"`
+	CSV     bool   `name:"csv" help:"The day for a spreadsheet."`
 }
 
 func (merchantTakingsCmd) Help() string {
 	return `A payment is "checked" when its coins are good, "held" while the bank holds them, "submitted" when its deposit is on
-the way, "deposited" or "refused".
+the way, "kept" when it was accepted while the bank could not be reached, "deposited" or "refused".
 
 Example:
   specie merchant takings
+  specie merchant takings --day today
   specie merchant takings --waiting`
 }
 
 func (c merchantTakingsCmd) Run(a *app) error {
 	return a.withTill(func(t *merchant.Till) error {
+		if c.Day != "" || c.CSV {
+			return dayOf(a, t, c.Day, c.CSV)
+		}
 		k, err := t.Keyset(a.ctx)
 		if err != nil {
 			return err
@@ -378,17 +322,4 @@ func waiting(a *app, t *merchant.Till, k *coin.Keyset) error {
 		}
 		cli.Table(w, []string{"UNTIL", ">" + k.Currency, "STATE", "ORDER"}, rows)
 	})
-}
-
-type merchantResumeCmd struct{}
-
-func (merchantResumeCmd) Help() string {
-	return "The same bytes are sent again: nothing is credited twice.\n\nExample:\n  specie merchant resume"
-}
-
-func (merchantResumeCmd) Run(a *app) error {
-	if err := a.withTill(func(t *merchant.Till) error { return t.Resume(a.ctx) }); err != nil {
-		return err
-	}
-	return a.out.Result(map[string]bool{"open": false}, func(w io.Writer) { fmt.Fprintln(w, "nothing is open any more") })
 }

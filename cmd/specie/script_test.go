@@ -95,7 +95,7 @@ func runScripts(t *testing.T, p testscript.Params) {
 	}
 	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
 		"exits": exits, "account": account, "merchant": merchantAccount, "holds": holds,
-		"shut": gate(true), "open": gate(false), "lose": lose,
+		"shut": shutting(true), "open": shutting(false), "lose": lose,
 		"revoke": mark((*wallettest.Town).Revoke), "losekey": mark((*wallettest.Town).Lose), "address": address, "flip": flip, "picture": picture, "field": field,
 		"tpm": device, "approve": approve, "extend": extend,
 		"forward": forward, "readmit": readmit, "expel": expel, "warrant": enterWarrant, "rewrite": rewrite,
@@ -200,7 +200,7 @@ func (s *scene) gate(ts *testscript.TestScript, name string) *wallettest.Gate {
 	return nil
 }
 
-func gate(shut bool) func(*testscript.TestScript, bool, []string) {
+func shutting(shut bool) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		need(ts, neg, args, 1)
 		for _, name := range args {

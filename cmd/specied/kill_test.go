@@ -68,7 +68,7 @@ func (s *street) openBank() { s.bank = s.startIssuer("inprocess.yaml") }
 func (s *street) openTill() {
 	s.t.Helper()
 	check(s.t, s.remove("till.ready"))
-	s.till = s.launch("till", s.command(atTill, "merchant", "serve", "--listen", s.tillAddress, "--ready", s.path("till.ready")))
+	s.till = s.launch("till", s.command(atTill, "merchant", "serve", "--listen", s.tillAddress, "--desk", "", "--ready", s.path("till.ready")))
 	eventually(s.t, "the till does not open", func() bool {
 		_, err := os.Stat(s.path("till.ready"))
 		return err == nil
