@@ -185,7 +185,7 @@ func (merchantResumeCmd) Run(a *app) error {
 		lost := 0
 		err = a.out.Result(map[string]any{"open_before": open, "deposits": kept}, func(w io.Writer) {
 			if open == 0 {
-				fmt.Fprintln(w, "nothing was open")
+				fmt.Fprintln(w, "nothing is open")
 				return
 			}
 			fmt.Fprintf(w, "%s settled\n", cli.Count(open, "open deposit or refund"))

@@ -22,8 +22,8 @@ import (
 )
 
 type merchantServeCmd struct {
-	Listen   string   `help:"Address for payers." default:"127.0.0.1:8090" placeholder:"HOST:PORT"`
-	Desk     string   `help:"Address for the merchant's own page and web shop; \"\" for none." default:"127.0.0.1:8091" placeholder:"HOST:PORT"`
+	Listen   string   `help:"Address for payers." default:"127.0.0.1:8090" placeholder:"ADDRESS"`
+	Desk     string   `help:"Address for the merchant's own page and web shop; \"\" for none." default:"127.0.0.1:8091" placeholder:"ADDRESS"`
 	DeskHost []string `help:"Another name that the page is reached under." placeholder:"NAME"`
 	DeskLink string   `help:"Write the page's link, with its access code, to this file (mode 0600) and print none." type:"path" placeholder:"FILE"`
 	To       string   `help:"Address that payment links carry, if payers reach the till under another one than it listens on: ends in /pay." placeholder:"URL"`
