@@ -23,6 +23,7 @@ var runs = map[string][2]string{
 	"docs/ceremonies.md":    {"cmd/specie-ceremony", "TestDocs"},
 	"docs/supervision.md":   {"cmd/specie-ceremony", "TestDocs"},
 	"docs/holder.md":        {"cmd/specie", "TestDocs"},
+	"docs/troubles.md":      {"cmd/specie", "TestDocs"},
 	"docs/enrolment.md":     {"cmd/specie", "TestDocs"},
 	"docs/operator.md":      {"cmd/specied", "TestDocs"},
 	"docs/restoring.md":     {"cmd/specied", "TestDocs"},
