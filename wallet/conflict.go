@@ -99,7 +99,7 @@ func closeDead(ctx context.Context, tx *sql.Tx, op ID, coins [][]byte, earlier *
 // moment and carried out at another, when a request that was given up for lost
 // arrived late. Its coins are waiting at the bank.
 func reopen(ctx context.Context, tx *sql.Tx, is func(*coin.Spend) bool) error {
-	ops, err := queryOps(ctx, tx, "WHERE kind IN (?, ?, ?) AND state = ?", KindExchange, KindRecoup, KindRecover, OpRefused)
+	ops, err := queryOps(ctx, tx, "WHERE kind IN (?, ?, ?, ?) AND state = ?", KindExchange, KindRecoup, KindRecover, KindReceive, OpRefused)
 	if err != nil {
 		return err
 	}

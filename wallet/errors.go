@@ -124,6 +124,15 @@ var (
 	ErrReused = errors.New("another copy of this purse has used these coin numbers")
 	// ErrNoRefund: the merchant gives nothing of the payment back, so far.
 	ErrNoRefund = errors.New("the merchant offers no refund of this payment")
+	// ErrEnvelope: the coins from somebody can't be taken.
+	ErrEnvelope = errors.New("these coins can't be taken")
+	// ErrOwnEnvelope: this purse sent these coins itself. [Wallet.Reclaim] takes
+	// them back.
+	ErrOwnEnvelope = errors.New("this purse sent them itself")
+	// ErrTaken: the coins of an envelope are spent already; see [TakenError].
+	ErrTaken = errors.New("these coins were received by somebody else before, or the sender took them back")
+	// ErrReceived: an envelope was opened; there is nothing to take, or to take back.
+	ErrReceived = errors.New("received already")
 	// ErrSpent: another copy of this purse spent some of these coins; the bank
 	// has shown what it signed. The others are free again.
 	ErrSpent = errors.New("another copy of this purse has spent these coins")

@@ -153,19 +153,26 @@ func (w *Wallet) allSpendable(k *coin.Keyset, coins []StoredCoin) bool {
 }
 
 // replacements are the keys to issue under for coins of the same worth, kind
-// by kind: what comes back is as well protected as what is given.
-func (w *Wallet) replacements(k *coin.Keyset, coins []StoredCoin) ([]coin.Denomination, error) {
+// by kind: what comes back is as well protected as what is given. Of bearer coins
+// some are worth exactly part.
+func (w *Wallet) replacements(k *coin.Keyset, coins []StoredCoin, part coin.Amount) ([]coin.Denomination, error) {
 	var out []coin.Denomination
 	for _, kind := range []coin.Kind{coin.Bearer, coin.Bound} {
 		total, err := sum(only(coins, kind))
 		if err != nil {
 			return nil, err
 		}
-		ds, err := coin.Breakdown(total, k.ForIssue(kind, w.now()))
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrAmount, err)
+		amounts := []coin.Amount{total}
+		if kind == coin.Bearer && part > 0 && part < total {
+			amounts = []coin.Amount{part, total - part}
 		}
-		out = append(out, ds...)
+		for _, amount := range amounts {
+			ds, err := coin.Breakdown(amount, k.ForIssue(kind, w.now()))
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrAmount, err)
+			}
+			out = append(out, ds...)
+		}
 	}
 	return out, nil
 }
@@ -220,7 +227,7 @@ func (w *Wallet) newExchange(ctx context.Context, k *coin.Keyset, coins []Stored
 		head.Amount, err = sum(coins)
 		op.Amount = -int64(head.Amount)
 	} else {
-		ds, err = w.replacements(k, coins)
+		ds, err = w.replacements(k, coins, o.part)
 	}
 	if err != nil {
 		return nil, err

@@ -26,6 +26,12 @@ func (w *Wallet) signedOthers(ctx context.Context, op Operation, body exchange, 
 	if coin.OutputsDigest(done.outputs) == coin.OutputsDigest(spend.ToIssuer) {
 		return open(cause)
 	}
+	if sent, err := w.sentOf(ctx, body); err != nil || sent != nil {
+		if err != nil {
+			return err
+		}
+		return w.friendFirst(ctx, op, body, sent, func([]byte) bool { return true })
+	}
 	return w.exchangedElsewhere(ctx, spend.Op(), done, body.Coins, op.ID, body.Reclaims)
 }
 

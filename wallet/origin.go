@@ -10,8 +10,11 @@ import (
 // origin says what the coins of an exchange are promised to, if anything: the
 // payment that it voids, or the refused exchange that it repeats.
 type origin struct {
-	payment, refused ID
+	payment, refused ID       // the payment may be an envelope that was sent, which has no offer
 	offer            [32]byte // of the payment
+	// part is what some of the new coins are to be worth exactly; nought is no
+	// matter.
+	part coin.Amount
 	// refunds is the payment that a claim for a refund is about.
 	refunds *coin.Spend
 	// recoup is where coins that are claimed come from; nil if none is.
@@ -47,7 +50,7 @@ func (o origin) head() coin.Spend {
 	if o.recoup != nil {
 		return coin.Spend{Purpose: coin.Recoup, OfferDigest: o.offer}
 	}
-	if o.payment != nil {
+	if o.payment != nil && o.offer != ([32]byte{}) {
 		return coin.Spend{Purpose: coin.Void, OfferDigest: o.offer}
 	}
 	return coin.Spend{Purpose: coin.Exchange}

@@ -18,6 +18,9 @@ import (
 // revoked a coin's key meanwhile, the error is [ErrRecoup]: see [Wallet.Recoup];
 // if a coin's TPM is gone, [ErrStranded]: see [Wallet.Recover].
 //
+// The coins of an envelope that nobody has opened are taken back as well; the error
+// is [ErrReceived] if somebody has.
+//
 // Where the membership has ended, nobody can sign for the bound coins any more.
 // The bearer coins are taken back alone then, under the same offer, which ends
 // the payment as well; the error is [ErrEnded] after that, since the bound coins
@@ -34,6 +37,10 @@ func (w *Wallet) Reclaim(ctx context.Context, id ID) error {
 	}
 	if back != nil {
 		err = w.sendExchange(ctx, k, *back) // begun before, answer lost
+	} else if sent, serr := w.sentOf(ctx, exchange{Reclaims: id}); serr != nil {
+		err = serr
+	} else if sent != nil {
+		err = w.reclaimSent(ctx, k, id)
 	} else {
 		err = w.reclaim(ctx, k, id)
 	}
@@ -120,6 +127,13 @@ func (w *Wallet) takingBack(ctx context.Context, id ID) (*Operation, error) {
 // settled as paid, or another copy of this purse spent the coins, and payment
 // and exchange are both dead.
 func (w *Wallet) reclaimRefused(ctx context.Context, op Operation, body exchange, earlier *coin.Spend, p *client.Problem) error {
+	if sent, err := w.sentOf(ctx, body); err != nil || sent != nil {
+		if err != nil {
+			return err
+		}
+		gone := earlier.CoinIDs()
+		return w.friendFirst(ctx, op, body, sent, func(id []byte) bool { return slices.Contains(gone, [32]byte(id)) })
+	}
 	pay, err := queryOp(ctx, w.purse.db, KindPay, body.Reclaims)
 	if err != nil {
 		return err

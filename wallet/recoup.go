@@ -141,10 +141,10 @@ func (w *Wallet) recoups(k *coin.Keyset, coins []StoredCoin) bool {
 	return claims > 0
 }
 
-// openPaymentLots are the coins of payments that are open and not being taken
-// back.
+// openPaymentLots are the coins of payments and envelopes that are open and not
+// being taken back.
 func (w *Wallet) openPaymentLots(ctx context.Context) ([]lot, error) {
-	ops, err := queryOps(ctx, w.purse.db, "WHERE kind = ? AND state IN (?, ?) ORDER BY created, id", KindPay, OpPrepared, OpSubmitted)
+	ops, err := queryOps(ctx, w.purse.db, "WHERE kind IN (?, ?) AND state IN (?, ?) ORDER BY created, id", KindPay, KindSend, OpPrepared, OpSubmitted)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,11 @@ func (w *Wallet) openPaymentLots(ctx context.Context) ([]lot, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, lot{coins: coins, origin: origin{payment: op.ID, offer: [32]byte(op.offer)}})
+		o := origin{payment: op.ID}
+		if op.Kind == KindPay {
+			o.offer = [32]byte(op.offer)
+		}
+		out = append(out, lot{coins: coins, origin: o})
 	}
 	return out, nil
 }
@@ -357,7 +361,7 @@ func (w *Wallet) issuedBy(op Operation) (*issue, error) {
 			op, outputs, err := body.bankOp()
 			return op, place, outputs, err
 		}}, nil
-	case KindExchange, KindRecoup, KindRecover:
+	case KindExchange, KindRecoup, KindRecover, KindReceive:
 		var body exchange
 		if err := decodeBody(op, &body); err != nil {
 			return nil, err

@@ -59,6 +59,15 @@ func (w *Wallet) resumeOne(ctx context.Context, op Operation) error {
 		return w.sendExchange(ctx, k, op)
 	case KindPay:
 		return w.resumePayment(ctx, op)
+	case KindSend:
+		return w.checkSent(ctx, op)
+	case KindReceive:
+		k, err := w.Keyset(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = w.sendReceive(ctx, k, op)
+		return err
 	case KindRefund:
 		return w.resumeRefund(ctx, op)
 	}

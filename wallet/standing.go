@@ -107,6 +107,11 @@ func takenBack(ctx context.Context, tx *sql.Tx, payment ID) error {
 		return err
 	}
 	note := "taken back: voided at the bank"
+	if ops, err := queryOps(ctx, tx, "WHERE id = ? AND kind = ?", []byte(payment), KindSend); err != nil {
+		return err
+	} else if len(ops) > 0 {
+		note = "taken back"
+	}
 	if len(left) > 0 {
 		note = "taken back: bearer coins voided at the bank, bound coins held"
 	}

@@ -65,6 +65,8 @@ const (
 	KindRecoup   = "recoup"
 	KindRecover  = "recover"
 	KindRefund   = "refund"
+	KindSend     = "send"    // an envelope for somebody, see Wallet.Send
+	KindReceive  = "receive" // one that came from somebody, see Wallet.Receive
 	KindRestore  = "restore" // coins found at the bank, see Wallet.Restore
 )
 

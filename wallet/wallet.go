@@ -1,12 +1,14 @@
 package wallet
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -181,6 +183,9 @@ type Balance struct {
 	ByKind   map[coin.Kind]coin.Amount `json:"by_kind"`
 	// Committed is promised in operations that aren't closed yet.
 	Committed coin.Amount `json:"committed"`
+	// Sent is in envelopes that nobody has opened yet, see Wallet.Send. It is in
+	// none of the others.
+	Sent coin.Amount `json:"sent,omitempty"`
 	// Recoup is what can't be spent and can be made good: see Wallet.Recoup. It
 	// is in neither Total nor ByKind.
 	Recoup coin.Amount `json:"recoup,omitempty"`
@@ -210,9 +215,18 @@ func (w *Wallet) Balance(ctx context.Context) (Balance, error) {
 	if err != nil {
 		return b, err
 	}
+	sends, err := queryOps(ctx, w.purse.db, "WHERE kind = ? AND state = ?", KindSend, OpSubmitted)
+	if err != nil {
+		return b, err
+	}
+	inEnvelope := func(op []byte) bool {
+		return slices.ContainsFunc(sends, func(s Operation) bool { return bytes.Equal(s.ID, op) })
+	}
 	for _, c := range coins {
 		into := &b.Total
 		switch {
+		case c.State == CoinCommitted && inEnvelope(c.op):
+			into = &b.Sent
 		case c.State == CoinDormant:
 			into = &b.Dormant
 		case held(c):
@@ -267,7 +281,21 @@ func (w *Wallet) History(ctx context.Context) ([]Operation, error) {
 // FindPayment returns the payment whose id begins with text (hexadecimal, six
 // characters at least), or ErrNoOperation if there is none or more than one.
 func (w *Wallet) FindPayment(ctx context.Context, text string) (ID, error) {
-	ops, err := queryOps(ctx, w.purse.db, "WHERE kind = ?", KindPay)
+	return w.find(ctx, text, "payments have", KindPay, KindPay)
+}
+
+// FindSent is FindPayment for envelopes that were sent.
+func (w *Wallet) FindSent(ctx context.Context, text string) (ID, error) {
+	return w.find(ctx, text, "envelopes have", KindSend, KindSend)
+}
+
+// FindPromised is FindPayment for what can be taken back: payments and envelopes.
+func (w *Wallet) FindPromised(ctx context.Context, text string) (ID, error) {
+	return w.find(ctx, text, "payments and envelopes have", KindPay, KindSend)
+}
+
+func (w *Wallet) find(ctx context.Context, text, what string, kinds ...any) (ID, error) {
+	ops, err := queryOps(ctx, w.purse.db, "WHERE kind IN (?, ?)", kinds...)
 	if err != nil {
 		return nil, err
 	}
@@ -278,7 +306,7 @@ func (w *Wallet) FindPayment(ctx context.Context, text string) (ID, error) {
 		}
 	}
 	if len(found) != 1 {
-		return nil, fmt.Errorf("%w: %d payments have an id that begins with %q", ErrNoOperation, len(found), text)
+		return nil, fmt.Errorf("%w: %d %s an id that begins with %q", ErrNoOperation, len(found), what, text)
 	}
 	return found[0], nil
 }
