@@ -23,6 +23,7 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 	shops := []*wallettest.Shop{town.NewShop(t), town.NewShop(t)}
 	rapid.Check(t, func(r *rapid.T) {
 		l := &life{t: t, r: r, town: town, shops: shops, alice: town.NewHolder(t, 200), kinds: []coin.Kind{coin.Bearer}}
+		l.friend = town.NewHolder(t, 0)
 		l.play()
 	})
 	town.CheckBooks(t)
@@ -82,6 +83,9 @@ type life struct {
 	alice *wallettest.Holder
 	kinds []coin.Kind
 	links []string
+
+	friend    *wallettest.Holder // who gets envelopes; nil is nobody
+	envelopes []string
 	ruin  bool // keys are revoked and lost
 
 	fortune coin.Amount // all that there is to begin with
@@ -90,6 +94,10 @@ type life struct {
 // wealth is what everybody has together; promised coins aren't counted.
 func (l *life) wealth() coin.Amount {
 	fresh, _ := l.alice.Worth(l.t)
+	if l.friend != nil {
+		friends, _ := l.friend.Worth(l.t)
+		fresh += friends
+	}
 	return fresh + l.town.Balance(l.t, l.alice.Account) + l.tills()
 }
 
@@ -103,6 +111,9 @@ func (l *life) tills() (sum coin.Amount) {
 // storm makes every wire lose what the generator says.
 func (l *life) storm(on bool) {
 	wires := []*wallettest.Wire{l.alice.Wire}
+	if l.friend != nil {
+		wires = append(wires, l.friend.Wire)
+	}
 	for _, s := range l.shops {
 		wires = append(wires, s.Wire)
 	}
@@ -146,7 +157,7 @@ func (l *life) play() {
 			ops, err := l.alice.History(l.t.Context())
 			must(l.t, err)
 			for _, op := range ops {
-				if op.Kind == wallet.KindPay && rapid.Bool().Draw(r, "this one") {
+				if (op.Kind == wallet.KindPay || op.Kind == wallet.KindSend) && rapid.Bool().Draw(r, "this one") {
 					_ = l.alice.Reclaim(l.t.Context(), op.ID)
 					return
 				}
@@ -167,9 +178,56 @@ func (l *life) play() {
 		actions["a key is gone"] = l.loseKey
 		actions["recoup"] = func(r *rapid.T) { _, _ = l.recoup(rapid.Bool().Draw(r, "to the account")) }
 	}
+	if l.friend != nil {
+		l.give(actions)
+	}
 	l.r.Repeat(actions)
 	l.storm(false)
 	l.settle()
+}
+
+// give adds what passes between Alice and her friend.
+func (l *life) give(actions map[string]func(*rapid.T)) {
+	actions["send"] = func(r *rapid.T) {
+		s, err := l.alice.Send(l.t.Context(), coin.Amount(rapid.IntRange(1, 30).Draw(r, "gift")))
+		if err != nil {
+			return
+		}
+		text, err := s.Envelope.Text()
+		must(l.t, err)
+		l.envelopes = append(l.envelopes, text)
+	}
+	actions["receive"] = func(r *rapid.T) {
+		if len(l.envelopes) > 0 {
+			_, _ = l.friend.Receive(l.t.Context(), rapid.SampledFrom(l.envelopes).Draw(r, "envelope"), rapid.Bool().Draw(r, "rest"))
+		}
+	}
+	actions["look after envelopes"] = func(*rapid.T) { _ = l.alice.CheckSent(l.t.Context()) }
+	actions["the friend crashes"] = func(*rapid.T) { l.friend.Reopen(l.t) }
+}
+
+// comeBack settles what passed between them: the friend finishes what he began,
+// and Alice takes back what nobody opened.
+func (l *life) comeBack() (ops []wallet.Operation) {
+	if l.friend == nil {
+		return nil
+	}
+	for range 2 {
+		_, _ = l.friend.Resume(l.t.Context())
+	}
+	must(l.t, l.alice.CheckSent(l.t.Context()))
+	all, err := l.alice.History(l.t.Context())
+	must(l.t, err)
+	for _, op := range all {
+		if op.Kind == wallet.KindSend && op.State == wallet.OpSubmitted {
+			if err := l.alice.Reclaim(l.t.Context(), op.ID); err != nil && !errorsIs(err, wallet.ErrReceived) {
+				l.r.Fatal(err)
+			}
+		}
+	}
+	ops, err = l.friend.History(l.t.Context())
+	must(l.t, err)
+	return ops
 }
 
 // loseKey revokes or loses a key; that of value 1 stays.
@@ -226,9 +284,10 @@ func (l *life) settle() {
 			l.salvage()
 		}
 	}
-	ops, err := l.alice.History(l.t.Context())
+	ops := l.comeBack()
+	own, err := l.alice.History(l.t.Context())
 	must(l.t, err)
-	for _, op := range ops {
+	for _, op := range append(ops, own...) {
 		if op.State != wallet.OpDone && op.State != wallet.OpRefused {
 			l.r.Fatalf("%s %s is %s for ever", op.Kind, op.ID, op.State)
 		}
