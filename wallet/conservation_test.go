@@ -86,7 +86,7 @@ type life struct {
 
 	friend    *wallettest.Holder // who gets envelopes; nil is nobody
 	envelopes []string
-	ruin  bool // keys are revoked and lost
+	ruin      bool // keys are revoked and lost
 
 	fortune coin.Amount // all that there is to begin with
 }

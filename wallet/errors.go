@@ -131,6 +131,8 @@ var (
 	ErrOwnEnvelope = errors.New("this purse sent them itself")
 	// ErrTaken: the coins of an envelope are spent already; see [TakenError].
 	ErrTaken = errors.New("these coins were received by somebody else before, or the sender took them back")
+	// ErrPartTaken: some of them are, and others are left.
+	ErrPartTaken = errors.New("some of these coins were received by somebody else, or the sender took them back")
 	// ErrReceived: an envelope was opened; there is nothing to take, or to take back.
 	ErrReceived = errors.New("received already")
 	// ErrSpent: another copy of this purse spent some of these coins; the bank

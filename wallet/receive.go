@@ -36,7 +36,7 @@ type Received struct {
 }
 
 // TakenError says that some or all coins of an envelope are spent already. It
-// matches [ErrTaken].
+// matches [ErrTaken], and [ErrPartTaken] if only some are.
 type TakenError struct {
 	Coins, Spent int         // in the envelope, and of those spent
 	Left         coin.Amount // what the others are worth
@@ -50,13 +50,17 @@ func (e *TakenError) Error() string {
 	if e.Spent == e.Coins {
 		return ErrTaken.Error()
 	}
-	return fmt.Sprintf("%v: %d of %d; the others are worth %s %s", errPartTaken, e.Spent, e.Coins, e.Left.Format(e.exponent), e.currency)
+	return fmt.Sprintf("%v: %d of %d; the others are worth %s %s", ErrPartTaken, e.Spent, e.Coins, e.Left.Format(e.exponent), e.currency)
 }
 
-// Unwrap makes errors.Is(err, ErrTaken) true.
-func (e *TakenError) Unwrap() error { return ErrTaken }
-
-var errPartTaken = errors.New("some of these coins were received by somebody else, or the sender took them back")
+// Unwrap makes errors.Is(err, ErrTaken) true, and where some are left,
+// errors.Is(err, ErrPartTaken).
+func (e *TakenError) Unwrap() []error {
+	if e.Spent == e.Coins {
+		return []error{ErrTaken}
+	}
+	return []error{ErrTaken, ErrPartTaken}
+}
 
 // OpenEnvelope verifies an envelope without taking what is in it: that it is of
 // this purse's bank, that the bank signed every coin, and that they can be spent

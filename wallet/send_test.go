@@ -267,6 +267,7 @@ func TestEnvelopesOfWhichAPartIsSpent(t *testing.T) {
 
 	_, err = bob.Receive(t.Context(), text, false)
 	want(t, err, wallet.ErrTaken)
+	want(t, err, wallet.ErrPartTaken)
 	if !strings.Contains(err.Error(), "1 of 5; the others are worth 0.23") {
 		t.Errorf("it does not say what is left: %v", err)
 	}

@@ -48,6 +48,8 @@ type flags struct {
 	TPM2      tpmCmd       `cmd:"" name:"tpm" help:"Look at this machine's TPM, and change the PIN of its key."`
 	Withdraw  withdrawCmd  `cmd:"" help:"Draw coins from the account."`
 	Pay       payCmd       `cmd:"" help:"Pay a merchant's offer."`
+	Send      sendCmd      `cmd:"" help:"Give coins to somebody: as a file, a QR code or a link."`
+	Receive   receiveCmd   `cmd:"" help:"Take coins that somebody sent you."`
 	Balance   balanceCmd   `cmd:"" help:"Show what is in the purse."`
 	Coins     coinsCmd     `cmd:"" help:"List the coins in the purse."`
 	History   historyCmd   `cmd:"" help:"List the purse's operations."`
@@ -56,7 +58,7 @@ type flags struct {
 	Recoup    recoupCmd    `cmd:"" help:"Have coins made good whose key the bank has revoked or lost."`
 	Recover   recoverCmd   `cmd:"" help:"Have the bank repay coins whose TPM was cleared or is gone."`
 	Refund    refundCmd    `cmd:"" help:"Collect what a merchant gives back of a payment."`
-	Reclaim   reclaimCmd   `cmd:"" help:"Take back the coins of a payment that the merchant never deposited."`
+	Reclaim   reclaimCmd   `cmd:"" help:"Take back the coins of a payment that the merchant never deposited, or that you sent and nobody received."`
 	Receipt   receiptCmd   `cmd:"" help:"Keep the papers of a payment in one file, and verify such a file."`
 	Backup    backupCmd    `cmd:"" help:"Write what it takes to make this purse again."`
 	Restore   restoreCmd   `cmd:"" help:"Make a lost purse again, or find what the bank signed for another copy of it."`

@@ -223,12 +223,13 @@ func paid(p *wallet.Payment) map[string]any {
 }
 
 type reclaimCmd struct {
-	ID string `arg:"" help:"The payment's ID, or the beginning of it, from \"specie history\"."`
+	ID string `arg:"" help:"The ID of the payment or of what was sent, or the beginning of it, from \"specie history\"."`
 }
 
 func (reclaimCmd) Help() string {
 	return `The payment is voided and its coins come back as new ones, so the merchant can't deposit them any more.
 If he did so first, the bank shows it and the payment is settled as paid. Bound coins need the TPM.
+Coins that were sent to somebody come back likewise, unless he has received them.
 Where your membership of the group has ended, the bearer coins come back alone, and the bound ones are held.
 
 Example:
@@ -237,7 +238,7 @@ Example:
 
 func (c reclaimCmd) Run(a *app) error {
 	return a.withAnyTPM(func(w *wallet.Wallet) error {
-		id, err := w.FindPayment(a.ctx, c.ID)
+		id, err := w.FindPromised(a.ctx, c.ID)
 		if err != nil {
 			return err
 		}

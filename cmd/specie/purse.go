@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/speciecash/specie/cli"
@@ -194,6 +195,9 @@ func (balanceCmd) Run(a *app) error {
 			if b.Committed > 0 {
 				rows = append(rows, []string{"in open payments", b.Committed.Format(b.Exponent)})
 			}
+			if b.Sent > 0 {
+				rows = append(rows, []string{"sent, not received yet", b.Sent.Format(b.Exponent)})
+			}
 			rows = append(rows, []string{"to spend", b.Total.Format(b.Exponent)})
 			if b.Stranded > 0 {
 				rows = append(rows, []string{"TPM gone: recover", b.Stranded.Format(b.Exponent)})
@@ -261,11 +265,18 @@ func (coinsCmd) Run(a *app) error {
 type historyCmd struct{}
 
 func (historyCmd) Help() string {
-	return "The ID is what receipt, refund and reclaim take; its beginning will do.\n\nExample:\n  specie history"
+	return `The ID is what receipt, refund, reclaim and send --again take; its beginning will do.
+Of coins that you sent, the bank is asked whether they were received.
+
+Example:
+  specie history`
 }
 
 func (historyCmd) Run(a *app) error {
 	return a.withWallet(func(w *wallet.Wallet) error {
+		if err := w.CheckSent(a.ctx); err != nil {
+			a.out.Note("whether what you sent was received is not known now: %v", err)
+		}
 		ops, err := w.History(a.ctx)
 		if err != nil {
 			return err
@@ -279,6 +290,12 @@ func (a *app) printOps(w *wallet.Wallet, ops []wallet.Operation) error {
 	if err != nil {
 		return err
 	}
+	ops = slices.Clone(ops)
+	for i := range ops {
+		if ops[i].Kind == wallet.KindSend {
+			ops[i].State = sentState(ops[i].State)
+		}
+	}
 	return a.out.Result(ops, func(o io.Writer) {
 		rows := make([][]string, len(ops))
 		for i, op := range ops {
@@ -290,6 +307,17 @@ func (a *app) printOps(w *wallet.Wallet, ops []wallet.Operation) error {
 		}
 		cli.Table(o, []string{"WHEN", "WHAT", ">" + k.Currency, "STATE", "ID", "NOTE"}, rows)
 	})
+}
+
+// sentState is what became of coins that were sent.
+func sentState(state string) string {
+	switch state {
+	case wallet.OpDone:
+		return "received"
+	case wallet.OpRefused:
+		return "taken back"
+	}
+	return "waiting"
 }
 
 type exchangeCmd struct {
