@@ -17,7 +17,7 @@ import (
 
 // patience is how long a page may take for one step. It is reached only when
 // something is broken, or the machine stands still.
-const patience = 20 * time.Second
+const patience = 6 * time.Second
 
 // Browser is a running Chromium.
 type Browser struct{ ctx context.Context }

@@ -59,9 +59,10 @@ export function steps(sale) {
 	const first = sale.steps.find((s) => s.step === 'waiting');
 	const seen = new Map(sale.steps.slice(from).map((s) => [s.step, s]));
 	if (first) seen.set('waiting', first);
-	const top = ladder.findLastIndex(([step]) => seen.has(step));
+	const rungs = inOrder([...seen.keys()]);
+	const top = rungs.findLastIndex(([step]) => seen.has(step));
 	const over = ['deposited', 'kept', 'refused', 'expired', 'cancelled'].includes(sale.state);
-	const out = ladder.map(([step, text], i) => {
+	const out = rungs.map(([step, text], i) => {
 		const at = seen.get(step)?.at;
 		if (at) return { text, at, look: i === top && !over ? 'now' : 'done' };
 		if (i < top || (over && sale.state !== 'deposited')) return { text: skipped(step, sale, text), look: 'skipped' };
@@ -76,6 +77,17 @@ export function steps(sale) {
 		if (sale.state === step && seen.has(step)) out.push({ text, at: seen.get(step).at, look: 'refused' });
 	}
 	return sale.state === 'expired' || sale.state === 'cancelled' ? out.filter((s) => s.look !== 'skipped' && s.look !== 'open') : out;
+}
+
+/**
+ * inOrder is the ladder as it is climbed: who shows his coins first has them held
+ * before he lets his TPM speak.
+ */
+function inOrder(seen) {
+	const held = seen.indexOf('held');
+	const binding = seen.indexOf('binding-verified');
+	if (held < 0 || (binding >= 0 && binding < held)) return ladder;
+	return ladder.with(2, ladder[3]).with(3, ladder[2]);
 }
 
 function skipped(step, sale, text) {

@@ -1,0 +1,76 @@
+package desktest_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/speciecash/specie/browsertest"
+)
+
+// TestDesk is a day at one till, on one Chromium.
+func TestDesk(t *testing.T) {
+	s := newStage(t)
+	t.Run("a sale from the amount to the takings", s.wholeSale)
+}
+
+// watchSteps has the page remember which steps it showed as done or going on, in
+// the order in which they came.
+const watchSteps = `window.shown = []; (() => {
+	const look = () => document.querySelectorAll('#steps li').forEach((li) => {
+		const text = li.querySelector('.rung').textContent;
+		if (/done|now|refused|kept/.test(li.dataset.look) && !window.shown.includes(text)) window.shown.push(text);
+	});
+	look();
+	new MutationObserver(look).observe(document.getElementById('steps'), {childList: true, subtree: true, attributes: true});
+	return true;
+})()`
+
+func (s *stage) wholeSale(t *testing.T) {
+	p := s.open(t, wide)
+	if got := browsertest.Eval[string](p, "location.href"); strings.Contains(got, code) {
+		t.Errorf("the code stays in the address: %s", got)
+	}
+	p.Fill("#order", "table 7")
+	p.Fill("#purpose", "two coffees and a cake")
+	p.Keys(browsertest.Tab)
+	p.Keys("1280")
+	p.See("#amount", "12.80")
+	p.Picture("till-pad")
+	p.Keys(browsertest.Enter)
+	link := s.link(t, p)
+	browsertest.Eval[bool](p, watchSteps)
+	p.Picture("till-offer")
+	payment, err := s.alice.PreparePayment(t.Context(), link)
+	must(t, err)
+	_, err = s.alice.Show(t.Context(), payment)
+	must(t, err)
+	p.See("#verdict-title", "Held for you")
+	must(t, s.alice.Submit(t.Context(), payment))
+	p.See("#verdict-title", "Paid")
+	p.See("#said", "Paid The bank has credited 12.80 EUR.")
+	want := []string{"Waiting for payment", "Coins checked", "Held by the bank", "TPM binding verified", "Deposited"}
+	if got := browsertest.Eval[[]string](p, "window.shown.filter((x) => x !== 'Depositing')"); !slices.Equal(got, want) {
+		t.Errorf("steps %q", got)
+	}
+	p.Picture("till-paid")
+	s.papersOf(t, p)
+	s.refund(t, p, payment.ID)
+	p.Press("Takings")
+	p.See("#sum-amount", "12.80 EUR")
+	p.See("#sum-refunded", "3.20 EUR")
+	p.See("#sum-net", "9.60 EUR")
+	p.See("#table-rows", "table 7")
+	p.Picture("till-takings")
+}
+
+// papersOf saves the papers of the sale on the screen.
+func (s *stage) papersOf(t *testing.T, p *browsertest.Page) {
+	t.Helper()
+	p.See("#papers", "bound to the payer")
+	raw := browsertest.Eval[string](p, "fetch(document.getElementById('save').href).then((r) => r.text())")
+	if !json.Valid([]byte(raw)) || !strings.Contains(raw, "receipt") {
+		t.Errorf("the papers: %.80s", raw)
+	}
+}

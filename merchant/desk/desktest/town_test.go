@@ -1,0 +1,147 @@
+package desktest_test
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/speciecash/specie/browsertest"
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/group"
+	"github.com/speciecash/specie/merchant"
+	"github.com/speciecash/specie/merchant/desk"
+	"github.com/speciecash/specie/qr"
+	"github.com/speciecash/specie/registration/registrationtest"
+	"github.com/speciecash/specie/wallet/wallettest"
+)
+
+func TestMain(m *testing.M) { os.Exit(wallettest.Main(m)) }
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// code is what the till is opened with.
+const code = "ABCD-EFGH-JKMN"
+
+// stage is a till with its desk, and who comes to it.
+type stage struct {
+	*wallettest.Town
+	shop    *wallettest.Shop
+	desk    *httptest.Server
+	browser *browsertest.Browser
+	// alice has bound coins on a TPM of her own, bob bearer coins.
+	alice, bob *wallettest.Holder
+}
+
+// coinsUp makes the town's coins worth more, for prices that people know: from 0.64
+// to 10.24, so that 3.20, 6.40 and 12.80 can be paid.
+const coinsUp = 64
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	s := &stage{Town: wallettest.New(t), browser: browsertest.Start(t)}
+	s.Rotate(t, func(k *coin.Keyset) {
+		for i := range k.Denominations {
+			k.Denominations[i].Value *= coinsUp
+		}
+	})
+	s.shop = s.NewShop(t)
+	d, err := desk.New(desk.Config{Till: s.shop.Till, To: s.shop.URL, Code: code, Now: s.Now, Zone: time.UTC, Log: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	s.desk = httptest.NewServer(d.Handler())
+	t.Cleanup(s.desk.Close)
+	t.Cleanup(d.Close) // before: streams of events have no end of their own
+	s.alice = s.NewHolder(t, 6400)
+	s.alice.Enrol(t, registrationtest.TPMA)
+	s.alice.Draw(t, 4800, coin.Bound)
+	s.bob = s.NewHolder(t, 6400)
+	s.bob.Draw(t, 4800, coin.Bearer)
+	return s
+}
+
+// open is a browser that followed the link with the code.
+func (s *stage) open(t *testing.T, v browsertest.View) *browsertest.Page {
+	t.Helper()
+	p := s.browser.Open(t, s.desk.URL+"/#"+code, v)
+	p.See("#shop-name", "Café Central")
+	return p
+}
+
+// offer types an amount and returns the link that the code on the screen says.
+func (s *stage) offer(t *testing.T, p *browsertest.Page, keys string) string {
+	t.Helper()
+	p.See("#keys", "7")
+	p.Keys(keys + browsertest.Enter)
+	return s.link(t, p)
+}
+
+// link reads the code on the screen as a telephone does, one picture after the other
+// where there are several.
+func (s *stage) link(t *testing.T, p *browsertest.Page) string {
+	t.Helper()
+	const shown = "(() => { const c = document.getElementById('qr'); return c.checkVisibility() && c.complete && c.naturalWidth > 0; })()"
+	var parts []string
+	for {
+		p.Wait(shown)
+		texts, err := qr.Read(p.Screenshot())
+		must(t, err)
+		parts = append(parts, texts...)
+		if !qr.IsPart(texts[0]) {
+			return texts[0]
+		}
+		if whole, err := qr.Join(parts); err == nil {
+			return whole
+		}
+		if len(parts) > 8 {
+			t.Fatalf("%d pictures make no link", len(parts))
+		}
+		p.Press("Next part")
+	}
+}
+
+// theft is a payment of an offer with the coins of a member, by another member with
+// a TPM of his own.
+func (s *stage) theft(t *testing.T, link string) []byte {
+	t.Helper()
+	owner, thief := s.NewCrook(t, registrationtest.TPMA), s.NewCrook(t, registrationtest.TPMB)
+	offer, err := s.bob.Inspect(t.Context(), link)
+	must(t, err)
+	coins := owner.Draw(t, coin.Bound, 8*coinsUp)
+	return owner.Authorise(t, owner.Payment(offer, coins...), func(frame []byte, claims []group.Claim) []byte {
+		return thief.Present(t, frame, claims)
+	})
+}
+
+// post sends a payment to the till, as any program can.
+func (s *stage) post(t *testing.T, spend []byte) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.shop.URL, bytes.NewReader(spend))
+	must(t, err)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(r)
+	must(t, err)
+	must(t, resp.Body.Close())
+	return resp.StatusCode
+}
+
+// sales are today's at the till.
+func (s *stage) sales(t *testing.T) []merchant.Sale {
+	t.Helper()
+	list, err := s.shop.Sales(t.Context(), s.Now().Add(-24*time.Hour), s.Now().Add(time.Hour))
+	must(t, err)
+	return list
+}
+
+// The windows of the pictures: a small laptop's, and a telephone's.
+var (
+	wide  = browsertest.View{Width: 1120, Height: 680}
+	phone = browsertest.Phone
+)
