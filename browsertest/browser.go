@@ -41,7 +41,7 @@ func Start(t testing.TB) *Browser {
 		append(chromedp.DefaultExecAllocatorOptions[:],
 			chromedp.ExecPath(program),
 			chromedp.UserDataDir(filepath.Join(dir, "profile")),
-			chromedp.Env("FONTCONFIG_FILE="+fonts, "HOME="+dir),
+			chromedp.Env("FONTCONFIG_FILE="+fonts, "HOME="+dir, "LANG=en_GB.UTF-8", "LANGUAGE=en_GB:en"),
 			chromedp.NoSandbox, // containers of tests have no user namespaces, and pages are our own
 			chromedp.DisableGPU,
 			chromedp.Flag("disable-quic", true),

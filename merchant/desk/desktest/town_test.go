@@ -2,17 +2,17 @@ package desktest_test
 
 import (
 	"bytes"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/speciecash/specie/browsertest"
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/gate"
 	"github.com/speciecash/specie/group"
-	"github.com/speciecash/specie/merchant"
 	"github.com/speciecash/specie/merchant/desk"
 	"github.com/speciecash/specie/qr"
 	"github.com/speciecash/specie/registration/registrationtest"
@@ -28,15 +28,15 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// code is what the till is opened with.
-const code = "ABCD-EFGH-JKMN"
-
 // stage is a till with its desk, and who comes to it.
 type stage struct {
 	*wallettest.Town
 	shop    *wallettest.Shop
 	desk    *httptest.Server
+	gate    *gate.Gate
+	guesses atomic.Int64 // seconds that the gate's clock has gone since the start
 	browser *browsertest.Browser
+	away    atomic.Bool // the desk answers nobody
 	// alice has bound coins on a TPM of her own, bob bearer coins.
 	alice, bob *wallettest.Holder
 }
@@ -54,9 +54,18 @@ func newStage(t *testing.T) *stage {
 		}
 	})
 	s.shop = s.NewShop(t)
-	d, err := desk.New(desk.Config{Till: s.shop.Till, To: s.shop.URL, Code: code, Now: s.Now, Zone: time.UTC, Log: slog.New(slog.DiscardHandler)})
+	s.desk = httptest.NewUnstartedServer(nil)
+	s.gate = gate.New(gate.Config{Cookie: desk.Cookie(false), Hosts: gate.HostsOf(s.desk.Listener.Addr()), Clock: s.gateClock})
+	d, err := desk.New(desk.Config{Till: s.shop.Till, To: s.shop.URL, Gate: s.gate, Now: s.Now, Zone: time.UTC})
 	must(t, err)
-	s.desk = httptest.NewServer(d.Handler())
+	handler := d.Handler()
+	s.desk.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.away.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		handler.ServeHTTP(w, r)
+	})
+	s.desk.Start()
 	t.Cleanup(s.desk.Close)
 	t.Cleanup(d.Close) // before: streams of events have no end of their own
 	s.alice = s.NewHolder(t, 6400)
@@ -67,10 +76,13 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
+// gateClock stands still: how fast codes are tried does not depend on this machine.
+func (s *stage) gateClock() time.Time { return time.Unix(1_800_000_000+s.guesses.Load(), 0) }
+
 // open is a browser that followed the link with the code.
 func (s *stage) open(t *testing.T, v browsertest.View) *browsertest.Page {
 	t.Helper()
-	p := s.browser.Open(t, s.desk.URL+"/#"+code, v)
+	p := s.browser.Open(t, s.gate.Link(s.desk.URL+"/"), v)
 	p.See("#shop-name", "Café Central")
 	return p
 }
@@ -91,6 +103,7 @@ func (s *stage) link(t *testing.T, p *browsertest.Page) string {
 	var parts []string
 	for {
 		p.Wait(shown)
+		browsertest.Eval[bool](p, "(document.getElementById('qr').scrollIntoView({block: 'center'}), true)")
 		texts, err := qr.Read(p.Screenshot())
 		must(t, err)
 		parts = append(parts, texts...)
@@ -107,17 +120,18 @@ func (s *stage) link(t *testing.T, p *browsertest.Page) string {
 	}
 }
 
-// theft is a payment of an offer with the coins of a member, by another member with
-// a TPM of his own.
+// theft is a payment with coins out of alice's purse, by a member who stole it and
+// has a TPM of his own.
 func (s *stage) theft(t *testing.T, link string) []byte {
 	t.Helper()
-	owner, thief := s.NewCrook(t, registrationtest.TPMA), s.NewCrook(t, registrationtest.TPMB)
-	offer, err := s.bob.Inspect(t.Context(), link)
+	hers, err := s.alice.PreparePayment(t.Context(), link, coin.Bound)
 	must(t, err)
-	coins := owner.Draw(t, coin.Bound, 8*coinsUp)
-	return owner.Authorise(t, owner.Payment(offer, coins...), func(frame []byte, claims []group.Claim) []byte {
-		return thief.Present(t, frame, claims)
-	})
+	spend, _, err := coin.DecodeSpend(hers.Spend)
+	must(t, err)
+	thief := s.NewCrook(t, registrationtest.TPMB)
+	his, err := coin.Claims((&coin.Spend{Coins: thief.Draw(t, coin.Bound, coinsUp)}).BoundClaims())
+	must(t, err)
+	return thief.Authorise(t, *spend, func(frame []byte, _ []group.Claim) []byte { return thief.Present(t, frame, his) })
 }
 
 // post sends a payment to the till, as any program can.
@@ -130,14 +144,6 @@ func (s *stage) post(t *testing.T, spend []byte) int {
 	must(t, err)
 	must(t, resp.Body.Close())
 	return resp.StatusCode
-}
-
-// sales are today's at the till.
-func (s *stage) sales(t *testing.T) []merchant.Sale {
-	t.Helper()
-	list, err := s.shop.Sales(t.Context(), s.Now().Add(-24*time.Hour), s.Now().Add(time.Hour))
-	must(t, err)
-	return list
 }
 
 // The windows of the pictures: a small laptop's, and a telephone's.

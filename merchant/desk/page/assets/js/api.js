@@ -8,7 +8,7 @@ export class Problem extends Error {
 	}
 }
 
-async function ask(method, path, body) {
+async function ask(method, path, body, read = (answer) => answer.json()) {
 	let answer;
 	try {
 		answer = await fetch(`/desk/v1/${path}`, {
@@ -19,7 +19,7 @@ async function ask(method, path, body) {
 	} catch {
 		throw new Problem(0, 'unreachable', 'The till does not answer. Is it still running?');
 	}
-	if (answer.ok) return answer.status === 204 ? null : answer.json();
+	if (answer.ok) return answer.status === 204 ? null : read(answer);
 	const said = await answer.json().catch(() => ({}));
 	throw new Problem(answer.status, said.code ?? '', said.detail ?? answer.statusText, Number(answer.headers.get('Retry-After')) || 0);
 }
@@ -35,9 +35,9 @@ export const sale = (id) => ask('GET', at(id));
 export const cancel = (id) => ask('DELETE', at(id));
 export const refund = (id, amount) => ask('POST', `${at(id)}/refunds`, { amount });
 export const unrefund = (id) => ask('DELETE', `${at(id)}/refunds`);
+export const qr = (id, part) => ask('GET', `${at(id)}/qr.svg?part=${part}`, undefined, (answer) => answer.text());
 export const deposit = () => ask('POST', 'deposits');
 
-export const qr = (id, part) => `/desk/v1/${at(id)}/qr.svg?part=${part}`;
 export const receipt = (id) => `/desk/v1/${at(id)}/receipt`;
 export const csv = (d) => `/desk/v1/sales.csv?day=${encodeURIComponent(d)}`;
 

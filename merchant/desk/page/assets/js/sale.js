@@ -1,17 +1,17 @@
 // The screen of one sale, from the offer to its receipt.
 import * as api from './api.js';
+import { Code } from './code.js';
 import { format } from './money.js';
 import { RefundForm } from './refund.js';
 import { drawPapers, drawSlip, drawSteps, verdict } from './saleview.js';
 import { $, alarm, busy, copy, say, show, text } from './ui.js';
-
-const nextPartAfter = 2500; // milliseconds that a part of a split code is shown
 
 export class SaleScreen {
 	constructor(app) {
 		this.app = app;
 		this.sale = null;
 		this.tick = null;
+		this.code = new Code();
 		this.refunds = new RefundForm(app, (id) => this.reload(id));
 		const on = (id, f) => $(id).addEventListener('click', f);
 		on('again', () => {
@@ -33,8 +33,6 @@ export class SaleScreen {
 			await api.unrefund(this.sale.id);
 			await this.reload();
 		}));
-		on('qr-back', () => this.part(this.shown - 1, true));
-		on('qr-on', () => this.part(this.shown + 1, true));
 	}
 
 	/** open shows the sale with that id; it says whether there is one. */
@@ -42,11 +40,10 @@ export class SaleScreen {
 		try {
 			this.sale = null;
 			const sale = await api.sale(id);
-			Object.assign(this, { sale, dismissed: 0, shown: 0, held: false, told: '' });
+			Object.assign(this, { sale, dismissed: 0, told: '' });
 		} catch {
 			return false;
 		}
-		$('qr').removeAttribute('src');
 		text($('sale-error'), '');
 		this.tick = setInterval(() => this.count(), 1000);
 		this.draw();
@@ -56,6 +53,7 @@ export class SaleScreen {
 	/** leave ends what runs while it is shown; it says whether a sale was shown. */
 	leave() {
 		clearInterval(this.tick);
+		this.code.close();
 		const was = this.sale !== null;
 		this.sale = null;
 		return was;
@@ -90,7 +88,7 @@ export class SaleScreen {
 	cancel() {
 		busy($('cancel'), $('sale-error'), async () => {
 			await api.cancel(this.sale.id);
-			say('Offer cancelled.');
+			say('Cancelled. Nothing was paid.');
 			this.app.go('#/');
 		});
 	}
@@ -103,23 +101,13 @@ export class SaleScreen {
 		});
 	}
 
-	/** part shows one picture of a link that needs several. */
-	part(n, byHand) {
-		const parts = this.sale.qr_parts;
-		this.shown = (n + parts) % parts;
-		this.held ||= byHand;
-		this.since = Date.now();
-		$('qr').src = api.qr(this.sale.id, this.shown + 1);
-		text($('qr-part'), `Part ${this.shown + 1} of ${parts}`);
-	}
-
 	/** count is done each second. */
 	count() {
 		const { sale } = this;
 		if (!sale || !this.payable()) return;
 		const left = Math.max(0, Math.round((new Date(sale.expires) - Date.now()) / 1000));
 		text($('countdown'), left ? `Valid for ${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')} more` : 'Expiring');
-		if (sale.qr_parts > 1 && !this.held && Date.now() - this.since > nextPartAfter) this.part(this.shown + 1, false);
+		this.code.tick();
 	}
 
 	draw() {
@@ -132,8 +120,7 @@ export class SaleScreen {
 		text($('verdict-title'), v.title);
 		text($('verdict-text'), v.text);
 		show($('again'), v.look === 'refused' && payable);
-		if (payable && !$('qr').hasAttribute('src')) this.part(0, false);
-		show($('qr-parts'), sale.qr_parts > 1);
+		if (payable) this.code.open(sale);
 		text($('sale-amount'), format(sale.amount, sale.exponent));
 		text($('sale-currency'), sale.currency);
 		text($('sale-what'), [sale.order, sale.purpose].filter(Boolean).join(' · '));

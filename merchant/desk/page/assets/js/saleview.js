@@ -61,7 +61,7 @@ function facts(sale, app) {
 }
 
 export function drawPapers(sale, app) {
-	const list = sale.paid ? facts(sale, app) : [];
+	const list = sale.paid ? facts(sale, app).map(([a, b]) => [a, a === 'Payment' ? `${b.slice(0, 12)}…` : b]) : [];
 	$('papers').replaceChildren(...list.flatMap(([a, b]) => row(a, b)));
 	show($('papers'), list.length > 0);
 }

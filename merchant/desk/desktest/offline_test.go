@@ -1,0 +1,64 @@
+package desktest_test
+
+import (
+	"testing"
+
+	"github.com/speciecash/specie/browsertest"
+	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/merchant"
+)
+
+// offline: without its bank a till sells within its limits, says what is risked, and
+// deposits what it kept once the bank is back.
+func (s *stage) offline(t *testing.T) {
+	must(t, s.shop.SetLimits(t.Context(), merchant.Limits{Sale: 1000, Total: 1500}))
+	before := s.Balance(t, s.shop.Account)
+	p := s.open(t, wide)
+	s.BankGate.Shut(true)
+	defer s.BankGate.Shut(false)
+	link := s.offer(t, p, "640")
+	if _, err := s.alice.Pay(t.Context(), link, coin.Bound); err != nil {
+		t.Logf("the payer is told: %v", err)
+	}
+	p.See("#verdict-title", "Accepted without the bank")
+	p.See("#offline-title", "The bank can’t be reached. 1 payment kept here and not deposited yet: 6.40 EUR")
+	p.See("#line-text", "Bank not reachable")
+	p.Press("What do I risk?")
+	p.See("#risk-words", "you may lose up to 15.00 EUR")
+	p.Picture("till-offline")
+	p.Press("New sale")
+	beyond := s.offer(t, p, "1280")
+	if _, err := s.alice.Pay(t.Context(), beyond, coin.Bound); err == nil {
+		t.Error("beyond the limit, and accepted")
+	} else {
+		t.Log(err)
+	}
+	p.See("#verdict-title", "Bank not reachable")
+	p.See("#verdict-text", "Don’t hand anything over.")
+	s.BankGate.Shut(false)
+	p.Press("Deposit now")
+	p.Gone("#offline")
+	p.See("#line-text", "Bank reachable")
+	p.Press("Takings")
+	p.Gone("#sum-kept-box")
+	if got := s.Balance(t, s.shop.Account); got < before+640 {
+		t.Errorf("the account has %d, before %d", got, before)
+	}
+}
+
+// lostLine: a page that lost its till says so, and catches up.
+func (s *stage) lostLine(t *testing.T) {
+	p := s.open(t, browsertest.View{Width: 768, Height: 900, Touch: true, Dark: true})
+	p.Expect("Failed to load resource")
+	link := s.offer(t, p, "128")
+	s.desk.CloseClientConnections()
+	s.away.Store(true)
+	p.See("#lost", "Connection to the till lost.")
+	p.See("#alarm", "Connection to the till lost.")
+	_, err := s.alice.Pay(t.Context(), link)
+	must(t, err)
+	s.away.Store(false)
+	p.See("#verdict-title", "Paid")
+	p.Gone("#lost")
+	p.Picture("till-paid-dark")
+}
