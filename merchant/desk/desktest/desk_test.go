@@ -15,6 +15,7 @@ func TestDesk(t *testing.T) {
 	t.Run("a sale from the amount to the takings", s.wholeSale)
 	t.Run("coins that were spent before", s.doubleSpend)
 	t.Run("coins of another TPM", s.foreignTPM)
+	t.Run("a sale on a telephone", s.onAPhone)
 	t.Run("text that wants to be more", s.hostileText)
 	t.Run("no code, a wrong one, and many", s.door)
 	t.Run("all by the keyboard", s.keyboard)
@@ -22,6 +23,7 @@ func TestDesk(t *testing.T) {
 	t.Run("the bank is away", s.offline)
 	t.Run("the till is away", s.lostLine)
 	t.Run("an offer that nobody paid", s.expiredOffer)
+	t.Run("the day", s.day)
 	s.CheckBooks(t)
 }
 
@@ -72,7 +74,47 @@ func (s *stage) wholeSale(t *testing.T) {
 	p.See("#sum-refunded", "3.20 EUR")
 	p.See("#sum-net", "9.60 EUR")
 	p.See("#table-rows", "table 7")
+	p.Press("Day before")
+	p.See("#table-none", "No sales on this day.")
+	p.Press("Day after")
+	p.Press("table 7")
+	p.See("#verdict-title", "Paid")
+}
+
+// onAPhone sells with a thumb on 360 pixels.
+func (s *stage) onAPhone(t *testing.T) {
+	p := s.open(t, phone)
+	for _, key := range []string{"3", "8", "4"} {
+		p.Press(key)
+	}
+	p.See("#amount", "3.84")
+	narrow(t, p)
+	p.Picture("till-pad-phone")
+	p.Press("Offer")
+	link := s.link(t, p)
+	narrow(t, p)
+	browsertest.Eval[bool](p, "(scrollTo(0, 0), true)")
+	p.Picture("till-offer-phone")
+	_, err := s.alice.Pay(t.Context(), link)
+	must(t, err)
+	p.See("#verdict-title", "Paid")
+	narrow(t, p)
+	p.Press("Takings")
+	p.See("#table-rows", "3.84")
+	narrow(t, p)
+	p.Picture("till-takings-phone")
+}
+
+// day shows what has been sold in the end, and saves it for a spreadsheet.
+func (s *stage) day(t *testing.T) {
+	p := s.open(t, wide)
+	p.Press("Takings")
+	p.See("#table-rows", "table 7")
 	p.Picture("till-takings")
+	csv := browsertest.Eval[string](p, "fetch(document.getElementById('csv').href).then((r) => r.text())")
+	if !strings.Contains(csv, ",deposited,table 7,two coffees and a cake,12.80,3.20,EUR,") {
+		t.Errorf("the day for a spreadsheet:\n%s", csv)
+	}
 }
 
 // papersOf saves the papers of the sale on the screen.
@@ -83,4 +125,8 @@ func (s *stage) papersOf(t *testing.T, p *browsertest.Page) {
 	if !json.Valid([]byte(raw)) || !strings.Contains(raw, "receipt") {
 		t.Errorf("the papers: %.80s", raw)
 	}
+	p.Look(browsertest.View{Width: 360, Height: 440, Print: true})
+	p.See("#slip", "Paid with electronic cash.")
+	p.Picture("till-slip")
+	p.Look(wide)
 }

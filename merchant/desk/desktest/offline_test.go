@@ -25,7 +25,9 @@ func (s *stage) offline(t *testing.T) {
 	p.See("#line-text", "Bank not reachable")
 	p.Press("What do I risk?")
 	p.See("#risk-words", "you may lose up to 15.00 EUR")
+	p.Look(browsertest.View{Width: 1120, Height: 860})
 	p.Picture("till-offline")
+	p.Look(wide)
 	p.Press("New sale")
 	beyond := s.offer(t, p, "1280")
 	if _, err := s.alice.Pay(t.Context(), beyond, coin.Bound); err == nil {

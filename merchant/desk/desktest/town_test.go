@@ -68,9 +68,9 @@ func newStage(t *testing.T) *stage {
 	s.desk.Start()
 	t.Cleanup(s.desk.Close)
 	t.Cleanup(d.Close) // before: streams of events have no end of their own
-	s.alice = s.NewHolder(t, 6400)
+	s.alice = s.NewHolder(t, 12800)
 	s.alice.Enrol(t, registrationtest.TPMA)
-	s.alice.Draw(t, 4800, coin.Bound)
+	s.alice.Draw(t, 9600, coin.Bound)
 	s.bob = s.NewHolder(t, 6400)
 	s.bob.Draw(t, 4800, coin.Bearer)
 	return s

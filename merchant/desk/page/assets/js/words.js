@@ -71,7 +71,7 @@ export function steps(sale) {
 	const last = out.at(-1);
 	if (seen.has('depositing') && last.look === 'open') Object.assign(last, { text: 'Depositing', at: seen.get('depositing').at, look: 'now' });
 	if (sale.state === 'kept') Object.assign(last, { text: 'Kept, deposit follows', at: seen.get('kept')?.at, look: 'kept' });
-	const tries = refused.map((s) => ({ text: `Refused: ${refusal(s.code)[0].toLowerCase()}`, at: s.at, look: 'refused', reason: s.reason }));
+	const tries = refused.map((s) => ({ text: `Refused: ${lower(refusal(s.code)[0])}`, at: s.at, look: 'refused', reason: s.reason }));
 	out.splice(1, 0, ...tries.slice(-3));
 	for (const [step, text] of Object.entries(ends)) {
 		if (sale.state === step && seen.has(step)) out.push({ text, at: seen.get(step).at, look: 'refused' });
@@ -92,9 +92,11 @@ function inOrder(seen) {
 
 function skipped(step, sale, text) {
 	if (step === 'binding-verified') return sale.coins ? 'No bound coins in it' : text;
-	if (step === 'held') return 'Deposited without a hold';
+	if (step === 'held' && sale.state === 'deposited') return 'Deposited without a hold';
 	return text;
 }
+
+const lower = (words) => words[0].toLowerCase() + words.slice(1);
 
 /** time is the clock's, of an RFC 3339 time. */
 export const time = (at) => new Date(at).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
