@@ -3,6 +3,7 @@ package merchant
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -107,4 +108,23 @@ func (t *Till) groupPapers(ctx context.Context, s *coin.Spend) ([][]byte, error)
 		}
 	}
 	return nil, fmt.Errorf("%w: no document of the group that its coins are of", ErrNoPayment)
+}
+
+// Conflict is what the bank has shown for refusing a payment: the other spend of its
+// coins, with the consent of their owners (coin.ConflictProof). It was verified when
+// it came. Nil if there is none. ErrNoPayment.
+func (t *Till) Conflict(ctx context.Context, op [32]byte) (json.RawMessage, error) {
+	p, err := t.payment(ctx, op)
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
+		return nil, fmt.Errorf("%w: %x…", ErrNoPayment, op[:6])
+	}
+	_, err = p.known()
+	var r *Refusal
+	if errors.As(err, &r) {
+		return r.Conflict, nil
+	}
+	return nil, nil
 }

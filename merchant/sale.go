@@ -310,7 +310,7 @@ func (s *Sale) conclude(now time.Time) {
 			s.Steps = append(s.Steps, SaleStep{Step: s.State, At: *s.Paid, Code: s.Code, Reason: s.Reason})
 		}
 	}
-	if s.Paid != nil {
+	if s.Paid != nil && s.State != StepDepositing {
 		return
 	}
 	attempt := ""
@@ -323,6 +323,7 @@ func (s *Sale) conclude(now time.Time) {
 		}
 	}
 	switch {
+	case s.Paid != nil:
 	case s.closed != "":
 		s.State = s.closed
 	case !now.Before(s.Expires):

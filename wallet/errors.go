@@ -107,6 +107,12 @@ var (
 	// ErrOpen: the request may or may not have been carried out.
 	// [Wallet.Resume] settles it; nothing is lost.
 	ErrOpen = errors.New("the outcome is open")
+	// ErrKept: the merchant has accepted the payment and not deposited it yet.
+	// [Wallet.Resume] fetches the change when he has.
+	ErrKept = errors.New("the merchant has accepted it, and not deposited it yet")
+	// ErrAccepted: the merchant has given his receipt for the payment, so its coins are
+	// not taken back as those of one that failed; see [Wallet.ReclaimAccepted].
+	ErrAccepted = errors.New("the merchant has accepted this payment and given a receipt")
 	// ErrPromised: the merchant refused, and could still deposit what he was
 	// given. [Wallet.Reclaim] takes the coins back.
 	ErrPromised = errors.New("the coins stay promised to the merchant")

@@ -37,6 +37,9 @@ type Payment struct {
 	// Receipt is the merchant's, BankReceipt the bank's, once paid. A payment
 	// that was settled with the bank alone has no receipt of the merchant's.
 	Receipt, BankReceipt string
+	// Kept says that the merchant has accepted it and deposits it later: the bank's
+	// receipt and the change are to come.
+	Kept bool
 
 	// link, keyset and chosen are a plan's, until it is committed.
 	link   string
@@ -190,7 +193,9 @@ func paidOffer(link string) (*coin.SignedOffer, error) {
 }
 
 // Submit sends a prepared payment to the till and stores receipts and change.
-// Repeating it is safe. [ErrOpen] and [ErrPromised] leave the payment open:
+// Repeating it is safe. Where the merchant could not reach his bank and accepts it all
+// the same, p.Kept is set: there is his receipt, and [Wallet.Resume] fetches the
+// bank's and the change once he has deposited. [ErrOpen] and [ErrPromised] leave the payment open:
 // [Wallet.Resume] settles it, or [Wallet.Reclaim] takes the coins back.
 func (w *Wallet) Submit(ctx context.Context, p *Payment) error {
 	op, body, err := w.openPayment(ctx, p.ID)
@@ -208,7 +213,12 @@ func (w *Wallet) Submit(ctx context.Context, p *Payment) error {
 	if err != nil {
 		return w.payRefused(ctx, op, body, err)
 	}
-	if err := w.accept(ctx, op, &body, answer); err != nil {
+	if p.Kept = answer.Kept; p.Kept {
+		err = w.takeKept(ctx, op, &body, answer)
+	} else {
+		err = w.accept(ctx, op, &body, answer)
+	}
+	if err != nil {
 		return fmt.Errorf("pay: %w", open(err))
 	}
 	p.Receipt, p.BankReceipt = body.Receipt, body.BankReceipt
@@ -235,12 +245,8 @@ func (w *Wallet) accept(ctx context.Context, op Operation, body *payment, answer
 	if err != nil {
 		return err
 	}
-	receipt, err := coin.VerifyHolderReceipt([]byte(answer.Receipt), offer.Private.MerchantID)
-	if err == nil {
-		err = receipt.Covers(spend)
-	}
-	if err != nil {
-		return fmt.Errorf("merchant's receipt: %w: %w", ErrAnswer, err)
+	if err := body.checkReceipt(answer.Receipt); err != nil {
+		return err
 	}
 	bank, err := w.depositReceipt(ctx, answer.BankReceipt, spend, &offer.Offer)
 	if err == nil {
@@ -360,7 +366,14 @@ func (w *Wallet) resumePayment(ctx context.Context, op Operation) error {
 	if err != nil || settled {
 		return err
 	}
-	return w.Submit(ctx, &Payment{ID: op.ID})
+	p := Payment{ID: op.ID}
+	if err := w.Submit(ctx, &p); err != nil {
+		return err
+	}
+	if p.Kept {
+		return ErrKept
+	}
+	return nil
 }
 
 // settle closes a payment that the bank has carried out, and says whether it

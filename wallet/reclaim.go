@@ -26,7 +26,21 @@ import (
 // the payment as well; the error is [ErrEnded] after that, since the bound coins
 // stay promised to it, and are taken back by another Reclaim or Recover when they
 // can be. See coin.TakenBack for why their owner has nothing to fear from that.
+//
+// A payment that the merchant has accepted without his bank is [ErrAccepted].
 func (w *Wallet) Reclaim(ctx context.Context, id ID) error {
+	accepted, err := w.accepted(ctx, id)
+	if err == nil && accepted {
+		err = fmt.Errorf("reclaim: %w", ErrAccepted)
+	}
+	if err != nil {
+		return err
+	}
+	return w.reclaimAny(ctx, id)
+}
+
+// reclaimAny is Reclaim whatever the merchant has said.
+func (w *Wallet) reclaimAny(ctx context.Context, id ID) error {
 	k, err := w.Keyset(ctx)
 	if err != nil {
 		return err

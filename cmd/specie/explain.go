@@ -57,6 +57,8 @@ func advices() []advice {
 		{sqlitefile.ErrBusy, "wait until the other specie has finished", cli.ExitFailed},
 		{sqlitefile.ErrNewer, "use the newer specie", cli.ExitFailed},
 		{wallet.ErrAccount, `the outcome is open: "specie login" with the token of that account, then "specie resume"`, cli.ExitOpen},
+		{wallet.ErrKept, `you have his receipt; "specie resume" fetches the change when he has deposited`, cli.ExitOpen},
+		{wallet.ErrAccepted, `your change comes with "specie resume" when he has deposited; if he is gone for good, --accepted takes the coins back`, cli.ExitFailed},
 		{wallet.ErrOpen, `nothing is lost: run "specie resume"`, cli.ExitOpen},
 		{merchant.ErrOpen, `nothing is lost: run "specie merchant resume"`, cli.ExitOpen},
 		{wallet.ErrPartTaken, `"specie receive --rest" takes what is left; ask the sender for the other coins`, cli.ExitFailed},

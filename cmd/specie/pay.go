@@ -107,6 +107,9 @@ func (c payCmd) pay(a *app, w *wallet.Wallet, link string) error {
 	}
 	return a.out.Result(paid(p), func(o io.Writer) {
 		did := "paid"
+		if p.Kept {
+			fmt.Fprintln(o, "the merchant can't reach his bank and has accepted all the same: you have his receipt, and \"specie resume\" fetches the change when he has deposited")
+		}
 		if c.Save != "" {
 			did = "set aside"
 		}
@@ -218,12 +221,13 @@ func paid(p *wallet.Payment) map[string]any {
 	return map[string]any{
 		"id": p.ID, "amount": p.Offer.Offer.Amount, "currency": p.Offer.Offer.Currency,
 		"merchant": p.Offer.Private.MerchantID, "coins": len(p.Coins), "change": p.Change,
-		"receipt": p.Receipt, "bank_receipt": p.BankReceipt,
+		"receipt": p.Receipt, "bank_receipt": p.BankReceipt, "kept": p.Kept,
 	}
 }
 
 type reclaimCmd struct {
-	ID string `arg:"" help:"The ID of the payment or of what was sent, or the beginning of it, from \"specie history\"."`
+	ID       string `arg:"" help:"The ID of the payment or of what was sent, or the beginning of it, from \"specie history\"."`
+	Accepted bool   `help:"Also one that the merchant has given a receipt for, and never deposited."`
 }
 
 func (reclaimCmd) Help() string {
@@ -231,6 +235,8 @@ func (reclaimCmd) Help() string {
 If he did so first, the bank shows it and the payment is settled as paid. Bound coins need the TPM.
 Coins that were sent to somebody come back likewise, unless he has received them.
 Where your membership of the group has ended, the bearer coins come back alone, and the bound ones are held.
+A payment that a merchant has accepted while his bank could not be reached is not taken back unless you say --accepted:
+who has had the goods owes their price, and the merchant can show what you signed.
 
 Example:
   specie reclaim 0f3a5c`
@@ -242,7 +248,11 @@ func (c reclaimCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if err := w.Reclaim(a.ctx, id); err != nil {
+		reclaim := w.Reclaim
+		if c.Accepted {
+			reclaim = w.ReclaimAccepted
+		}
+		if err := reclaim(a.ctx, id); err != nil {
 			return err
 		}
 		return a.out.Result(map[string]string{"reclaimed": id.String()}, func(o io.Writer) { fmt.Fprintln(o, "the coins are back, as new ones") })
