@@ -73,6 +73,9 @@ func ahead() time.Time {
 //	extend VAR PCR              that register of the TPM changes, as by an update
 //	forward DURATION            everybody's clock goes forward
 //	picture LINK FILE...        draws a link's QR code, in as many parts as files
+//	speaks SERVER PATH [again]  refuses with an answer that plays tricks on terminals, or behaves
+//	nasty FILE TEXT             the text and such tricks behind it
+//	tame PROGRAM ARGS...        however it ends, nothing that it says plays any
 //	flip FILE FILE              copies a payment with one byte of a coin changed
 func TestScripts(t *testing.T) {
 	runScripts(t, testscript.Params{Dir: filepath.Join("testdata", "script")})
@@ -96,7 +99,8 @@ func runScripts(t *testing.T, p testscript.Params) {
 	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
 		"exits": exits, "account": account, "merchant": merchantAccount, "holds": holds,
 		"shut": shutting(true), "open": shutting(false), "lose": lose,
-		"revoke": mark((*wallettest.Town).Revoke), "losekey": mark((*wallettest.Town).Lose), "address": address, "flip": flip, "picture": picture, "field": field,
+		"revoke": mark((*wallettest.Town).Revoke), "losekey": mark((*wallettest.Town).Lose), "address": address, "flip": flip, "picture": picture,
+		"speaks": speaks, "tame": tame, "nasty": nastyText, "field": field,
 		"tpm": device, "approve": approve, "extend": extend,
 		"forward": forward, "readmit": readmit, "expel": expel, "warrant": enterWarrant, "rewrite": rewrite,
 		"plays": docstest.Plays,
