@@ -27,6 +27,9 @@ func (w *Wallet) choose(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 		return nil, err
 	}
 	c, last := w.pick(k, o.Amount, usable)
+	if errors.Is(last, coin.ErrInsufficient) {
+		last = short(k, usable, o.Amount, last)
+	}
 	switch {
 	case c != nil:
 		return c, nil
@@ -45,6 +48,24 @@ func (w *Wallet) choose(ctx context.Context, k *coin.Keyset, o *coin.Offer, want
 		return nil, fmt.Errorf("%w: %w", ErrFunds, last)
 	}
 	return nil, fmt.Errorf("%w: %w", ErrAmount, last)
+}
+
+// shortage is coin.ErrInsufficient in the words of a person.
+type shortage struct {
+	text string
+	err  error
+}
+
+func (s *shortage) Error() string { return s.text }
+func (s *shortage) Unwrap() error { return s.err }
+
+// short says how much there is and how much it takes.
+func short(k *coin.Keyset, there []StoredCoin, amount coin.Amount, err error) error {
+	total, serr := sum(there)
+	if serr != nil {
+		return err
+	}
+	return &shortage{fmt.Sprintf("%s of %s %s", total.Format(k.Exponent), amount.Format(k.Exponent), k.Currency), err}
 }
 
 // pick is choose among coins that can be spent: nil without an error where there

@@ -113,21 +113,21 @@ func (w *Wallet) exactly(ctx context.Context, k *coin.Keyset, amount coin.Amount
 	if err != nil {
 		return nil, err
 	}
-	picked, err := pickFrom(set, amount, nil)
+	picked, err := pickFrom(k, set, amount, nil)
 	if err == nil && len(picked) > coin.MaxEnvelope {
 		err = fmt.Errorf("%w: %d coins are too many for an envelope", coin.ErrNoChange, len(picked))
 	}
 	return picked, err
 }
 
-func pickFrom(set []StoredCoin, amount coin.Amount, change []coin.Denomination) ([]StoredCoin, error) {
+func pickFrom(k *coin.Keyset, set []StoredCoin, amount coin.Amount, change []coin.Denomination) ([]StoredCoin, error) {
 	values := make([]coin.Amount, len(set))
 	for i := range set {
 		values[i] = set[i].Value
 	}
 	sel, err := coin.SelectCoins(values, amount, change)
 	if errors.Is(err, coin.ErrInsufficient) {
-		return nil, fmt.Errorf("%w: bearer coins alone can be sent: %w", ErrFunds, err)
+		return nil, fmt.Errorf("%w: bearer coins alone can be sent: %w", ErrFunds, short(k, set, amount, err))
 	}
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func (w *Wallet) makeExact(ctx context.Context, amount coin.Amount) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	coins, err := pickFrom(set, amount, k.ForIssue(coin.Bearer, w.now()))
+	coins, err := pickFrom(k, set, amount, k.ForIssue(coin.Bearer, w.now()))
 	if err != nil {
 		return 0, err
 	}

@@ -118,7 +118,9 @@ func advices() []advice {
 		{coin.ErrKeyExpired, "their time is over; ask for others", cli.ExitFailed},
 		{coin.ErrRevoked, `ask for others; who has these in his purse can have them made good with "specie recoup"`, cli.ExitFailed},
 		{wallet.ErrEnvelope, "it came damaged; ask for it again", cli.ExitFailed},
+		{wallet.ErrPaid, `nothing is left to do: "specie receipt save ID" keeps the papers`, cli.ExitFailed},
 		{coin.ErrOfferExpired, "ask the merchant for a new offer", cli.ExitFailed},
+		{wallet.ErrOffer, "the link is cut off or damaged; ask the merchant for it again", cli.ExitFailed},
 	}
 }
 
