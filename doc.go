@@ -12,6 +12,7 @@
 //	documents   coin  groupdoc                                 what is signed
 //	roots       group  group/fp256bn  trust  frame             mathematics, who may sign what
 //	door        gate                                           a page behind a printed code
+//	paper       words                                          a secret written down as words
 //	pictures    qr                                             text that a camera reads
 //	testing     fault  browsertest  docstest                   crashes at a point, a real browser, pages that are run
 //

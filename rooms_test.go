@@ -15,7 +15,7 @@ const module = "github.com/speciecash/specie/"
 // bands are the rooms from the ground up. A room may import rooms of lower
 // bands, and rooms inside itself.
 var bands = [][]string{
-	{"frame", "api", "cli", "fault", "gate", "qr", "sqlitefile", "trust", "group/fp256bn"},
+	{"frame", "api", "cli", "fault", "gate", "qr", "sqlitefile", "trust", "words", "group/fp256bn"},
 	{"group"},
 	{"coin", "groupdoc"},
 	{"evidence"},

@@ -3,7 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 )
@@ -101,6 +103,53 @@ func (o *Out) Confirm(question string) (bool, error) {
 		return nil
 	})
 	return err == nil && answer == "yes", err
+}
+
+// AskLine asks a question on the terminal and returns the line that is typed,
+// which is shown while it is. Errors: ErrNoTerminal, ErrInterrupted, or that of
+// reading.
+func (o *Out) AskLine(prompt string) (string, error) {
+	var line []byte
+	err := o.ask(prompt, ": ", func(tty console) error {
+		for b := make([]byte, 1); len(line) <= MaxSecret; {
+			n, err := tty.in.Read(b)
+			if n == 1 && b[0] == '\n' {
+				return nil
+			}
+			line = append(line, b[:n]...)
+			if errors.Is(err, io.EOF) && len(line) > 0 {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return fmt.Errorf("more than %d bytes", MaxSecret)
+	})
+	return strings.TrimSpace(string(line)), err
+}
+
+// eraseScreen takes what was shown from a terminal, and from what can be scrolled
+// back to.
+const eraseScreen = "\x1b[H\x1b[2J\x1b[3J"
+
+// Reveal shows lines on the terminal of the process, whatever its standard streams
+// are, until Enter is typed; then it erases them. Errors: those of AskLine.
+func (o *Out) Reveal(lines []string, prompt string) error {
+	tty, err := openTerminal(prompt)
+	if err != nil {
+		return err
+	}
+	defer tty.close()
+	o.endLine()
+	for _, line := range lines {
+		fmt.Fprintln(tty, OneLine(line))
+	}
+	_, err = o.AskLine(prompt)
+	if os.Getenv("TERM") != "dumb" {
+		fmt.Fprint(tty, eraseScreen)
+	}
+	return err
 }
 
 // console is the terminal of this process: what is typed, and what is shown.

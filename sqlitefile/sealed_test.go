@@ -171,3 +171,48 @@ func TestAFullDiskIsSaid(t *testing.T) {
 		t.Fatalf("afterwards: %d rows, %v", n, err)
 	}
 }
+
+func TestAFileIsSealed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.db")
+	db, err := sqlitefile.Open(t.Context(), path, sqlitefile.Exclusive, schema[:1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 500 {
+		if _, err := db.Exec("INSERT INTO a VALUES (?)", secret); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	enough := errors.New("enough")
+	err = sqlitefile.Seal(t.Context(), path, key, schema, func(string) error { return enough })
+	left, _ := filepath.Glob(path + "*")
+	if !errors.Is(err, enough) || len(left) != 1 {
+		t.Fatalf("given up: %v; there are %v", err, left)
+	}
+	err = sqlitefile.Seal(t.Context(), path, key, schema, func(sealed string) error {
+		if _, err := sqlitefile.Open(t.Context(), path, sqlitefile.Exclusive, schema); !errors.Is(err, sqlitefile.ErrBusy) {
+			t.Errorf("meanwhile: %v", err)
+		}
+		return os.Rename(sealed, path)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := rows(t, path, key); n != 500 || err != nil {
+		t.Fatalf("%d rows, %v", n, err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil || bytes.Contains(whole, []byte("oak")) {
+		t.Errorf("it can be read, %v", err)
+	}
+	whole[3*4096+1] ^= 1
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := rows(t, path, key); !errors.Is(err, sqlitefile.ErrDamaged) {
+		t.Errorf("altered, it has %d rows, %v", n, err)
+	}
+}

@@ -26,6 +26,8 @@ var (
 	ErrPassphrase = errors.New("wrong passphrase")
 	// ErrOtherWords: the words are a purse's, but not this one's.
 	ErrOtherWords = errors.New("these words are another purse's")
+	// ErrWordsShown: the words were written down, so they are not shown again.
+	ErrWordsShown = errors.New("the words of this purse were written down, and are shown once only")
 	// ErrSealed: the purse is locked by another TPM, or by this one before it was
 	// cleared. Its words open it.
 	ErrSealed = errors.New("this purse is locked by another TPM, or by this one before it was cleared")

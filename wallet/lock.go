@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -214,27 +213,24 @@ func (s *stanza) unwrap(secret []byte) ([]byte, error) {
 // lockPath is where the lock file of a purse lies: beside it.
 func lockPath(purse string) string { return strings.TrimSuffix(purse, filepath.Ext(purse)) + ".lock" }
 
-// newLock makes a lock file's text.
+// newLock makes a lock file's text, see lockText.
 func newLock(ctx context.Context, l Lock, key []byte, seed *coin.Seed) ([]byte, error) {
-	first, err := l.stanza(ctx, key)
+	words, err := wordsStanza(key, seed)
 	if err != nil {
 		return nil, err
 	}
+	return lockText(ctx, l, key, words)
+}
+
+// wordsStanza locks the key by the seed.
+func wordsStanza(key []byte, seed *coin.Seed) (stanza, error) {
 	secret, err := wordsSecret(seed)
 	if err != nil {
-		return nil, err
+		return stanza{}, err
 	}
 	defer clear(secret)
-	words := stanza{Kind: lockWords}
-	if words.Wrapped, err = wrap(lockWords, secret, key); err != nil {
-		return nil, err
-	}
-	file := lockFile{Version: 1, Type: lockType, Stanzas: []stanza{first, words}}
-	if file.Check, err = checkOf(key); err != nil {
-		return nil, err
-	}
-	text, err := json.MarshalIndent(file, "", "  ")
-	return append(text, '\n'), err
+	wrapped, err := wrap(lockWords, secret, key)
+	return stanza{Kind: lockWords, Wrapped: wrapped}, err
 }
 
 // stanza locks the key.
