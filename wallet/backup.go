@@ -139,6 +139,16 @@ func (b *backup) readMemberships(j *backupJSON) error {
 	return nil
 }
 
+// CheckBackup returns [ErrBackup] for what is no backup that a purse can be made of.
+func CheckBackup(data []byte) error {
+	b, err := parseBackup(data)
+	if err != nil {
+		return fmt.Errorf("create purse: %w", err)
+	}
+	clear(b.seed[:])
+	return nil
+}
+
 // CreateFromBackup makes a new purse of what [Wallet.Backup] wrote. It has no coins
 // yet: see [Wallet.Restore]. Errors: [ErrBackup], [ErrExists].
 func CreateFromBackup(ctx context.Context, path string, data []byte, l Lock) error {

@@ -22,7 +22,7 @@ var (
 	ErrPassphraseForm = fmt.Errorf("a passphrase has %d to %d bytes", MinPassphrase, MaxPassphrase)
 	// ErrPassphraseNeeded: the purse has a passphrase, and there is nobody to ask.
 	ErrPassphraseNeeded = errors.New("the purse has a passphrase")
-	// ErrPassphrase: it is not the purse's passphrase.
+	// ErrPassphrase: it is not the passphrase of the purse, or of the backup.
 	ErrPassphrase = errors.New("wrong passphrase")
 	// ErrOtherWords: the words are a purse's, but not this one's.
 	ErrOtherWords = errors.New("these words are another purse's")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -198,4 +199,26 @@ func PlainKey(t testing.TB, path string) []byte {
 		t.Fatal(err)
 	}
 	return l.Stanzas[0].Key
+}
+
+// ParseLock reads a lock file.
+func ParseLock(text []byte) error {
+	_, err := parseLock(text)
+	return err
+}
+
+// FillDisk leaves the purse room for as many pages more; a negative number ends
+// that.
+func (w *Wallet) FillDisk(ctx context.Context, t testing.TB, pages int) {
+	t.Helper()
+	var n int
+	if err := w.purse.db.QueryRowContext(ctx, "PRAGMA page_count").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	if n += pages; pages < 0 {
+		n = 1 << 30
+	}
+	if _, err := w.purse.db.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", n)); err != nil {
+		t.Fatal(err)
+	}
 }

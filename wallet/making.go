@@ -34,6 +34,17 @@ func NewSeed() (seed coin.Seed) {
 	return seed
 }
 
+// CheckSettings refuses settings that no purse can be made with.
+func CheckSettings(s Settings) error {
+	if _, err := trust.ParseRoot(s.RootPEM); err != nil {
+		return fmt.Errorf("create purse: root: %w", err)
+	}
+	if err := client.CheckAddress(s.BankURL); err != nil {
+		return fmt.Errorf("create purse: bank: %w", err)
+	}
+	return nil
+}
+
 // Create makes a new purse file and its lock: both whole, or no purse. It returns
 // [ErrExists] if there is one, client.ErrAddress for a bank that can't be asked
 // safely, and the errors of the lock, such as [ErrPassphraseForm].
@@ -44,11 +55,8 @@ func Create(ctx context.Context, path string, s Settings, m Making) error {
 // create makes a purse and puts more into it. It is made aside; its name is the
 // last thing that it gets, after its lock.
 func create(ctx context.Context, path string, s Settings, m Making, more func(tx *sql.Tx) error) error {
-	if _, err := trust.ParseRoot(s.RootPEM); err != nil {
-		return fmt.Errorf("create purse: root: %w", err)
-	}
-	if err := client.CheckAddress(s.BankURL); err != nil {
-		return fmt.Errorf("create purse: bank: %w", err)
+	if err := CheckSettings(s); err != nil {
+		return err
 	}
 	if _, err := isSealed(path); !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(fmt.Errorf("create purse: %w", ErrExists), err)

@@ -121,6 +121,9 @@ func (w *Wallet) changePIN(ctx context.Context, dev *tpm.Device, t TPM, doc *gro
 	if err := CheckPIN(pin); err != nil {
 		return err
 	}
+	if err := w.SetOnePIN(ctx, false); err != nil {
+		return err
+	}
 	blob, err := key.ChangeAuth(ctx, pin)
 	if err != nil {
 		return err

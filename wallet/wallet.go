@@ -88,6 +88,7 @@ const (
 	metaFormer     = "former memberships"
 	metaEnded      = "membership ended"
 	metaWordsDue   = "words not written down"
+	metaOnePIN     = "one PIN"
 )
 
 // Open opens a purse. No network is needed until an operation asks for one, and

@@ -71,6 +71,9 @@ func (c enrollCmd) Run(a *app) error {
 		if err != nil {
 			return c.refused(err)
 		}
+		if err := w.SetOnePIN(a.ctx, a.samePIN); err != nil {
+			return err
+		}
 		return a.out.Result(m, func(o io.Writer) {
 			fmt.Fprintf(o, "enrolled with %s for epoch %d; the TPM's %s endorsement key was accepted, and a first presentation verifies\n", m.Group, m.Epoch, m.EK)
 			fmt.Fprintf(o, "the key's file is %s; it works in this TPM only, and nothing works without it\n", m.KeyFile)

@@ -14,6 +14,7 @@ import (
 	"github.com/speciecash/specie/sqlitefile"
 	"github.com/speciecash/specie/tpm"
 	"github.com/speciecash/specie/wallet"
+	seedwords "github.com/speciecash/specie/words"
 )
 
 // heldHint is what helps where a membership has ended.
@@ -50,6 +51,9 @@ func advices() []advice {
 		{wallet.ErrPursePINNeeded, "run this on a terminal, or name the file with the purse's PIN: --passphrase-file", cli.ExitFailed},
 		{wallet.ErrPassphrase, `try again; if it is forgotten, the words open the purse: "specie lock --words"`, cli.ExitFailed},
 		{wallet.ErrOtherWords, "type the words that were shown when this purse was made", cli.ExitFailed},
+		{wallet.ErrWordsShown, `where they are lost, make a backup with "specie backup", or a new purse in another --home and give it the coins`, cli.ExitFailed},
+		{seedwords.ErrWords, "look at the paper again", cli.ExitFailed},
+		{errWordsCheck, "look at what you wrote down, and run the command again", cli.ExitFailed},
 		{wallet.ErrSealed, `the words open it: "specie lock --words"`, cli.ExitFailed},
 		{sqlitefile.ErrFull, "make room, then run the command again; what was begun goes on with \"specie resume\"", cli.ExitFailed},
 		{sqlitefile.ErrDamaged, `set the file aside and put it back from a copy, or find the coins again with "specie restore --words" in another --home`, cli.ExitFailed},

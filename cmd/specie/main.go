@@ -24,6 +24,12 @@ type app struct {
 	pinFile string
 	// passphraseFile is where the purse's passphrase or PIN is; empty is asking.
 	passphraseFile string
+	// purseSecret is what opened the purse, while the command runs; onePIN says
+	// that it is the PIN of the TPM's key, too.
+	// pursePIN, that it is the PIN of a TPM, and samePIN, that it was chosen for a
+	// new key as well.
+	purseSecret               []byte
+	onePIN, pursePIN, samePIN bool
 	// ahead is how long before coins expire their owner is told.
 	ahead time.Duration
 	now   func() time.Time
@@ -39,6 +45,8 @@ type flags struct {
 	Version        cli.Version `name:"version" help:"Print the version."`
 
 	Init      initCmd      `cmd:"" help:"Make a purse."`
+	Words     wordsCmd     `cmd:"" help:"Show the words of the purse, once, to write them down."`
+	Lock      lockCmd      `cmd:"" help:"Show what locks the purse, or change it."`
 	Login     loginCmd     `cmd:"" help:"Store the account's access token in the purse."`
 	Token     tokenCmd     `cmd:"" help:"Access tokens of the account: list, rotate, revoke."`
 	Statement statementCmd `cmd:"" help:"The account's statement for a period."`

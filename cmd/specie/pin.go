@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -30,6 +31,9 @@ func (a *app) device() wallet.TPM {
 func (a *app) askPIN(context.Context) (tpm.Auth, error) {
 	if a.pinFile != "" {
 		return readPIN(a.pinFile)
+	}
+	if pin := a.pinOfBoth(); pin != nil {
+		return pin, nil
 	}
 	pin, err := a.out.AskSecret("PIN of the TPM's key")
 	if errors.Is(err, cli.ErrNoTerminal) {
@@ -69,6 +73,15 @@ func (a *app) newPIN(file string, none bool) (wallet.AskPIN, error) {
 
 // chooseNewPIN asks twice. Who chooses none is told first what that means.
 func (a *app) chooseNewPIN() (tpm.Auth, error) {
+	if a.pursePIN && len(a.purseSecret) > 0 {
+		same, err := a.out.Confirm("use the PIN of the purse for the TPM's key, too?")
+		if err != nil {
+			return nil, err
+		}
+		if a.samePIN = same; same {
+			return bytes.Clone(a.purseSecret), nil
+		}
+	}
 	first, err := a.out.AskSecret(fmt.Sprintf("choose a PIN for the TPM's key, %d to %d characters, or none with Enter", wallet.MinPIN, wallet.MaxPIN))
 	if err != nil {
 		return nil, err

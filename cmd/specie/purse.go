@@ -26,17 +26,30 @@ func (a *app) withWallet(f func(w *wallet.Wallet) error) error {
 	if err != nil {
 		return err
 	}
+	if a.onePIN, err = w.OnePIN(a.ctx); err != nil {
+		return errors.Join(err, w.Close())
+	}
 	return errors.Join(f(w), w.Close())
 }
 
 // withTPM also attaches the TPM that the wallet was enrolled with.
 func (a *app) withTPM(f func(w *wallet.Wallet) error) error {
 	return a.withWallet(func(w *wallet.Wallet) error {
-		if err := w.AttachTPM(a.ctx, a.device()); err != nil {
+		if err := a.attach(w); err != nil {
 			return err
 		}
 		return f(w)
 	})
+}
+
+// attach attaches the TPM. Where the purse's PIN was taken for that of the key and
+// is not, it is not taken again.
+func (a *app) attach(w *wallet.Wallet) error {
+	err := w.AttachTPM(a.ctx, a.device())
+	if errors.Is(err, wallet.ErrPIN) && a.onePIN {
+		err = errors.Join(err, w.SetOnePIN(a.ctx, false))
+	}
+	return err
 }
 
 // withAnyTPM attaches the TPM if the wallet is enrolled and the TPM is there.
@@ -58,7 +71,7 @@ func (a *app) withFreeTPM(f func(w *wallet.Wallet) error) error {
 func (a *app) attached(w *wallet.Wallet, attach bool, f func(w *wallet.Wallet) error) error {
 	var missing error
 	if attach {
-		missing = w.AttachTPM(a.ctx, a.device())
+		missing = a.attach(w)
 	}
 	if errors.Is(missing, wallet.ErrPIN) {
 		return missing // who typed one meant to use the TPM
@@ -74,11 +87,16 @@ type initCmd struct {
 	Bank      string `help:"The bank's address." required:"" placeholder:"URL"`
 	Root      string `help:"The root certificate to pin (PEM)." required:"" type:"existingfile" placeholder:"FILE"`
 	TokenFile string `help:"File with the account's access token, mode 0600." type:"existingfile" placeholder:"FILE"`
+	WordsFile string `help:"Write the purse's words to this new file, mode 0600, in place of showing them on the terminal." placeholder:"FILE"`
 	lockFlags
 }
 
 func (initCmd) Help() string {
-	return "Example:\n  specie init --bank http://127.0.0.1:8080 --root root.pem --token-file token"
+	return `The purse is encrypted. What opens it is this machine's TPM, with a PIN, or a passphrase. On a terminal you are shown words, once, from which it can be made again: have paper at hand.
+
+Example:
+  specie init --bank http://127.0.0.1:8080 --root root.pem --token-file token
+  specie init --bank http://127.0.0.1:8080 --root root.pem --lock passphrase`
 }
 
 func (c initCmd) Run(a *app) error {
@@ -92,17 +110,29 @@ func (c initCmd) Run(a *app) error {
 			return err
 		}
 	}
-	if err := os.MkdirAll(a.home, 0o700); err != nil {
+	if err := a.noPurse(); err != nil {
 		return err
 	}
-	if _, err := os.Stat(a.pursePath()); err == nil {
-		return fmt.Errorf("%s: %w", a.pursePath(), wallet.ErrExists) // before anything is asked
+	if err := wallet.CheckSettings(s); err != nil {
+		return err // before anything is asked
 	}
-	lock, err := c.choose(a)
+	m := wallet.Making{}
+	if m.Lock, err = c.choose(a, a.passphraseFile); err != nil {
+		return err
+	}
+	seed := wallet.NewSeed()
+	defer clear(seed[:])
+	m.Seed = &seed
+	switch {
+	case c.WordsFile != "":
+		err, m.Written = writeWords(c.WordsFile, wallet.SeedWords(seed)), true
+	case a.out.Interactive() && a.out.CanAsk():
+		err, m.Written = a.showWords(wallet.SeedWords(seed)), true
+	}
 	if err != nil {
 		return err
 	}
-	if err := wallet.Create(a.ctx, a.pursePath(), s, wallet.Making{Lock: lock}); err != nil {
+	if err := wallet.Create(a.ctx, a.pursePath(), s, m); err != nil {
 		return err
 	}
 	return a.out.Result(map[string]string{"purse": a.pursePath()}, func(w io.Writer) {
@@ -212,6 +242,7 @@ func (balanceCmd) Run(a *app) error {
 				rows = append(rows, []string{"revoked: recoup", b.Recoup.Format(b.Exponent)})
 			}
 			cli.Table(o, []string{"KIND", ">" + b.Currency}, rows)
+			a.noteWords(w)
 			if b.Held > 0 {
 				a.out.Note("%s", heldHint)
 			}

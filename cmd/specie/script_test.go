@@ -76,6 +76,9 @@ func ahead() time.Time {
 //	speaks SERVER PATH [again]  refuses with an answer that plays tricks on terminals, or behaves
 //	nasty FILE TEXT             the text and such tricks behind it
 //	tame PROGRAM ARGS...        however it ends, nothing that it says plays any
+//	notes FILE PROGRAM ARGS...  runs it as a person who writes words down, into FILE; who chooses
+//	                            $SECRET where asked for one; who is wrong $WRONG times
+//	unseal HOME                 makes the purse one of a version before purses were encrypted
 //	flip FILE FILE              copies a payment with one byte of a coin changed
 func TestScripts(t *testing.T) {
 	runScripts(t, testscript.Params{Dir: filepath.Join("testdata", "script")})
@@ -102,6 +105,7 @@ func runScripts(t *testing.T, p testscript.Params) {
 		"revoke": mark((*wallettest.Town).Revoke), "losekey": mark((*wallettest.Town).Lose), "address": address, "flip": flip, "picture": picture,
 		"speaks": speaks, "tame": tame, "nasty": nastyText, "field": field,
 		"tpm": device, "approve": approve, "extend": extend,
+		"notes": notes, "unseal": unseal,
 		"forward": forward, "readmit": readmit, "expel": expel, "warrant": enterWarrant, "rewrite": rewrite,
 		"plays": docstest.Plays,
 	}

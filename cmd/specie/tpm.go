@@ -38,6 +38,9 @@ func (c tpmPINCmd) Run(a *app) error {
 		if err := w.ChangePIN(a.ctx, a.device(), ask); err != nil {
 			return err
 		}
+		if err := w.SetOnePIN(a.ctx, a.samePIN); err != nil {
+			return err
+		}
 		pin, err := w.HasPIN()
 		if err != nil {
 			return err
