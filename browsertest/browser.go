@@ -17,7 +17,7 @@ import (
 
 // patience is how long a page may take for one step. It is reached only when
 // something is broken, or the machine stands still.
-const patience = 6 * time.Second
+const patience = 20 * time.Second
 
 // Browser is a running Chromium.
 type Browser struct{ ctx context.Context }
@@ -41,7 +41,7 @@ func Start(t testing.TB) *Browser {
 		append(chromedp.DefaultExecAllocatorOptions[:],
 			chromedp.ExecPath(program),
 			chromedp.UserDataDir(filepath.Join(dir, "profile")),
-			chromedp.Env("FONTCONFIG_FILE="+fonts, "HOME="+dir, "LANG=en_GB.UTF-8", "LANGUAGE=en_GB:en"),
+			chromedp.Env("FONTCONFIG_FILE="+fonts, "HOME="+dir),
 			chromedp.NoSandbox, // containers of tests have no user namespaces, and pages are our own
 			chromedp.DisableGPU,
 			chromedp.Flag("disable-quic", true),
@@ -49,7 +49,6 @@ func Start(t testing.TB) *Browser {
 			chromedp.Flag("disable-domain-reliability", true),
 			chromedp.Flag("hide-scrollbars", true),
 			chromedp.Flag("font-render-hinting", "none"),
-			chromedp.Flag("lang", "en-GB"),
 		)...)
 	ctx, _ := chromedp.NewContext(allocator) // ended by Cancel
 	t.Cleanup(func() {

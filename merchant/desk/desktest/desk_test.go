@@ -16,6 +16,7 @@ func TestDesk(t *testing.T) {
 	t.Run("coins that were spent before", s.doubleSpend)
 	t.Run("coins of another TPM", s.foreignTPM)
 	t.Run("a sale on a telephone", s.onAPhone)
+	t.Run("the day", s.day)
 	t.Run("text that wants to be more", s.hostileText)
 	t.Run("no code, a wrong one, and many", s.door)
 	t.Run("all by the keyboard", s.keyboard)
@@ -23,7 +24,6 @@ func TestDesk(t *testing.T) {
 	t.Run("the bank is away", s.offline)
 	t.Run("the till is away", s.lostLine)
 	t.Run("an offer that nobody paid", s.expiredOffer)
-	t.Run("the day", s.day)
 	s.CheckBooks(t)
 }
 
@@ -66,7 +66,9 @@ func (s *stage) wholeSale(t *testing.T) {
 	if got := browsertest.Eval[[]string](p, "window.shown.filter((x) => x !== 'Depositing')"); !slices.Equal(got, want) {
 		t.Errorf("steps %q", got)
 	}
+	p.Look(browsertest.View{Width: 1120, Height: 760})
 	p.Picture("till-paid")
+	p.Look(wide)
 	s.papersOf(t, p)
 	s.refund(t, p, payment.ID)
 	p.Press("Takings")
