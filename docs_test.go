@@ -25,6 +25,7 @@ var runs = map[string][2]string{
 	"docs/holder.md":        {"cmd/specie", "TestDocs"},
 	"docs/troubles.md":      {"cmd/specie", "TestDocs"},
 	"docs/enrolment.md":     {"cmd/specie", "TestDocs"},
+	"docs/merchant.md":      {"cmd/specie", "TestDocs"},
 	"docs/operator.md":      {"cmd/specied", "TestDocs"},
 	"docs/restoring.md":     {"cmd/specied", "TestDocs"},
 	"docs/ek-roots.md":      {"cmd/specied", "TestDocsOfManufacturers"},
