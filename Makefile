@@ -17,7 +17,7 @@ export GOFLAGS ?= -buildvcs=false
 # Packages whose goroutines share state run under the race detector, which
 # costs five to ten times the processor; of the rules and the till, what happens
 # at once does. All the others run without it.
-RACE := ./api/... ./fault ./hsm ./ledger/batch ./ledger/postgres ./ledger/sqlite ./server ./signer ./tpm/...
+RACE := ./server ./ledger/sqlite ./hsm ./ledger/postgres ./api/... ./fault ./ledger/batch ./signer ./tpm/...
 # What takes longest begins first, so that nothing runs alone at the end.
 LONG := ./cmd/specied ./wallet ./issuer ./ceremony ./cmd/specie-ceremony ./ledger/postgres/failovertest ./cmd/specie ./opening ./demo ./merchant ./registration
 # Most of those wait for TPMs, disks and other programs: with two packages a
