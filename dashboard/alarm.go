@@ -65,7 +65,7 @@ func alarms(f *issuerclient.Figures, tokens []token, c currency) []alarm {
 		}
 	}
 	if a := f.AuditLast; a != nil && !a.Sound {
-		say(gradeNow, "operator.md", `Read the report with "specied audit", and stop the bank until it is understood.`,
+		say(gradeNow, "operator.md#the-audit", `Read the report with "specied audit", and stop the bank until it is understood.`,
 			"The last audit did not find the ledger sound.")
 	}
 	if f.ReceiptsUntil.Sub(f.At) < twoWeeks {
@@ -73,11 +73,11 @@ func alarms(f *issuerclient.Figures, tokens []token, c currency) []alarm {
 			"The certificate that receipts are signed under runs out %s.", ago(f.ReceiptsUntil, f.At))
 	}
 	if f.Suspended > 0 {
-		say(gradeSoon, "operator.md#suspensions", `See why below, or with "specied strikes"; reinstate those who were wronged with "specied reinstate".`,
+		say(gradeSoon, "operator.md#suspension", `See why below, or with "specied strikes"; reinstate those who were wronged with "specied reinstate".`,
 			"Suspended: %s.", plural(int64(f.Suspended), "account"))
 	}
 	if f.Draining {
-		say(gradeSoon, "operator.md", `Coins are taken back, none are issued. End it with "specied drain off", if that is not meant.`,
+		say(gradeSoon, "operator.md#draining", `Coins are taken back, none are issued. End it with "specied drain off", if that is not meant.`,
 			"The bank drains: it redeems only.")
 	}
 	if f.Waiting > backlog {
@@ -145,9 +145,9 @@ func notes(f *issuerclient.Figures, say teller) {
 	switch a := f.AuditLast; {
 	case f.AuditRunning:
 	case a == nil:
-		say(gradeNote, "operator.md", `Have one run every week by a timer: "specied audit".`, "No audit has ended since the bank was started.")
+		say(gradeNote, "operator.md#the-audit", `Have one run every week by a timer: "specied audit".`, "No audit has ended since the bank was started.")
 	case f.At.Sub(a.At) > auditWeek:
-		say(gradeNote, "operator.md", `Have one run every week by a timer: "specied audit".`, "The last audit ended %s.", ago(a.At, f.At))
+		say(gradeNote, "operator.md#the-audit", `Have one run every week by a timer: "specied audit".`, "The last audit ended %s.", ago(a.At, f.At))
 	}
 	if f.BackupAt == nil {
 		say(gradeNote, "restoring.md", `Make one with "specied backup", every day, and keep it elsewhere.`, "No backup was made since the bank was started.")

@@ -153,7 +153,7 @@ func scale(values []int64, height int, text func(int64) string) (top int64, tick
 		top = max(top, v)
 	}
 	top = max(top, 1)
-	lines := int64(max(height/60, 2))
+	lines := int64(max(height/50, 3))
 	step := int64(1)
 	for factor := 0; (top+step-1)/step > lines; factor++ {
 		step = step / []int64{1, 2, 5}[factor%3] * []int64{2, 5, 10}[factor%3]
@@ -165,10 +165,10 @@ func scale(values []int64, height int, text func(int64) string) (top int64, tick
 	return top, ticks
 }
 
-// across labels the time axis, at five places or so.
+// across labels the time axis, at four places or so.
 func across(times []time.Time, v view) []tick {
 	n := len(times)
-	every := max((n+4)/5, 1)
+	every := max((n+3)/4, 1)
 	var out []tick
 	for i := n - 1; i >= 0; i -= every {
 		label := times[i].Format(map[string]string{"minute": "15:04", "hour": "15:04", "day": "2 Jan"}[v.Each])

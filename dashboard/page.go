@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/speciecash/specie/client/issuerclient"
@@ -48,7 +49,10 @@ type fact struct {
 // kindOfKeys are the keys of one kind of coin.
 type kindOfKeys struct {
 	Kind, Class string
-	Keys        []keyRow
+	Until       string // of the first key that issues
+	// Unused says how many keys there are, if nothing was ever issued under one.
+	Unused string
+	Keys   []keyRow
 }
 
 // keyRow is a key of the table.
@@ -85,11 +89,10 @@ func (d *Dashboard) read(ctx context.Context, v view) (*page, error) {
 	if v.Name == "" {
 		v = viewNamed("day")
 	}
-	now := time.Now()
-	f, err := d.figures(ctx, v, now)
+	f, err := d.figures(ctx, v)
 	if err == nil && chosen.Name == "" && !fits(f) {
 		v = viewNamed("hour")
-		f, err = d.figures(ctx, v, now)
+		f, err = d.figures(ctx, v)
 	}
 	if err != nil {
 		return nil, err
@@ -153,7 +156,7 @@ func (p *page) tiles(f *issuerclient.Figures, c currency) {
 		for _, o := range f.Day {
 			if o.Kind == kind {
 				return fact{
-					Name: name, Value: c.amount(o.Worth), Note: plural(o.Count, thing) + " in 24 hours",
+					Name: name, Value: c.amount(o.Worth), Note: plural(o.Count, thing) + " in 24 h",
 					Metric: fmt.Sprintf("specie_day_minor_units{kind=%q}", kind), Raw: float64(o.Worth),
 				}
 			}
@@ -262,7 +265,17 @@ func (p *page) keys(f *issuerclient.Figures, c currency) {
 			p.Kinds = append(p.Kinds, kindOfKeys{Kind: kindName(k.Kind), Class: "k-" + kindClass(k.Kind)})
 		}
 		into := &p.Kinds[len(p.Kinds)-1]
-		into.Keys = append(into.Keys, keyOf(k, f.At, most, c))
+		row := keyOf(k, f.At, most, c)
+		if into.Until == "" && row.Note == "issues" {
+			into.Until = row.Until
+		}
+		into.Keys = append(into.Keys, row)
+	}
+	for i := range p.Kinds {
+		used := slices.ContainsFunc(p.Kinds[i].Keys, func(k keyRow) bool { return k.IssuedN != 0 || k.RedeemedN != 0 || k.Bad })
+		if !used {
+			p.Kinds[i].Unused = plural(int64(len(p.Kinds[i].Keys)), "denomination") + ", none issued yet"
+		}
 	}
 }
 
@@ -320,7 +333,7 @@ func (p *page) health(f *issuerclient.Figures, tokens []token) {
 	base := healthCard{Title: "Database"}
 	if s := f.Store; s != nil {
 		base.Facts = append(base.Facts,
-			fact{Name: "driver", Value: s.Driver + " " + s.Version},
+			fact{Name: "driver", Value: s.Driver + " " + strings.Fields(s.Version + " ?")[0]},
 			fact{Name: "size", Value: size(s.Bytes), Metric: fmt.Sprintf("specie_store_bytes{driver=%q}", s.Driver), Raw: float64(s.Bytes)})
 		if s.Replicas != nil {
 			base.Facts = append(base.Facts, fact{

@@ -1,28 +1,23 @@
 package dashboard
 
-import (
-	"time"
-
-	"github.com/speciecash/specie/client/issuerclient"
-)
+import "github.com/speciecash/specie/client/issuerclient"
 
 // view is how much of the past is looked at.
 type view struct {
 	Name  string // in the address; empty for the one that fits
 	Label string
 	Step  issuerclient.FigureStep
-	Back  time.Duration
+	Steps int    // besides the one that is not over
 	Each  string // what one bar is of
 }
 
 // views are those that one can choose, from the shortest.
 func views() []view {
-	const day = 24 * time.Hour
 	return []view{
-		{"hour", "1 hour", issuerclient.FigureStepMinute, 59 * time.Minute, "minute"},
-		{"day", "24 hours", issuerclient.FigureStepHour, 23 * time.Hour, "hour"},
-		{"month", "30 days", issuerclient.FigureStepDay, 29 * day, "day"},
-		{"year", "1 year", issuerclient.FigureStepDay, 364 * day, "day"},
+		{"hour", "1 hour", issuerclient.FigureStepMinute, 59, "minute"},
+		{"day", "24 hours", issuerclient.FigureStepHour, 23, "hour"},
+		{"month", "30 days", issuerclient.FigureStepDay, 29, "day"},
+		{"year", "1 year", issuerclient.FigureStepDay, 364, "day"},
 	}
 }
 

@@ -44,6 +44,8 @@ type Box struct {
 	Bin string
 	// IssuerURL and GroupURL are where the daemons listen.
 	IssuerURL, GroupURL string
+	// SignerMetrics is where the metrics of the bank's signer are.
+	SignerMetrics string
 
 	now    time.Time
 	env    []string

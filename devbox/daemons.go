@@ -27,6 +27,7 @@ func (b *Box) Start(ctx context.Context, ca *swtpm.CA) error {
 		}
 	}
 	b.IssuerURL, b.GroupURL = "http://"+addresses[0], "http://"+addresses[1]
+	b.SignerMetrics = "http://" + addresses[2] + "/metrics"
 	if err := b.writeConfigs(ca, addresses[0], addresses[1]); err != nil {
 		return err
 	}

@@ -9,5 +9,5 @@
 //
 // # Concurrency
 //
-// A Box is for one goroutine.
+// A Box is for one goroutine, but for ClearTPM, which another may call.
 package devbox

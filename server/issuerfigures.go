@@ -29,8 +29,15 @@ func (h *issuerHandlers) GetFigures(ctx context.Context, r issuerapi.GetFiguresR
 			return nil, err
 		}
 	}
+	back := 24
+	if r.Params.Steps != nil {
+		back = *r.Params.Steps
+	}
+	if back < 1 || back > maxFigureSteps || r.Params.Steps != nil && r.Params.From != nil {
+		return nil, fmt.Errorf("%w: steps are 1 to %d, and not given with from", issuer.ErrMalformed, maxFigureSteps)
+	}
 	if r.Params.From == nil && p.Step >= 0 {
-		p.From = p.Until.Add(-24 * p.Step.Span())
+		p.From = p.Until.Add(-time.Duration(back) * p.Step.Span())
 	}
 	f, err := h.bank.Figures(ctx, p)
 	if err != nil {
@@ -38,6 +45,9 @@ func (h *issuerHandlers) GetFigures(ctx context.Context, r issuerapi.GetFiguresR
 	}
 	return issuerapi.GetFigures200JSONResponse(h.figuresJSON(f)), nil
 }
+
+// maxFigureSteps is as many as are kept of any step.
+const maxFigureSteps = 840
 
 // stepOf reads a step, -1 for none that there is.
 func stepOf(s issuerapi.FigureStep) issuer.Step {

@@ -54,6 +54,10 @@ func TestTheOperatorsFiguresAreThoseOfTheLedger(t *testing.T) {
 		"?from=" + b.Now().Format(time.RFC3339): 200,
 		"?until=2026-01-01&from=2026-01-02":     400,
 		"?until=2011-01-01":                     400, // nothing is kept of it
+		"?steps=840&step=day":                   200,
+		"?steps=0":                              400,
+		"?steps=841":                            400,
+		"?steps=2&from=2026-01-01":              400,
 		"?from=yesterday":                       400,
 		"?from=" + strings.Repeat("1", 41):      400,
 	} {

@@ -1441,10 +1441,12 @@ type GetCasesParams struct {
 // GetFiguresParams defines parameters for GetFigures.
 type GetFiguresParams struct {
 	// From Where the period begins, an RFC 3339 instant or a date, which is
-	// midnight UTC; rounded down to a step. 24 steps before its end without
-	// it. Minutes are kept for 6 hours, hours for 35 days, days for 800:
-	// what lies further back is cut off.
+	// midnight UTC; rounded down to a step. Minutes are kept for 6 hours, hours
+	// for 35 days, days for 800: what lies further back is cut off.
 	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// Steps How many steps before its end the period begins, where `from` is not given; 24 without it.
+	Steps *int `form:"steps,omitempty" json:"steps,omitempty"`
 
 	// Until Where it ends, likewise. Now without it, and never later than that.
 	Until *string `form:"until,omitempty" json:"until,omitempty"`
@@ -4383,6 +4385,18 @@ func NewGetFiguresRequest(server string, params *GetFiguresParams) (*http.Reques
 		if params.From != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Steps != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "steps", *params.Steps, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

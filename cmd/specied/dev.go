@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/speciecash/specie/devbox"
@@ -16,13 +17,19 @@ import (
 
 type devCmd struct {
 	Dir string `help:"State directory; a new one under the system's temporary directory by default." type:"path" placeholder:"DIR"`
+
+	Dashboard string        `help:"Address of the dashboard; another port if it is taken." default:"127.0.0.1:9090" placeholder:"ADDRESS"`
+	Play      bool          `help:"Let a person pay now and then, so that the charts move." default:"true" negatable:""`
+	Every     time.Duration `help:"How often he pays." default:"15s" placeholder:"DURATION"`
 }
 
 func (devCmd) Help() string {
 	return `Founds a bank on SoftHSM, starts issuer and group manager as processes of their
 own, each with a signer that holds its keys, and makes a TPM, a holder and a
 merchant. Everything is software: for playing, not for money. The other programs
-are looked for beside this one. Stop with Ctrl-C.
+are looked for beside this one. It prints the address of the operator's dashboard
+first; a customer of the market withdraws and pays now and then, so that there is
+something to see (--no-play: nobody does). Stop with Ctrl-C.
 
 Example:
   specied dev`
@@ -56,6 +63,20 @@ func (c devCmd) Run(a *app) (err error) {
 	if err := box.Start(a.ctx, ca); err != nil {
 		return err
 	}
+	board, err := c.dashboard(a, box)
+	if err != nil {
+		return err
+	}
+	a.out.Note("the dashboard: open %s", board.link())
+	ctx, stop := context.WithCancel(a.ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer stop()
+	beside.Go(func() {
+		if err := board.serve(ctx, a); err != nil {
+			a.log.Error("dashboard", "error", err)
+		}
+	})
 	tcti, err := box.TPM(a.ctx, devTPM, ca)
 	if err != nil {
 		return err
@@ -68,12 +89,16 @@ func (c devCmd) Run(a *app) (err error) {
 		return err
 	}
 	where := map[string]string{
-		"dir": box.Dir, "bank": box.IssuerURL, "group": box.GroupURL, "till": till, "tpm": tcti,
+		"dashboard": board.link(),
+		"dir":       box.Dir, "bank": box.IssuerURL, "group": box.GroupURL, "till": till, "tpm": tcti,
 		"holder_home": box.Home("alice"), "merchant_home": box.Home("cafe"),
 		"bank_socket": box.IssuerSocket(), "group_socket": box.GroupSocket(), "root": box.Path("bank", "root.pem"),
 	}
-	if err := a.out.Result(where, func(w io.Writer) { showGuide(w, box, self, tcti, till) }); err != nil {
+	if err := a.out.Result(where, func(w io.Writer) { showGuide(w, box, board.link(), self, tcti, till) }); err != nil {
 		return err
+	}
+	if c.Play {
+		beside.Go(func() { c.play(ctx, a, box) })
 	}
 	clear := func(ctx context.Context) error { return box.ClearTPM(ctx, devTPM) }
 	onFile(a.ctx, box.Path(clearFile), 500*time.Millisecond, clear, func(err error) {
@@ -88,9 +113,9 @@ func (c devCmd) Run(a *app) (err error) {
 }
 
 // showGuide says where everything is, and what to try.
-func showGuide(w io.Writer, box *devbox.Box, self, tcti, till string) {
+func showGuide(w io.Writer, box *devbox.Box, board, self, tcti, till string) {
 	supervisors := devbox.Supervisors()
-	fmt.Fprintf(w, guide, box.IssuerURL, box.GroupURL, filepath.Dir(self), box.Home("alice"), tcti,
+	fmt.Fprintf(w, guide, board, box.IssuerURL, box.GroupURL, filepath.Dir(self), box.Home("alice"), tcti,
 		box.GroupURL, box.Home("cafe"), till, box.IssuerSocket(), box.Path("bank", "keyset.jws"), box.Path("bank", "root.pem"),
 		box.GroupSocket(), strings.Join(supervisors, ", "), box.OfficerDir(supervisors[0]), box.Path("officers", "*.key"), box.Path(clearFile), box.GroupSocket(),
 		box.Path("run"), box.Path("issuer.yaml"), strings.Join(box.Env(), " "), box.Path("issuer-signer.yaml"), box.Dir)
@@ -124,6 +149,9 @@ func onFile(ctx context.Context, path string, every time.Duration, do func(conte
 }
 
 const guide = `
+Open this: %s
+It shows how the bank stands.
+
 The bank is at %s, the group manager at %s.
 Alice has 100.00 in her account and a TPM; a café has a till. Try, in another terminal:
 

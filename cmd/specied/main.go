@@ -34,10 +34,11 @@ type flags struct {
 	JSON    bool        `name:"json" help:"Print one JSON value instead of text."`
 	Version cli.Version `name:"version" help:"Print the version."`
 
-	Issuer issuerCmd `cmd:"" help:"Run the bank."`
-	Group  groupCmd  `cmd:"" help:"Run the group manager."`
-	Signer signerCmd `cmd:"" help:"Hold the keys' tokens for a bank or a group manager, in a process of its own."`
-	Dev    devCmd    `cmd:"" help:"Run a whole box with emulated HSM and TPM, to play with."`
+	Issuer    issuerCmd    `cmd:"" help:"Run the bank."`
+	Group     groupCmd     `cmd:"" help:"Run the group manager."`
+	Signer    signerCmd    `cmd:"" help:"Hold the keys' tokens for a bank or a group manager, in a process of its own."`
+	Dashboard dashboardCmd `cmd:"" help:"Operator: serve a page that shows how the bank stands."`
+	Dev       devCmd       `cmd:"" help:"Run a whole box with emulated HSM and TPM, to play with."`
 
 	Account   accountCmd   `cmd:"" help:"Operator: open, list and show accounts."`
 	Token     tokenCmd     `cmd:"" help:"Operator: access tokens of accounts."`

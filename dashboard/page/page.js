@@ -20,8 +20,8 @@
     if (document.hidden) return;
     try {
       const answer = await fetch(location.pathname + location.search, { cache: 'no-store' });
-      if (answer.status === 401) { location.reload(); return; }
       const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      if (fresh.getElementById('enter')) { location.reload(); return; }
       for (const part of ['header', 'main']) {
         const old = document.querySelector(part), now = fresh.querySelector(part);
         if (old && now) old.replaceWith(document.importNode(now, true));

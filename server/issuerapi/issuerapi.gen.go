@@ -1440,10 +1440,12 @@ type GetCasesParams struct {
 // GetFiguresParams defines parameters for GetFigures.
 type GetFiguresParams struct {
 	// From Where the period begins, an RFC 3339 instant or a date, which is
-	// midnight UTC; rounded down to a step. 24 steps before its end without
-	// it. Minutes are kept for 6 hours, hours for 35 days, days for 800:
-	// what lies further back is cut off.
+	// midnight UTC; rounded down to a step. Minutes are kept for 6 hours, hours
+	// for 35 days, days for 800: what lies further back is cut off.
 	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// Steps How many steps before its end the period begins, where `from` is not given; 24 without it.
+	Steps *int `form:"steps,omitempty" json:"steps,omitempty"`
 
 	// Until Where it ends, likewise. Now without it, and never later than that.
 	Until *string `form:"until,omitempty" json:"until,omitempty"`
@@ -2079,6 +2081,13 @@ func (w *ServerInterfaceWrapper) GetFigures(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "steps" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "steps", ctx.QueryParams(), &params.Steps, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter steps: %s", err))
 	}
 
 	// ------------- Optional query parameter "until" -------------
