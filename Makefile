@@ -58,7 +58,7 @@ bench: setup build
 	@scripts/bench
 
 screenshots: setup
-	SPECIE_SCREENSHOTS=docs/images $(GO) test -count=1 ./merchant/desk/desktest
+	SPECIE_SCREENSHOTS=docs/images $(GO) test -count=1 ./merchant/desk/desktest ./dashboard
 
 generate:
 	$(GO) generate ./...

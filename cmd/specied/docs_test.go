@@ -18,7 +18,7 @@ func TestDocs(t *testing.T) {
 	h := newHouse(t, 4, 2)
 	build(t, "specie") // beside the other
 	h.env = append(h.env, "PATH="+filepath.Dir(h.bin)+string(filepath.ListSeparator)+os.Getenv("PATH"),
-		"BANK=http://"+h.issuer, "ADMIN="+freeAddress(t))
+		"BANK=http://"+h.issuer, "ADMIN="+freeAddress(t), "SIGNER="+h.metrics)
 	run := func(page *docstest.Page) string {
 		cmd := exec.Command("sh", "-c", page.Shell())
 		cmd.Env, cmd.Dir = h.env, h.dir
@@ -33,7 +33,7 @@ func TestDocs(t *testing.T) {
 	bank := h.startIssuer("issuer.yaml")
 	said := run(after)
 	h.lost(bank, run)
-	for _, want := range []string{"WIRE-4713", "because   complaint 17", "camt.053", "the bank redeems only", "this one", "operator/", "closing"} {
+	for _, want := range []string{"WIRE-4713", "because   complaint 17", "camt.053", "the bank redeems only", "this one", "operator/", "closing", "http://127.0.0.1:"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("nothing says %q:\n%s", want, said)
 		}
