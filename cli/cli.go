@@ -114,7 +114,7 @@ func (s *sticky) Write(b []byte) (int, error) {
 // Fail prints the error line, and the hint if there is one.
 func (o *Out) Fail(err error, hint string) {
 	o.endLine()
-	fmt.Fprintf(o.Stderr, "%s: error: %s\n", o.Program, OneLine(err.Error()))
+	fmt.Fprintf(o.Stderr, "%s: error: %s\n", o.Program, OneLine(plainly(err)))
 	if hint != "" {
 		fmt.Fprintf(o.Stderr, "%s: hint: %s\n", o.Program, OneLine(hint))
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/client/issuerclient"
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/evidence"
 	"github.com/speciecash/specie/groupdoc"
 	"github.com/speciecash/specie/groupdoc/successor"
 )
@@ -101,7 +102,7 @@ func (t *Till) findKeyset(ctx context.Context) (*coin.Keyset, time.Time, error) 
 		if err != nil {
 			return nil, now, err
 		}
-		return t.takeKeyset(ctx, jws, nil)
+		return t.takeKeyset(ctx, jws, nil, paper{})
 	}
 	known, kerr := coin.ParseKeyset(t.root, seen.JWS, now)
 	if kerr == nil && fresh(seen.At, now) {
@@ -121,11 +122,12 @@ func (t *Till) findKeyset(ctx context.Context) (*coin.Keyset, time.Time, error) 
 	if known, err = coin.ParseKeyset(t.root, seen.JWS, seen.At); err != nil {
 		return nil, now, fmt.Errorf("seen last: %w", err)
 	}
-	return t.takeKeyset(ctx, jws, known)
+	return t.takeKeyset(ctx, jws, known, seen)
 }
 
-// takeKeyset verifies a fetched keyset and stores it.
-func (t *Till) takeKeyset(ctx context.Context, jws []byte, known *coin.Keyset) (*coin.Keyset, time.Time, error) {
+// takeKeyset verifies a fetched keyset and stores it. One that contradicts the
+// one seen last, if there is one, is kept beside the till with it.
+func (t *Till) takeKeyset(ctx context.Context, jws []byte, known *coin.Keyset, seen paper) (*coin.Keyset, time.Time, error) {
 	now := t.now()
 	k, err := coin.ParseKeyset(t.root, jws, now)
 	if err != nil {
@@ -133,7 +135,8 @@ func (t *Till) takeKeyset(ctx context.Context, jws []byte, known *coin.Keyset) (
 	}
 	if known != nil {
 		if err := k.CheckSuccessor(known); err != nil {
-			return nil, now, err
+			both := evidence.Keysets{Seen: string(seen.JWS), SeenAt: seen.At, Served: string(jws), ServedAt: now}
+			return nil, now, both.Keep(t.dir, err)
 		}
 	}
 	p := paper{JWS: jws, At: now}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -155,6 +156,7 @@ type Options struct {
 // Till is an open till.
 type Till struct {
 	db       *sql.DB
+	dir      string // where the till's file lies
 	settings Settings
 	key      ed25519.PrivateKey
 	root     *trust.Root
@@ -219,7 +221,7 @@ func Open(ctx context.Context, path string, o Options) (*Till, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open till: %w", err)
 	}
-	t := &Till{db: db, now: o.Now, http: o.HTTP, groups: map[string]groupPaper{}}
+	t := &Till{db: db, dir: filepath.Dir(path), now: o.Now, http: o.HTTP, groups: map[string]groupPaper{}}
 	if err := t.load(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open till: %w", err), db.Close())
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/evidence"
 )
 
 // paper is a signed document in the purse, and when it was fetched.
@@ -48,7 +49,7 @@ func (w *Wallet) Keyset(ctx context.Context) (*coin.Keyset, error) {
 		if err != nil {
 			return nil, fmt.Errorf("keyset: %w", err)
 		}
-		return w.takeKeyset(ctx, jws, nil)
+		return w.takeKeyset(ctx, jws, nil, paper{})
 	}
 	known, err := coin.ParseKeyset(w.root, seen.JWS, w.now())
 	if err == nil && seen.fresh(w.now(), keysetAge) {
@@ -70,7 +71,7 @@ func (w *Wallet) Keyset(ctx context.Context) (*coin.Keyset, error) {
 	if known, err = coin.ParseKeyset(w.root, seen.JWS, seen.At); err != nil {
 		return nil, fmt.Errorf("keyset seen last: %w", err)
 	}
-	return w.takeKeyset(ctx, jws, known)
+	return w.takeKeyset(ctx, jws, known, seen)
 }
 
 // newestKeyset is Keyset, but the bank is asked whatever the age of the one in
@@ -84,7 +85,11 @@ func (w *Wallet) newestKeyset(ctx context.Context) (*coin.Keyset, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keyset: %w", err)
 	}
-	return w.takeKeyset(ctx, jws, known)
+	var seen paper
+	if _, err := w.purse.get(ctx, metaKeyset, &seen); err != nil {
+		return nil, err
+	}
+	return w.takeKeyset(ctx, jws, known, seen)
 }
 
 // learnRevocation fetches a newer keyset after a refusal that says that there
@@ -95,15 +100,17 @@ func (w *Wallet) learnRevocation(ctx context.Context, err error) {
 	}
 }
 
-// takeKeyset verifies a fetched keyset and stores it.
-func (w *Wallet) takeKeyset(ctx context.Context, jws []byte, known *coin.Keyset) (*coin.Keyset, error) {
+// takeKeyset verifies a fetched keyset and stores it. One that contradicts the
+// one seen last, if there is one, is kept beside the purse with it.
+func (w *Wallet) takeKeyset(ctx context.Context, jws []byte, known *coin.Keyset, seen paper) (*coin.Keyset, error) {
 	k, err := coin.ParseKeyset(w.root, jws, w.now())
 	if err != nil {
 		return nil, fmt.Errorf("keyset: %w", err)
 	}
 	if known != nil {
 		if err := k.CheckSuccessor(known); err != nil {
-			return nil, fmt.Errorf("keyset: %w", err)
+			both := evidence.Keysets{Seen: string(seen.JWS), SeenAt: seen.At, Served: string(jws), ServedAt: w.now()}
+			return nil, fmt.Errorf("keyset: %w", both.Keep(w.dir, err))
 		}
 	}
 	if err := w.keepKeyset(ctx, k.Seq, paper{JWS: jws, At: w.now()}); err != nil {

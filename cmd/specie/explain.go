@@ -201,6 +201,11 @@ func explain(err error) (hint string, code int) {
 	if hint, ok := lockedOut(err); ok {
 		return hint, cli.ExitFailed
 	}
+	var contradiction *evidence.KeysetsError
+	if errors.As(err, &contradiction) {
+		return "draw, pay and accept nothing until the bank has explained it; show it " + contradiction.File +
+			`. Somebody between this machine and the bank may be serving old papers, too: try "specie balance" from another network`, cli.ExitFailed
+	}
 	var bare *wallet.NoCertificateError
 	if errors.As(err, &bare) && bare.URL != "" {
 		return "allow to ask there with --fetch-ek-certificate, or get it yourself: --ek-certificate FILE", cli.ExitFailed

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/cli"
+	"github.com/speciecash/specie/client"
 )
 
 // app is what every command gets.
@@ -33,6 +34,8 @@ type app struct {
 	// ahead is how long before coins expire their owner is told.
 	ahead time.Duration
 	now   func() time.Time
+	// clock is compared with those of the servers that answer.
+	clock *client.Clock
 }
 
 type flags struct {
@@ -108,11 +111,13 @@ func main() { program(time.Now).Main() }
 // program is the command by a clock.
 func program(now func() time.Time) *cli.Program {
 	f := flags{Completion: cli.CompletionCmd{Program: "specie"}}
+	clock := client.NewClock(now)
 	return &cli.Program{
-		Name: "specie", Description: description, Overview: overview, Flags: &f, Explain: explain,
+		Name: "specie", Description: description, Overview: overview, Flags: &f,
+		Explain: func(err error) (string, int) { return explainBy(clock, now, err) },
 		Ready: func(ctx context.Context, out *cli.Out) (any, error) {
 			out.JSON = f.JSON
-			a := &app{ctx: ctx, out: out, home: f.Home, tpm: f.TPM, pinFile: f.PINFile, passphraseFile: f.PassphraseFile, now: now}
+			a := &app{ctx: ctx, out: out, home: f.Home, tpm: f.TPM, pinFile: f.PINFile, passphraseFile: f.PassphraseFile, now: now, clock: clock}
 			var err error
 			if a.ahead, err = parseAhead(f.Ahead); err != nil {
 				return nil, err

@@ -40,7 +40,7 @@ func (a *app) withTill(f func(t *merchant.Till) error) error {
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("%s: %w", a.home, merchant.ErrNoTill)
 	}
-	t, err := merchant.Open(a.ctx, path, merchant.Options{Now: a.now})
+	t, err := merchant.Open(a.ctx, path, merchant.Options{HTTP: a.clock.HTTP(30 * time.Second), Now: a.now})
 	if err != nil {
 		return err
 	}

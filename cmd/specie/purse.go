@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/coin"
@@ -22,7 +23,7 @@ func (a *app) withWallet(f func(w *wallet.Wallet) error) error {
 	if _, err := os.Stat(a.pursePath()); err != nil {
 		return fmt.Errorf("%s: %w", a.home, wallet.ErrNoPurse)
 	}
-	w, err := wallet.Open(a.ctx, a.pursePath(), wallet.Options{Now: a.now, Unlock: a.unlock()})
+	w, err := wallet.Open(a.ctx, a.pursePath(), wallet.Options{HTTP: a.clock.HTTP(time.Minute), Now: a.now, Unlock: a.unlock()})
 	if err != nil {
 		return err
 	}

@@ -79,6 +79,10 @@ func ahead() time.Time {
 //	notes FILE PROGRAM ARGS...  runs it as a person who writes words down, into FILE; who chooses
 //	                            $SECRET where asked for one; who is wrong $WRONG times
 //	unseal HOME                 makes the purse one of a version before purses were encrypted
+//	clock DURATION              this machine's clock is off by that, and nobody else's
+//	keyset older                the bank serves its first keyset again, after a second
+//	keyset forked               another with the number of the one in force
+//	keyset right                the one in force
 //	flip FILE FILE              copies a payment with one byte of a coin changed
 func TestScripts(t *testing.T) {
 	runScripts(t, testscript.Params{Dir: filepath.Join("testdata", "script")})
@@ -106,7 +110,7 @@ func runScripts(t *testing.T, p testscript.Params) {
 		"speaks": speaks, "tame": tame, "nasty": nastyText, "field": field,
 		"tpm": device, "approve": approve, "extend": extend,
 		"notes": notes, "unseal": unseal,
-		"forward": forward, "readmit": readmit, "expel": expel, "warrant": enterWarrant, "rewrite": rewrite,
+		"forward": forward, "clock": clock, "keyset": keyset, "readmit": readmit, "expel": expel, "warrant": enterWarrant, "rewrite": rewrite,
 		"plays": docstest.Plays,
 	}
 	testscript.Run(t, p)

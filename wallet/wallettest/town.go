@@ -117,6 +117,7 @@ func New(t testing.TB) *Town {
 	w.openBank(t)
 	group := apitest.Read(t, apitest.Group)
 	w.GroupGate.Set(group.Watch(t, server.NewGroup(w.Group.Manager, server.GroupOptions{}).Public))
+	w.BankGate.Now, w.GroupGate.Now = w.Now, w.Now
 	w.BankURL, w.GroupURL = serve(t, &w.BankGate), serve(t, &w.GroupGate)
 	return w
 }

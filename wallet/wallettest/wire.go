@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // ErrLost is what a wallet sees of a lost request or answer.
@@ -124,6 +125,10 @@ func (w *Wire) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // Gate stands before a server's handler: it counts, and can be shut.
 type Gate struct {
+	// Now is the clock that answers are dated by, set before the first request;
+	// nil is the machine's.
+	Now func() time.Time
+
 	mu      sync.Mutex
 	handler http.Handler
 	shut    bool
@@ -237,6 +242,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case fate == LoseAnswer:
 		h.ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
+	}
+	if g.Now != nil {
+		w.Header().Set("Date", g.Now().UTC().Format(http.TimeFormat))
 	}
 	h.ServeHTTP(w, r)
 }
