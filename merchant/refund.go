@@ -123,6 +123,10 @@ func (t *Till) OfferRefund(ctx context.Context, op [32]byte, amount coin.Amount)
 	if err != nil {
 		return nil, err
 	}
+	k, err := t.lastKeyset(ctx)
+	if err != nil {
+		return nil, err
+	}
 	r := &Refund{ID: make([]byte, 16), Payment: op[:], Amount: amount, State: RefundOffered, Created: t.now().UTC()}
 	if _, err := rand.Read(r.ID); err != nil {
 		return nil, fmt.Errorf("till: refund: %w", err)
@@ -139,7 +143,7 @@ func (t *Till) OfferRefund(ctx context.Context, op [32]byte, amount coin.Amount)
 			r.Amount = left
 		}
 		if r.Amount <= 0 || r.Amount > left {
-			return fmt.Errorf("%w: %d", ErrRefund, max(left, 0))
+			return fmt.Errorf("%w: %s %s", ErrRefund, max(left, 0).Format(k.Exponent), k.Currency)
 		}
 		_, err = tx.ExecContext(ctx, "INSERT INTO refunds (id, payment, amount, state, created) VALUES (?, ?, ?, ?, ?)",
 			[]byte(r.ID), op[:], int64(r.Amount), r.State, r.Created.UnixMicro())

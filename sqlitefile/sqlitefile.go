@@ -14,7 +14,7 @@
 //
 // # Errors
 //
-// [ErrBusy], [ErrNewer], [ErrDamaged] and [ErrFull], matched with errors.Is.
+// [ErrBusy], [ErrNewer], [ErrDamaged], [ErrFull] and [ErrReadOnly], matched with errors.Is.
 // Open returns them; what the DB returns later is classified by [Meaning].
 //
 // # Concurrency
@@ -52,6 +52,8 @@ var (
 	// ErrFull: the disk is full, or a limit on files is reached. The transaction
 	// was not carried out, and what is in the file is as it was.
 	ErrFull = errors.New("the disk is full")
+	// ErrReadOnly: the file or its directory can't be written.
+	ErrReadOnly = errors.New("this file can't be written")
 )
 
 // KeySize is the length of a key in bytes.
@@ -270,6 +272,8 @@ func Meaning(err error) error {
 		return &BusyError{cause: err}
 	case sqlite3.NOTADB, sqlite3.CORRUPT:
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	case sqlite3.READONLY:
+		return fmt.Errorf("%w: %w", ErrReadOnly, err)
 	case sqlite3.FULL:
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}

@@ -163,7 +163,7 @@ func (v *receiptView) MarshalJSON() ([]byte, error) {
 
 func (v *receiptView) text(w io.Writer) {
 	fmt.Fprintf(w, "deposit receipt of %s, %s\n", v.Bank, when(v.At))
-	fmt.Fprintf(w, "  amount\t%d minor units of %s\n", v.Amount, v.Currency)
+	fmt.Fprintf(w, "  amount\t%d in minor units of %s\n", v.Amount, v.Currency)
 	fmt.Fprintf(w, "  op\t%x\n  offer\t%x\n  spend\t%x\n  payee\t%x\n", v.Op, v.OfferDigest, v.SpendDigest, v.Payee)
 }
 

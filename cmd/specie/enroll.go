@@ -126,6 +126,12 @@ func (c enrollCmd) refused(err error) error {
 	if c.Again && errors.As(err, &manager) && manager.Code == "ek-registered" {
 		return fmt.Errorf("%w: %w", errCodeSpent, err)
 	}
+	return notManager(err)
+}
+
+// notManager says of an answer that no group manager gives that there is none.
+func notManager(err error) error {
+	var manager *wallet.ManagerError
 	var p *client.Problem
 	if !errors.As(err, &manager) && errors.As(err, &p) && (p.Status == http.StatusNotFound || p.Status == http.StatusUnauthorized) {
 		return fmt.Errorf("%w: %w", errNoManager, err)

@@ -155,10 +155,11 @@ func managersCodes() map[string]string {
 // banksCodes is what to do about a bank's refusal.
 func banksCodes() map[string]string {
 	return map[string]string{
-		"draining":  "this bank only redeems now: spend the coins that you have, and ask the operator to pay out what is on the account",
-		"suspended": "ask the bank's operator why; once the account is reinstated, run the command again",
-		"limit":     "the bank says in /v1/info what it allows; ask for less, or again when the day is over (UTC)",
-		"forbidden": "this access token is not for that; ask the bank's operator for one that is",
+		"draining":           "this bank only redeems now: spend the coins that you have, and ask the operator to pay out what is on the account",
+		"suspended":          "ask the bank's operator why; once the account is reinstated, run the command again",
+		"limit":              "the bank says in /v1/info what it allows; ask for less, or again when the day is over (UTC)",
+		"insufficient-funds": `"specie statement" shows the account; is this the token of the right one?`,
+		"forbidden":          "this access token is not for that; ask the bank's operator for one that is",
 	}
 }
 
@@ -228,7 +229,7 @@ func explain(err error) (hint string, code int) {
 			return hint, code
 		}
 	}
-	for _, a := range advices() {
+	for _, a := range append(advices(), troubles()...) {
 		if errors.Is(err, a.err) {
 			return a.hint, a.code
 		}

@@ -28,7 +28,7 @@ func (c groupCmd) Run(a *app) error {
 	return a.withWallet(func(w *wallet.Wallet) error {
 		g, err := w.GroupInfo(a.ctx, c.Group)
 		if err != nil {
-			return err
+			return notManager(err)
 		}
 		if g.SoftwareTPMs {
 			a.out.Note("warning: this group takes emulated TPMs, which keep no secret from their owner: it is for tests, not for money")

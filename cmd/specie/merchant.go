@@ -67,7 +67,7 @@ func (c merchantInitCmd) Run(a *app) error {
 	}
 	s := merchant.Settings{RootPEM: root, BankURL: c.Bank, GroupURLs: c.Group, Name: c.Name, TillName: c.Till}
 	if c.TokenFile != "" {
-		if s.Token, err = cli.ReadSecretFile(c.TokenFile); err != nil {
+		if s.Token, err = readToken(c.TokenFile); err != nil {
 			return err
 		}
 	}
@@ -89,7 +89,7 @@ func (merchantLoginCmd) Help() string {
 }
 
 func (c merchantLoginCmd) Run(a *app) error {
-	token, err := cli.ReadSecretFile(c.TokenFile)
+	token, err := readToken(c.TokenFile)
 	if err != nil {
 		return err
 	}
@@ -149,9 +149,9 @@ func (c merchantOfferCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		amount, err := coin.ParseAmount(c.Amount, k.Exponent)
+		amount, err := amountOf(c.Amount, k.Exponent)
 		if err != nil {
-			return fmt.Errorf("amount %q: %w", c.Amount, err)
+			return err
 		}
 		offer, err := t.NewOffer(a.ctx, merchant.OfferRequest{Amount: amount, Order: c.Order, Purpose: c.Purpose, Lifetime: c.Valid})
 		if err != nil {

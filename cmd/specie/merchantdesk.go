@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/cli"
-	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/merchant"
 	"github.com/speciecash/specie/merchant/desk"
 )
@@ -119,10 +118,10 @@ func (c merchantOfflineCmd) Run(a *app) error {
 		if set || c.Off != "" {
 			l := merchant.Limits{Bearer: c.Bearer}
 			if set {
-				if l.Sale, err = readAmount(c.Sale, info.Exponent); err != nil {
+				if l.Sale, err = amountOf(c.Sale, info.Exponent); err != nil {
 					return err
 				}
-				if l.Total, err = readAmount(c.Total, info.Exponent); err != nil {
+				if l.Total, err = amountOf(c.Total, info.Exponent); err != nil {
 					return err
 				}
 			}
@@ -142,15 +141,6 @@ func (c merchantOfflineCmd) Run(a *app) error {
 			}
 		})
 	})
-}
-
-// readAmount reads an amount from the command line.
-func readAmount(text string, exponent int) (coin.Amount, error) {
-	amount, err := coin.ParseAmount(text, exponent)
-	if err != nil {
-		return 0, cli.Usage(fmt.Errorf("amount %q: %w", text, err))
-	}
-	return amount, nil
 }
 
 type merchantResumeCmd struct{}

@@ -72,11 +72,8 @@ func (c merchantRefundCmd) Run(a *app) error {
 		}
 		var amount coin.Amount
 		if c.Amount != "" {
-			if amount, err = coin.ParseAmount(c.Amount, k.Exponent); err != nil {
-				return fmt.Errorf("amount %q: %w", c.Amount, err)
-			}
-			if amount == 0 {
-				return fmt.Errorf("amount %q: %w", c.Amount, coin.ErrAmount)
+			if amount, err = amountOf(c.Amount, k.Exponent); err != nil {
+				return err
 			}
 		}
 		r, err := t.OfferRefund(a.ctx, op, amount)

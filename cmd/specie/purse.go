@@ -107,7 +107,7 @@ func (c initCmd) Run(a *app) error {
 	}
 	s := wallet.Settings{RootPEM: root, BankURL: c.Bank}
 	if c.TokenFile != "" {
-		if s.Token, err = cli.ReadSecretFile(c.TokenFile); err != nil {
+		if s.Token, err = readToken(c.TokenFile); err != nil {
 			return err
 		}
 	}
@@ -148,7 +148,7 @@ type loginCmd struct {
 func (loginCmd) Help() string { return "Example:\n  specie login --token-file token" }
 
 func (c loginCmd) Run(a *app) error {
-	token, err := cli.ReadSecretFile(c.TokenFile)
+	token, err := readToken(c.TokenFile)
 	if err != nil {
 		return err
 	}
@@ -181,9 +181,9 @@ func (c withdrawCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		amount, err := coin.ParseAmount(c.Amount, k.Exponent)
+		amount, err := amountOf(c.Amount, k.Exponent)
 		if err != nil {
-			return fmt.Errorf("amount %q: %w", c.Amount, err)
+			return err
 		}
 		coins, err := w.Withdraw(a.ctx, amount, kind, wallet.Steps{
 			Verify: a.barWhenBegun("verifying coins"),

@@ -98,7 +98,7 @@ func (c restoreCmd) Run(a *app) error {
 	}
 	return a.withAnyTPM(func(w *wallet.Wallet) error {
 		if c.TokenFile != "" {
-			token, err := cli.ReadSecretFile(c.TokenFile)
+			token, err := readToken(c.TokenFile)
 			if err != nil {
 				return err
 			}

@@ -83,6 +83,7 @@ func ahead() time.Time {
 //	keyset older                the bank serves its first keyset again, after a second
 //	keyset forked               another with the number of the one in force
 //	keyset right                the one in force
+//	stranger FILE               the root certificate of another world
 //	flip FILE FILE              copies a payment with one byte of a coin changed
 func TestScripts(t *testing.T) {
 	runScripts(t, testscript.Params{Dir: filepath.Join("testdata", "script")})
@@ -110,7 +111,7 @@ func runScripts(t *testing.T, p testscript.Params) {
 		"speaks": speaks, "tame": tame, "nasty": nastyText, "field": field,
 		"tpm": device, "approve": approve, "extend": extend,
 		"notes": notes, "unseal": unseal,
-		"forward": forward, "clock": clock, "keyset": keyset, "readmit": readmit, "expel": expel, "warrant": enterWarrant, "rewrite": rewrite,
+		"forward": forward, "clock": clock, "keyset": keyset, "stranger": stranger, "readmit": readmit, "expel": expel, "warrant": enterWarrant, "rewrite": rewrite,
 		"plays": docstest.Plays,
 	}
 	testscript.Run(t, p)
@@ -121,6 +122,7 @@ type scene struct {
 	t        testing.TB
 	accounts map[string]string // by token
 	tpms     map[string]*swtpm.Emulator
+	first    []byte               // the keyset before the one in force, once there is one
 	approver *wallettest.Approver // nil until something was approved
 }
 

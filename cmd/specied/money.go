@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -30,8 +31,14 @@ func (c *transferFlags) request(a *app) (*issuerclient.ClientWithResponses, *iss
 		return nil, nil, r, err
 	}
 	amount, err := coin.ParseAmount(c.Amount, books.Exponent)
+	if err == nil && amount == 0 {
+		err = coin.ErrMalformed
+	}
+	if errors.Is(err, coin.ErrMalformed) {
+		err = cli.Usage(fmt.Errorf("%q is no amount: write it like %s", c.Amount, coin.Amount(1234).Format(books.Exponent)))
+	}
 	if err != nil {
-		return nil, nil, r, fmt.Errorf("amount %q: %w", c.Amount, err)
+		return nil, nil, r, err
 	}
 	return api, books, issuerclient.FundingRequest{Account: c.Account, Amount: amount, Reference: c.Reference}, nil
 }
