@@ -164,6 +164,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`specie:[!-~]+`), "LINK"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?(Z| [A-Z]{3,4}|[+-]\d\d:\d\d)?)?`), "TIME"},
 	{regexp.MustCompile(`(127\.0\.0\.1|localhost):\d+`), "ADDRESS"},
+	{regexp.MustCompile(`is it "[a-z]+"`), "is it WORD"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? ?(ms|µs|s)\b`), "DURATION"},
 	{regexp.MustCompile(`[-─═]{3,}`), "---"},
 	{regexp.MustCompile(`[ \t]+`), " "},
