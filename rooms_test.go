@@ -26,7 +26,7 @@ var bands = [][]string{
 	{"client"},
 	{"server", "wallet", "merchant", "dashboard"},
 	{"devbox"},
-	{"cmd/specie", "cmd/specied", "cmd/specie-ceremony", "demo", "bench"},
+	{"cmd/specie", "cmd/specied", "cmd/specie-ceremony", "demo", "bench", "contrib/shop"},
 }
 
 // forTests are rooms that only tests live in; they may look at everything.

@@ -35,7 +35,8 @@ var (
 // is without its authorisation. payments.kept_at is when it was accepted without the
 // bank, 0 if it was not; refunds.op is the bank's, of a claimed one. offers.closed is
 // empty, "expired" or "cancelled"; offers.expires is 0 in rows of before there was
-// such a column. events has the steps of sales, see Event.
+// such a column. events has the steps of sales, see Event; deliveries
+// what came of telling a web shop of one, see SetWebhook.
 var migrations = []string{`
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE offers (
@@ -99,6 +100,14 @@ CREATE TABLE desk_keys (
 	hash    BLOB NOT NULL UNIQUE,
 	created INTEGER NOT NULL
 ) WITHOUT ROWID;
+`, `
+CREATE TABLE deliveries (
+	seq     INTEGER PRIMARY KEY,
+	tries   INTEGER NOT NULL,
+	next    INTEGER NOT NULL,
+	outcome TEXT NOT NULL,
+	done    TEXT NOT NULL
+);
 `}
 
 // Settings are what a till is created with.

@@ -31,6 +31,7 @@ type merchantCmd struct {
 	Refunds   merchantRefundsCmd   `cmd:"" help:"List what was given back, and what can be collected."`
 	Resume    merchantResumeCmd    `cmd:"" help:"Repeat deposits and refunds whose outcome is unknown, and deposit what was kept."`
 	Offline   merchantOfflineCmd   `cmd:"" help:"Limits for payments while the bank can't be reached, and what is kept."`
+	Webhook   merchantWebhookCmd   `cmd:"" help:"Tell a web shop what becomes of sales."`
 	Key       merchantKeyCmd       `cmd:"" help:"Desk keys for web shops: make, list, revoke."`
 	Receipt   merchantReceiptCmd   `cmd:"" help:"Keep the papers of a payment in one file."`
 }

@@ -216,6 +216,11 @@ func (s *tillServer) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.running.Go(func() { mind(ctx, s.t, s.log) })
+	s.running.Go(func() {
+		if err := s.t.DeliverWhile(ctx); err != nil {
+			s.log.Error("the web shop is told no more until the till is started anew", "err", err)
+		}
+	})
 	select {
 	case err := <-s.done:
 		return err
