@@ -1,6 +1,7 @@
 package desktest_test
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -22,6 +23,8 @@ func TestDesk(t *testing.T) {
 	t.Run("all by the keyboard", s.keyboard)
 	t.Run("amounts", s.amounts)
 	t.Run("the bank is away", s.offline)
+	t.Run("coins that were kept, and spent before", s.loss)
+	t.Run("a code in several pictures", s.parts)
 	t.Run("the till is away", s.lostLine)
 	t.Run("an offer that nobody paid", s.expiredOffer)
 	s.CheckBooks(t)
@@ -105,6 +108,26 @@ func (s *stage) onAPhone(t *testing.T) {
 	p.See("#table-rows", "3.84")
 	narrow(t, p)
 	p.Picture("till-takings-phone")
+}
+
+// parts: a link that is too long for one picture takes turns in several.
+func (s *stage) parts(t *testing.T) {
+	p := s.open(t, phone)
+	purpose := rand.Text() + rand.Text() + rand.Text() + rand.Text() + rand.Text() + rand.Text() + rand.Text()
+	p.Fill("#order", rand.Text()+rand.Text()+rand.Text()+rand.Text()+rand.Text()+rand.Text()+rand.Text())
+	p.Fill("#purpose", purpose)
+	p.Press("1")
+	p.Press("Offer")
+	p.See("#qr-part", "Part 1 of")
+	p.See("#qr-part", "Part 2 of") // by itself
+	narrow(t, p)
+	offer, err := s.bob.Inspect(t.Context(), s.link(t, p))
+	must(t, err)
+	if offer.Private.Purpose != purpose {
+		t.Errorf("purpose %q", offer.Private.Purpose)
+	}
+	p.Press("Cancel")
+	p.See("#amount", "0.00")
 }
 
 // day shows what has been sold in the end, and saves it for a spreadsheet.

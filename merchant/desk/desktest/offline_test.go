@@ -1,11 +1,13 @@
 package desktest_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/speciecash/specie/browsertest"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/merchant"
+	"github.com/speciecash/specie/wallet"
 )
 
 // offline: without its bank a till sells within its limits, says what is risked, and
@@ -17,8 +19,10 @@ func (s *stage) offline(t *testing.T) {
 	s.BankGate.Shut(true)
 	defer s.BankGate.Shut(false)
 	link := s.offer(t, p, "640")
-	if _, err := s.alice.Pay(t.Context(), link, coin.Bound); err != nil {
-		t.Logf("the payer is told: %v", err)
+	kept, err := s.alice.Pay(t.Context(), link, coin.Bound)
+	must(t, err)
+	if !kept.Kept {
+		t.Error("the payer is not told that it is kept")
 	}
 	p.See("#verdict-title", "Accepted without the bank")
 	p.See("#offline-title", "The bank can’t be reached. 1 payment kept here and not deposited yet: 6.40 EUR")
@@ -30,10 +34,8 @@ func (s *stage) offline(t *testing.T) {
 	p.Look(wide)
 	p.Press("New sale")
 	beyond := s.offer(t, p, "1280")
-	if _, err := s.alice.Pay(t.Context(), beyond, coin.Bound); err == nil {
-		t.Error("beyond the limit, and accepted")
-	} else {
-		t.Log(err)
+	if _, err := s.alice.Pay(t.Context(), beyond, coin.Bound); !errors.Is(err, wallet.ErrOpen) {
+		t.Errorf("beyond the limit: %v", err)
 	}
 	p.See("#verdict-title", "Bank not reachable")
 	p.See("#verdict-text", "Don’t hand anything over.")
@@ -46,6 +48,30 @@ func (s *stage) offline(t *testing.T) {
 	if got := s.Balance(t, s.shop.Account); got < before+640 {
 		t.Errorf("the account has %d, before %d", got, before)
 	}
+}
+
+// loss: what was accepted without the bank had been spent elsewhere.
+func (s *stage) loss(t *testing.T) {
+	must(t, s.shop.SetLimits(t.Context(), merchant.Limits{Sale: 1000, Total: 1500, Bearer: true}))
+	s.bob.Draw(t, 640, coin.Bearer)
+	copied := s.bob.Copy(t)
+	p := s.open(t, wide)
+	link := s.offer(t, p, "640")
+	s.BankGate.Shut(true)
+	_, err := copied.Pay(t.Context(), link, coin.Bearer)
+	s.BankGate.Shut(false)
+	must(t, err)
+	p.See("#verdict-title", "Accepted without the bank")
+	_, err = s.bob.Pay(t.Context(), s.shop.Ask(t, 640), coin.Bearer)
+	must(t, err)
+	p.Press("Deposit now")
+	p.See("#loss", "The bank refused a kept payment. 6.40 EUR: coins spent before.")
+	p.See("#verdict-title", "Coins spent before")
+	p.See("#verdict-text", "It had been accepted without the bank.")
+	p.Press("Takings")
+	p.See("#table-rows .badge[data-colour=red]", "refused")
+	p.Press("Close")
+	p.Gone("#loss")
 }
 
 // lostLine: a page that lost its till says so, and catches up.
@@ -63,4 +89,9 @@ func (s *stage) lostLine(t *testing.T) {
 	p.See("#verdict-title", "Paid")
 	p.Gone("#lost")
 	p.Picture("till-paid-dark")
+	// The till is opened anew: what this browser has is worth nothing now.
+	p.Expect("status of 401")
+	browsertest.Eval[int](p, "fetch('/desk/v1/session', {method: 'DELETE'}).then((r) => r.status)")
+	s.desk.CloseClientConnections()
+	p.See("#code-error", "The till was opened anew.")
 }

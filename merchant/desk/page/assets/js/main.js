@@ -5,7 +5,7 @@ import { Pad } from './pad.js';
 import { SaleScreen } from './sale.js';
 import { Takings } from './takings.js';
 import { $, alarm, busy, say, show, text } from './ui.js';
-import { count, time } from './words.js';
+import { count, refusal, time } from './words.js';
 
 const screens = ['sign-in', 'sell', 'sale', 'takings'];
 
@@ -55,7 +55,7 @@ async function route() {
 	const [, name, id] = location.hash.split('/');
 	const away = sale.leave();
 	if (name === 'sale' && id) {
-		if (await sale.open(decodeURIComponent(id))) reveal('sale');
+		if (await sale.open(id)) reveal('sale');
 		else app.go('#/');
 	} else if (name === 'takings') {
 		reveal('takings');
@@ -93,6 +93,13 @@ function take(till) {
 	drawLine();
 }
 
+/** lose tells of money that is lost: the bank refused what was accepted without it. */
+function lose(s) {
+	text($('loss-text'), `${app.money(s.amount)}${s.order ? ` for ${s.order}` : ''}: ${refusal(s.code)[0].toLowerCase()}.`);
+	$('loss-sale').href = `#/sale/${s.id}`;
+	show($('loss'), true);
+}
+
 /** soon refreshes the day once events have settled. */
 function soon() {
 	clearTimeout(timer);
@@ -107,6 +114,7 @@ async function enter() {
 	stop = api.events({
 		sale(s) {
 			sale.update(s);
+			if (s.state === 'refused') lose(s);
 			soon();
 		},
 		till: take,
@@ -133,6 +141,7 @@ function leave(why) {
 	show($('top'), false);
 	show($('lost'), false);
 	show($('offline'), false);
+	show($('loss'), false);
 	reveal('sign-in');
 	text($('code-error'), why);
 	$('code').focus();
@@ -167,11 +176,12 @@ $('leave').addEventListener('click', async () => {
 	await api.signOut().catch(() => {});
 	leave('');
 });
-$('deposit').addEventListener('click', () => busy($('deposit'), $('risk-words'), async () => {
-	const { deposits = [] } = await api.deposit();
-	const bad = deposits.filter((d) => d.state === 'refused').length;
-	(bad ? alarm : say)(bad ? `The bank refused ${count(bad, 'kept payment')}.` : 'The bank has taken what was kept.');
+$('deposit').addEventListener('click', () => busy($('deposit'), $('deposit-error'), async () => {
+	const { deposits } = await api.deposit();
+	const taken = deposits.filter((d) => d.state === 'deposited').length;
+	if (taken) say(`The bank has credited ${count(taken, 'kept payment')}.`);
 }));
+$('loss-seen').addEventListener('click', () => show($('loss'), false));
 addEventListener('hashchange', () => {
 	const given = codeInAddress();
 	if (given) signIn(given).catch((err) => text($('code-error'), err.message));
@@ -185,7 +195,7 @@ addEventListener('keydown', (e) => {
 
 /** codeInAddress takes the access code out of the address, where it must not stay. */
 function codeInAddress() {
-	const code = decodeURIComponent(location.hash.slice(1)).replace(/^code=/, '');
+	const code = location.hash.slice(1);
 	if (!code || code.startsWith('/')) return '';
 	history.replaceState(null, '', location.pathname);
 	return code;

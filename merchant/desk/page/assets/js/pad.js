@@ -29,14 +29,6 @@ export class Pad {
 		this.drawToday();
 	}
 
-	/** fill puts what an expired offer was for. */
-	fill(sale) {
-		this.clear();
-		this.entry.key(String(sale.amount));
-		$('order').value = sale.order;
-		$('purpose').value = sale.purpose;
-	}
-
 	clear() {
 		this.entry.clear();
 		$('order').value = $('purpose').value = '';

@@ -52,7 +52,7 @@ const row = (term, words) => [make('dt', '', term), make('dd', '', words)];
 /** facts are what stands on a receipt, in pairs. */
 function facts(sale, app) {
 	const out = [];
-	if (sale.paid) out.push(['Paid', moment(sale.paid)]);
+	if (sale.paid) out.push([sale.state === 'deposited' ? 'Paid' : 'Accepted', moment(sale.paid)]);
 	if (sale.coins) out.push(['With', count(sale.coins, 'coin') + (sale.bound ? `, ${sale.bound} bound to the payer\u2019s TPM` : '')]);
 	if (sale.refunded) out.push(['Given back', app.money(sale.refunded)]);
 	if (sale.refund_waiting) out.push(['Waits for the customer', app.money(sale.refund_waiting)]);
