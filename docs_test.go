@@ -29,6 +29,7 @@ var runs = map[string][2]string{
 	"docs/operator.md":      {"cmd/specied", "TestDocs"},
 	"docs/restoring.md":     {"cmd/specied", "TestDocs"},
 	"docs/ek-roots.md":      {"cmd/specied", "TestDocsOfManufacturers"},
+	"docs/deploy.md":        {"contrib/docker/dockertest", "TestDocs"},
 	"docs/group-manager.md": {"demo", "TestDemo"},
 	"CONTRIBUTING.md":       {"demo", "TestDemo"},
 	"README.md":             {"demo", "TestDemo"},
@@ -39,6 +40,7 @@ var runs = map[string][2]string{
 var shown = map[[2]string]string{
 	{"ceremonies/README.md", "specie-ceremony "}: "an overview of docs/ceremonies.md, where each is run",
 	{"CONTRIBUTING.md", "go test "}:              "tests do not run tests",
+	{"docs/deploy.md", "systemctl "}:             "it would change this machine; systemd-analyze looks at the units",
 	{"docs/hsm.md", "specie-ceremony probe "}:    "a maker's own library; docs/ceremonies.md probes one that is here",
 }
 

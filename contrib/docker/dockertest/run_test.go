@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/speciecash/specie/docstest"
 	"github.com/speciecash/specie/ledger/postgres/pgtest"
 )
 
@@ -31,7 +32,7 @@ type engine struct {
 	t       testing.TB
 	c       *compose
 	stages  []stage
-	dir     string // volumes/, secrets/, bin/, log/ and the mount points
+	dir     string // volumes/, secrets/, log/ and the mount points
 	bin     string
 	address *strings.Replacer // of names and ports in the configuration
 	users   *strings.Replacer
@@ -54,19 +55,13 @@ func newEngine(t testing.TB) *engine {
 	dir := must(os.MkdirTemp("", "compose"))(t)
 	t.Cleanup(func() { check(t, os.RemoveAll(dir)) })
 	check(t, os.Chmod(dir, 0o711))
-	e := &engine{t: t, c: readCompose(t), stages: readDockerfile(t), dir: dir, bin: filepath.Join(dir, "bin"), running: map[string]*container{}}
-	for _, d := range []string{"specie", "volumes", "secrets", "ek-roots", "bin", "root", "log"} {
+	e := &engine{t: t, c: readCompose(t), stages: readDockerfile(t), dir: dir, bin: programs(t), running: map[string]*container{}}
+	for _, d := range []string{"specie", "volumes", "secrets", "ek-roots", "root", "log"} {
 		check(t, os.Mkdir(filepath.Join(dir, d), 0o755))
 	}
 	for v := range e.c.Volumes {
 		check(t, os.Mkdir(filepath.Join(dir, "volumes", v), 0o755))
 	}
-	cmd := exec.Command("go", "build", "-o", e.bin+"/", "./cmd/specie", "./cmd/specied", "./cmd/specie-ceremony")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	check(t, os.Chmod(e.bin, 0o755))
 	e.ports()
 	return e
 }
@@ -419,45 +414,16 @@ func (e *engine) balances() map[string]int64 {
 	return out
 }
 
-// specie is the program in a holder's hands, on this machine.
-func (e *engine) specie(args ...string) string {
-	e.t.Helper()
-	cmd := exec.Command(filepath.Join(e.bin, "specie"), args...)
-	cmd.Env = append(os.Environ(), "SPECIE_HOME="+filepath.Join(e.dir, "alice"))
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		e.t.Fatalf("specie %v: %v\n%s", args, err, out)
-	}
-	return strings.TrimSpace(string(out))
-}
-
-func (e *engine) pay(amount string) {
-	e.t.Helper()
-	link := e.must("till", "specie", "--home", e.specieDir()+"/till", "merchant", "offer", amount, "--order", amount,
-		"--to", "http://"+e.address.Replace("till:8090")+"/pay")
-	e.specie("pay", "--yes", "--kind", "bearer", link)
-}
-
-// TestComposeFoundsRunsAndRunsAgain plays compose.yaml, with fewer
-// denominations: founds, starts, withdraws, pays, stops all, starts all, and
-// pays once more.
-func TestComposeFoundsRunsAndRunsAgain(t *testing.T) {
+// TestDocs plays docs/deploy.md on compose.yaml, with fewer denominations:
+// founds, starts, withdraws, pays, stops all and starts all. Then it pays once
+// more.
+func TestDocs(t *testing.T) {
 	e := newEngine(t)
+	page := docstest.Read(t, "docs/deploy.md").Shell()
 	e.c.Services["found"].Environment["SPECIE_VALUES"] = "1 4 16 64"
 	if out, err := e.run("till"); err == nil || !strings.Contains(out, "nothing is founded") {
 		t.Errorf("a till opens at a bank that was not founded: %v\n%s", err, out)
 	}
-	e.must("found")
-	e.up()
-	if out, err := e.run("found"); err == nil || !strings.Contains(out, "nothing was changed") {
-		t.Errorf("a second bank is founded over the first: %v\n%s", err, out)
-	}
-	volume := func(parts ...string) string { return filepath.Join(append([]string{e.dir, "volumes"}, parts...)...) }
-	token := filepath.Join(e.dir, "alice.token")
-	check(t, os.WriteFile(token, must(os.ReadFile(volume("counter", "alice.token")))(t), 0o600))
-	e.specie("init", "--lock", "plain", "--bank", "http://"+e.address.Replace("issuer:8080"), "--root", volume("papers", "root.pem"), "--token-file", token)
-	e.specie("withdraw", "2.00")
-	e.pay("0.85")
 	want := map[string]int64{"holder": 9800, "merchant": 85, "circulation": 115, "reserve": -10000}
 	same := func(when string) {
 		t.Helper()
@@ -467,32 +433,99 @@ func TestComposeFoundsRunsAndRunsAgain(t *testing.T) {
 			}
 		}
 	}
-	same("after the payment")
-	link, code, _ := strings.Cut(strings.TrimSpace(string(must(os.ReadFile(volume("till", "desk-link")))(t))), "#")
-	page := must(http.Get(link))(t)
-	check(t, page.Body.Close())
-	if page.StatusCode != http.StatusOK || code == "" {
-		t.Errorf("the till's page at %s: %s", link, page.Status)
+	var commands strings.Builder
+	for line := range strings.Lines(page) {
+		args, ours := strings.CutPrefix(strings.TrimSpace(line), "docker compose ")
+		if !ours || strings.Contains(line, ">") {
+			commands.WriteString(line)
+			continue
+		}
+		switch args {
+		case "build": // newEngine did
+		case "run --rm found":
+			e.must("found")
+		case "up --detach --wait":
+			e.up()
+		case "down":
+			e.shell(commands.String())
+			commands.Reset()
+			same("after the payment")
+			e.page()
+			e.down()
+		default:
+			commands.WriteString(line)
+		}
 	}
-	e.down()
-	e.up()
+	e.shell(commands.String())
 	same("after the restart")
-	e.pay("0.15")
+	if out, err := e.run("found"); err == nil || !strings.Contains(out, "nothing was changed") {
+		t.Errorf("a second bank is founded over the first: %v\n%s", err, out)
+	}
+	e.shell(`LINK=$(docker compose exec -T till specie --home /specie/till merchant offer 0.15 --order T-18 --to http://127.0.0.1:8090/pay)
+specie pay --yes --kind bearer "$LINK"
+`)
 	want["merchant"], want["circulation"] = 100, 100
 	same("after another payment")
 	e.down()
+	e.refusedPIN()
+}
 
-	// A wrong PIN is tried once, however often the engine starts the signer.
+// shell runs a page's commands where the purse is. "docker compose exec" and a
+// "run" with another entry point run a program as the service does.
+func (e *engine) shell(commands string) {
+	e.t.Helper()
+	shim := "#!/bin/sh\nset -eu\nwhile case ${1:-} in compose | exec | run | -* | cat) true ;; *) false ;; esac; do shift; done\nservice=$1\nshift\n"
+	shim += "case $service in\n"
+	for _, name := range []string{"issuer", "till", "counter"} {
+		cmd := e.command(name, "env", append([]string{"-i"}, e.environment(new(e.c.Services[name]))...)...)
+		shim += name + ") "
+		if name == "counter" {
+			shim += "set -- cat \"$@\"; "
+		}
+		shim += "exec"
+		for _, arg := range cmd.Args {
+			shim += " '" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+		shim += " \"$@\" ;;\n"
+	}
+	bin := filepath.Join(e.dir, "shim")
+	check(e.t, errors.Join(os.MkdirAll(bin, 0o755), os.WriteFile(filepath.Join(bin, "docker"), []byte(shim+"esac\n"), 0o755)))
+	cmd := exec.Command("sh", "-euc", e.address.Replace(strings.ReplaceAll(commands, "/specie/", e.specieDir()+"/")))
+	cmd.Dir = e.dir
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+e.bin+":"+os.Getenv("PATH"), "SPECIE_HOME="+filepath.Join(e.dir, "alice"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		e.t.Fatalf("%v\n%s\n%s", err, commands, out)
+	}
+}
+
+// page fails unless the till's page is where its link says.
+func (e *engine) page() {
+	e.t.Helper()
+	link, code, _ := strings.Cut(strings.TrimSpace(string(must(os.ReadFile(e.volume("till", "desk-link")))(e.t))), "#")
+	page := must(http.Get(link))(e.t)
+	check(e.t, page.Body.Close())
+	if page.StatusCode != http.StatusOK || code == "" {
+		e.t.Errorf("the till's page at %s: %s", link, page.Status)
+	}
+}
+
+func (e *engine) volume(parts ...string) string {
+	return filepath.Join(append([]string{e.dir, "volumes"}, parts...)...)
+}
+
+// refusedPIN: a wrong PIN is tried once, however often the engine starts the
+// signer.
+func (e *engine) refusedPIN() {
+	e.t.Helper()
 	pin := filepath.Join(e.dir, "secrets", "bank.pin")
-	right := must(os.ReadFile(pin))(t)
-	check(t, os.Chmod(pin, 0o600))
-	check(t, os.WriteFile(pin, []byte("000000\n"), 0o600))
+	right := must(os.ReadFile(pin))(e.t)
+	check(e.t, errors.Join(os.Chmod(pin, 0o600), os.WriteFile(pin, []byte("000000\n"), 0o600)))
 	for _, says := range []string{"PIN", "find out why"} {
 		if out, err := e.run("bank-signer"); err == nil || !strings.Contains(out, says) {
-			t.Errorf("a wrong PIN: %v\n%s", err, out)
+			e.t.Errorf("a wrong PIN: %v\n%s", err, out)
 		}
 	}
-	check(t, errors.Join(os.WriteFile(pin, right, 0o600), os.Remove(volume("bank-signer", "pin-refused"))))
+	check(e.t, errors.Join(os.WriteFile(pin, right, 0o600), os.Remove(e.volume("bank-signer", "pin-refused"))))
 	e.start("bank-signer")
 	e.healthy("bank-signer")
 }
@@ -500,12 +533,7 @@ func TestComposeFoundsRunsAndRunsAgain(t *testing.T) {
 // TestCommandsInScriptsExist: each command and flag that a script gives to a
 // program is one that the program has.
 func TestCommandsInScriptsExist(t *testing.T) {
-	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", bin+"/", "./cmd/specie", "./cmd/specied", "./cmd/specie-ceremony")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	bin := programs(t)
 	text := strings.ReplaceAll(string(scripts(t)), "\\\n", " ")
 	text = strings.ReplaceAll(text, "\tceremony ", "\tspecie-ceremony ")
 	text = regexp.MustCompile(`(?m)^ceremony `).ReplaceAllString(text, "specie-ceremony ")
