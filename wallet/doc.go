@@ -42,7 +42,14 @@
 //
 // # Files
 //
-// The purse is one file. The key in the TPM lies in another, in the directory
+// The purse is one file, encrypted, with what locks it in another beside it
+// ("purse.lock" for "purse.db"): the purse's key, wrapped by the TPM, by a
+// passphrase or by nothing ([LockKind]), and always by the seed, which is written
+// down as words ([SeedWords]). [Open] is told by [Unlock] who opens it; [Relock]
+// changes the lock, [Seal] encrypts a purse of before, [Adopt] opens another
+// machine's by its words. docs/protocol.md has the format.
+//
+// The key in the TPM lies in another file, in the directory
 // "keys" beside it, named by the group and the beginning of the key's digest:
 // wrapped by that TPM, in the format of package tpm. It is on the disk for good
 // before anybody is shown the key, and the purse knows the key's Name. Its PIN is
@@ -53,7 +60,9 @@
 // The wallet pins the root certificate and believes nothing else: keysets and
 // group documents are verified against it and never rolled back, every coin
 // under its key before it counts, and every presentation before it is sent.
-// The purse file holds the seed; whoever reads it can spend bearer coins.
+// The purse holds the seed; whoever opens it, or has its words, can spend bearer
+// coins. A page of it that was altered is noticed, an old one put back is not: see
+// package sqlitefile. Key and seed are overwritten after use as far as Go allows.
 // Bound coins need the TPM besides, and the PIN if its key has one.
 //
 // A group document whose register of warrants does not continue the one seen
