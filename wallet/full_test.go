@@ -27,7 +27,7 @@ func TestAFullDisk(t *testing.T) {
 		refusals++
 		return true
 	}
-	for pages := range 12 {
+	for _, pages := range []int{0, 1, 2, 4} {
 		alice := town.NewHolder(t, 100)
 		alice.Draw(t, 16, coin.Bearer)
 		alice.FillDisk(t.Context(), t, pages)
@@ -45,8 +45,9 @@ func TestAFullDisk(t *testing.T) {
 		t.Error("the disk was never full in a withdrawal")
 	}
 	refusals = 0
-	for pages := range 12 {
-		alice, shop := town.NewHolder(t, 100), town.NewShop(t)
+	shop, before := town.NewShop(t), coin.Amount(0)
+	for _, pages := range []int{0, 1, 2, 4} {
+		alice := town.NewHolder(t, 100)
 		alice.Draw(t, 31, coin.Bearer)
 		_, link := shop.Offer(t, merchant.OfferRequest{Amount: 5, Order: fmt.Sprint("table ", pages)})
 		alice.FillDisk(t.Context(), t, pages)
@@ -56,7 +57,8 @@ func TestAFullDisk(t *testing.T) {
 			resume(t, alice)
 		}
 		fresh, committed := alice.Worth(t)
-		paid := town.Balance(t, shop.Account)
+		paid := town.Balance(t, shop.Account) - before
+		before += paid
 		if fresh+committed+paid != 31 || committed != 0 || paid != 0 && paid != 5 {
 			t.Fatalf("with %d pages: %d in the purse, %d promised, %d at the shop", pages, fresh, committed, paid)
 		}
