@@ -12,7 +12,6 @@ import (
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/sqlitefile"
 	"github.com/speciecash/specie/trust"
-	"github.com/speciecash/specie/wallet"
 )
 
 // troubles are advices about what surrounds the program: addresses, papers that
@@ -26,7 +25,6 @@ func troubles() []advice {
 		{trust.ErrRole, foreign, cli.ExitFailed},
 		{trust.ErrExpired, "is this machine's clock right? If it is, the bank or the manager must renew the certificate: tell him", cli.ExitFailed},
 		{coin.ErrFuture, "is this machine's clock right? If it is, the bank's is not: tell it", cli.ExitFailed},
-		{wallet.ErrPaid, `"specie history" shows the payment, "specie receipt save" keeps its papers`, cli.ExitFailed},
 		{client.ErrAnswer, "is the address that of a bank or a group manager, without a path?", cli.ExitFailed},
 		{sqlitefile.ErrReadOnly, "make the disk and the directory writable for you; nothing was changed", cli.ExitFailed},
 		{syscall.EROFS, "make the disk writable, or name another place with --home", cli.ExitFailed},
