@@ -49,7 +49,9 @@ type Selection struct {
 // SelectCoins chooses from coins of the given values those to pay amount
 // with, so that coins spent and change coins together are as few as can be,
 // and of equal choices the one with the fewest change coins: every change
-// coin is a signature of the bank's token. Of coins with one value those that
+// coin is a signature of the bank's token, and without any the payment is done in
+// one step. Of choices that are equal in that as well it takes one that leaves coins
+// of the most values, which pay the next small amounts without change. Of coins with one value those that
 // stand first in values are taken, so a caller puts first what expires first.
 //
 // It returns ErrInsufficient if all coins together are worth less, and
@@ -116,10 +118,14 @@ func limitChange(change *[valueBits]int) {
 // Bounds of cheapest. A carry comes from halving digit + carry - z with
 // |z| ≤ MaxCoins, so it never exceeds MaxCoins + 1 either way.
 const (
-	maxCarry  = MaxCoins + 1
-	carries   = 2*maxCarry + 1
-	coinCost  = 2*MaxCoins + 1 // a coin more costs more than any number of ties
-	unreached = math.MaxInt
+	maxCarry = MaxCoins + 1
+	carries  = 2*maxCarry + 1
+
+	// A coin more costs more than any number of change coins, and one of those more
+	// than any number of values of which the purse has none left.
+	changeCost = valueBits + 1
+	coinCost   = changeCost * (MaxCoins + 1)
+	unreached  = math.MaxInt
 )
 
 // cheapest finds for every power of two how many coins to spend (positive)
@@ -145,7 +151,10 @@ func cheapest(amount Amount, have, change *[valueBits]int) (take [valueBits]int,
 				first++
 			}
 			for z := first; z <= have[b]; z += 2 {
-				c := paid + coinCost*max(z, -z) + max(-z, 0)
+				c := paid + coinCost*max(z, -z) + changeCost*max(-z, 0)
+				if have[b] == z {
+					c++ // none of this value is left
+				}
 				j := (due-z)/2 + maxCarry
 				if c < coinCost*(MaxCoins+1) && c < next[j] {
 					next[j], came[b][j] = c, int16(i)
