@@ -75,6 +75,7 @@ func advices() []advice {
 		{wallet.ErrExists, `leave out the file: "specie restore" alone looks for what this purse lacks; a new purse goes elsewhere, --home DIR`, cli.ExitFailed},
 		{errPayersAddress, "give --tls-cert and --tls-key and an address of this machine, or --to https://… of a proxy before the till; --desk \"\" does without the page", cli.ExitUsage},
 		{errLost, `find the payer; bound coins lead to a person through the supervisors: give them the papers`, cli.ExitFailed},
+		{errNotGood, "the line marked \"fails\" says why; don't deliver", cli.ExitFailed},
 		{merchant.ErrNoWebhook, `set one with "specie merchant webhook set"`, cli.ExitFailed},
 		{merchant.ErrUndelivered, "see whether the shop's program runs there, and has the same secret", cli.ExitFailed},
 		{merchant.ErrNoKey, `"specie merchant key list" shows which there are`, cli.ExitFailed},

@@ -23,6 +23,7 @@ type merchantCmd struct {
 	Request   merchantRequestCmd   `cmd:"" help:"Print the signed request for an account at the bank."`
 	Offer     merchantOfferCmd     `cmd:"" help:"Make an offer and print its payment link."`
 	Check     merchantCheckCmd     `cmd:"" help:"Verify a payment file without any bank, or have the bank hold its coins."`
+	Verify    merchantVerifyCmd    `cmd:"" help:"Verify a payment or its papers for a script, without any network."`
 	Release   merchantReleaseCmd   `cmd:"" help:"Let go of coins that the bank holds for a payment."`
 	Accept    merchantAcceptCmd    `cmd:"" help:"Verify and deposit a payment file."`
 	Serve     merchantServeCmd     `cmd:"" help:"Take payments over HTTP."`
