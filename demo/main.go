@@ -83,6 +83,8 @@ var acts = []act{
 	{"She pays 12.34 for lunch; change rides along", (*stage).payBound},
 	{"The same with bearer coins", (*stage).payBearer},
 	{"The café gives 2.00 of it back", (*stage).refund},
+	{"Alice gives Bob 3.00, in a picture", (*stage).friend},
+	{"Bob's laptop is gone; 26 words bring his money back", (*stage).words},
 	{"What must be refused", (*stage).refusals},
 	{"Two supervisors open the double spend, on a warrant", (*stage).opening},
 	{"On another warrant, her payments are found", (*stage).tracing},
