@@ -1,11 +1,15 @@
 package sqlitefile_test
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -136,17 +140,62 @@ func TestNoAlteredPageIsRead(t *testing.T) {
 	}
 }
 
-func TestWhoHoldsAFileIsNamed(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "f.db")
+// holdFile names the file that a child of the test holds, see TestHold.
+const holdFile = "SQLITEFILE_TEST_HOLD"
+
+// TestHold is the child: it holds a file until its standard input ends.
+func TestHold(t *testing.T) {
+	path := os.Getenv(holdFile)
+	if path == "" {
+		return // run by itself, it has nothing to hold
+	}
 	db, err := sqlitefile.Open(t.Context(), path, sqlitefile.Exclusive, schema)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
+	fmt.Println("held")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+func TestWhoHoldsAFileIsNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.db")
+	child := exec.Command(os.Args[0], "-test.run=^TestHold$")
+	child.Env = append(os.Environ(), holdFile+"="+path)
+	in, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "held\n" {
+		t.Fatalf("the child says %q, %v", line, err)
+	}
 	_, err = sqlitefile.Open(t.Context(), path, sqlitefile.Exclusive, schema)
 	var busy *sqlitefile.BusyError
-	if !errors.As(err, &busy) || busy.PID != 0 {
-		t.Fatalf("it is this process itself: %v", err)
+	if !errors.As(err, &busy) {
+		t.Fatalf("got %v", err)
+	}
+	if runtime.GOOS == "linux" && (busy.PID != child.Process.Pid || !strings.Contains(err.Error(), fmt.Sprint("process ", busy.PID))) {
+		t.Errorf("process %d: %v", child.Process.Pid, err)
+	}
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlitefile.Open(t.Context(), path, sqlitefile.Exclusive, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -56,7 +56,7 @@ func advices() []advice {
 		{errWordsCheck, "look at what you wrote down, and run the command again", cli.ExitFailed},
 		{wallet.ErrSealed, `the words open it: "specie lock --words"`, cli.ExitFailed},
 		{sqlitefile.ErrFull, "make room, then run the command again; what was begun goes on with \"specie resume\"", cli.ExitFailed},
-		{sqlitefile.ErrDamaged, `set the file aside and put it back from a copy, or find the coins again with "specie restore --words" in another --home`, cli.ExitFailed},
+		{sqlitefile.ErrDamaged, `set the file aside and put it back from a copy; a lost purse is made again with "specie restore --words", in another --home`, cli.ExitFailed},
 		{merchant.ErrNoTill, `make one with "specie merchant init"`, cli.ExitFailed},
 		{sqlitefile.ErrBusy, "wait until the other specie has finished", cli.ExitFailed},
 		{sqlitefile.ErrNewer, "use the newer specie", cli.ExitFailed},
