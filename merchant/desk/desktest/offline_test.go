@@ -2,6 +2,7 @@ package desktest_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/speciecash/specie/browsertest"
@@ -67,7 +68,11 @@ func (s *stage) loss(t *testing.T) {
 	p.Press("Deposit now")
 	p.See("#loss", "The bank refused a kept payment. 6.40 EUR: coins spent before.")
 	p.See("#verdict-title", "Coins spent before")
-	p.See("#verdict-text", "It had been accepted without the bank.")
+	p.See("#verdict-text", "You accepted this without the bank, which refuses it now: 6.40 EUR are lost.")
+	want := []string{"Waiting for payment", "Coins checked", "No bound coins in it", "Held by the bank", "Kept", "Refused"}
+	if got := browsertest.Eval[[]string](p, "[...document.querySelectorAll('#steps .rung')].map((e) => e.textContent)"); !slices.Equal(got, want) {
+		t.Errorf("steps %q", got)
+	}
 	p.Press("Takings")
 	p.See("#table-rows .badge[data-colour=red]", "refused")
 	p.Press("Close")

@@ -20,8 +20,8 @@ export function verdict(sale, dismissed, app) {
 	case 'cancelled':
 		return { look: 'ended', title: 'Cancelled', text: 'This offer was taken back. Nothing was paid.' };
 	case 'refused': {
-		const [title, words] = refusal(sale.code);
-		return { look: 'refused', title, text: `${words} It had been accepted without the bank.` };
+		const [title] = refusal(sale.code);
+		return { look: 'refused', title, text: `You accepted this without the bank, which refuses it now: ${app.money(sale.amount)} are lost.` };
 	}
 	}
 	if (last.step === 'refused' && sale.steps.length > dismissed) {

@@ -54,7 +54,9 @@ const ends = { refused: 'Refused', expired: 'Expired', cancelled: 'Cancelled' };
  */
 export function steps(sale) {
 	// An attempt that was refused begins anew below its refusal.
-	const from = sale.steps.findLastIndex((s) => s.step === 'refused') + 1;
+	// What was kept and refused then is one attempt, to its bitter end.
+	const lost = sale.state === 'refused';
+	const from = sale.steps.slice(0, lost ? -1 : undefined).findLastIndex((s) => s.step === 'refused') + 1;
 	const refused = sale.steps.slice(0, from).filter((s) => s.step === 'refused');
 	const first = sale.steps.find((s) => s.step === 'waiting');
 	const seen = new Map(sale.steps.slice(from).map((s) => [s.step, s]));
@@ -70,7 +72,7 @@ export function steps(sale) {
 	});
 	const last = out.at(-1);
 	if (seen.has('depositing') && last.look === 'open') Object.assign(last, { text: 'Depositing', at: seen.get('depositing').at, look: 'now' });
-	if (sale.state === 'kept') Object.assign(last, { text: 'Kept, deposit follows', at: seen.get('kept')?.at, look: 'kept' });
+	if (sale.state === 'kept' || (lost && seen.has('kept'))) Object.assign(last, { text: lost ? 'Kept' : 'Kept, deposit follows', at: seen.get('kept')?.at, look: 'kept' });
 	const tries = refused.map((s) => ({ text: `Refused: ${lower(refusal(s.code)[0])}`, at: s.at, look: 'refused', reason: s.reason }));
 	out.splice(1, 0, ...tries.slice(-3));
 	for (const [step, text] of Object.entries(ends)) {
