@@ -13,7 +13,6 @@ import (
 
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
-	"github.com/speciecash/specie/fault"
 )
 
 // receiving is the body of a "receive" operation: an exchange of coins that are
@@ -193,7 +192,6 @@ func (w *Wallet) receive(ctx context.Context, e *coin.Envelope, repeated bool) (
 	if err := w.purse.update(ctx, func(tx *sql.Tx) error { return insertOp(ctx, tx, op, body) }); err != nil {
 		return nil, err
 	}
-	fault.Point("wallet.receiving")
 	r, err := w.sendReceive(ctx, k, op)
 	if !isCode(err, codeOutputUsed) || errors.Is(err, ErrOpen) {
 		return r, err

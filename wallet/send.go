@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/speciecash/specie/coin"
-	"github.com/speciecash/specie/fault"
 )
 
 // sending is the body of a "send" operation.
@@ -81,7 +80,6 @@ func (w *Wallet) Send(ctx context.Context, amount coin.Amount) (*Sent, error) {
 	if err != nil {
 		return nil, err
 	}
-	fault.Point("wallet.sent")
 	return s, nil
 }
 
