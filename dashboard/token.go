@@ -122,7 +122,7 @@ func tokensOf(text []byte) []token {
 			{Name: "sessions open", Value: grouped(int64(v["hsm_sessions open"])), Metric: state("open"), Raw: v["hsm_sessions open"]},
 			{Name: "sessions busy", Value: grouped(int64(v["hsm_sessions busy"])), Metric: state("busy"), Raw: v["hsm_sessions busy"]},
 			{Name: "calls that wait", Value: grouped(t.waiting), Metric: state("waiting"), Raw: v["hsm_sessions waiting"]},
-			{Name: "reopened", Value: plural(int64(v["hsm_heals_total done"]), "time")},
+			{Name: "reopened", Value: plural(int64(v["hsm_heals_total done"]), "time"), Metric: `hsm_heals_total{outcome="done",` + labels[1:], Raw: v["hsm_heals_total done"]},
 			{Name: "module loaded again", Value: plural(int64(v["hsm_reloads_total"]), "time"), Metric: "hsm_reloads_total" + labels, Raw: v["hsm_reloads_total"]},
 			{Name: "errors of the module", Value: grouped(t.errors)},
 		}

@@ -111,7 +111,7 @@ func TestFiguresAreWhatTheLedgerRecorded(t *testing.T) {
 	// Nothing of it lies within the last minutes, and all of it within a day.
 	minutes := figuresOf(t, other, issuer.FigurePeriod{From: b.Now().Add(-20 * time.Minute), Until: b.Now(), Step: issuer.ByMinute})
 	days := figuresOf(t, other, issuer.FigurePeriod{From: b.Now().AddDate(-9, 0, 0), Until: b.Now(), Step: issuer.ByDay})
-	if n := len(minutes.Steps); n != 20 || minutes.Steps[0].Circulation[coin.Bearer] != 5 {
+	if n := len(minutes.Steps); n != 21 || minutes.Steps[0].Circulation[coin.Bearer] != 5 {
 		t.Errorf("%d minutes, %+v", n, minutes.Steps[0])
 	}
 	if n := len(days.Steps); n != 801 || days.Steps[0].Circulation[coin.Bearer] != 0 || days.Steps[800].Circulation[coin.Bearer] != 5 {

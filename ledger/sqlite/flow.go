@@ -4,34 +4,58 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 
 	"github.com/speciecash/specie/ledger"
 )
 
 // Flows implements ledger.Ledger. The time is taken from the postings: an op's
 // own stands behind its request and answer, whose pages would have to be read.
+// Rows are added up here: where many kinds, times and accounts differ, the engine
+// takes four times as long to sort them.
 func (l *Ledger) Flows(ctx context.Context, r ledger.FlowRange) ([]ledger.Flow, error) {
 	if err := r.Validate(); err != nil {
 		return nil, fmt.Errorf("sqlite: flows: %w", err)
 	}
+	type key struct {
+		kind, account, currency string
+		span                    int64
+	}
 	span := r.Span.Microseconds()
-	var out []ledger.Flow
+	sums := make(map[key]*ledger.Flow)
 	err := l.list(ctx, func(rows *sql.Rows) error {
-		var f ledger.Flow
-		var at int64
-		err := rows.Scan(&f.Kind, &at, &f.Account, &f.Currency, &f.Amount, &f.Ops)
-		f.At = fromMicro(at * span)
-		out = append(out, f)
-		return classify(err)
-	}, `SELECT o.kind, p.at / ? AS span,
-			CASE WHEN p.account >= ? AND p.account < ? THEN p.account
-				ELSE substr(p.account, 1, instr(p.account || '/', '/') - 1) END AS whose,
-			p.currency, SUM(p.amount), SUM(p.n = 0)
+		var k key
+		var at, amount, n int64
+		if err := rows.Scan(&k.kind, &at, &k.account, &k.currency, &amount, &n); err != nil {
+			return classify(err)
+		}
+		k.span = at / span
+		if !strings.HasPrefix(k.account, r.Apart) {
+			k.account = ledger.Class(k.account)
+		}
+		f := sums[k]
+		if f == nil {
+			f = &ledger.Flow{Kind: k.kind, At: fromMicro(k.span * span), Account: k.account, Currency: k.currency}
+			sums[k] = f
+		}
+		if n == 0 {
+			f.Ops++
+		}
+		sum := f.Amount + amount
+		if (sum > f.Amount) != (amount > 0) {
+			return fmt.Errorf("%w: the sum of what was posted to %s", ledger.ErrOverflow, k.account)
+		}
+		f.Amount = sum
+		return nil
+	}, `SELECT o.kind, p.at, p.account, p.currency, p.amount, p.n
 		FROM postings p JOIN ops o ON o.lane = p.lane AND o.seq = p.seq
-		WHERE p.lane = ? AND p.seq > ? AND p.seq <= ? GROUP BY o.kind, span, whose, p.currency`,
-		span, r.Apart, beyond(r.Apart), r.Lane, int64(r.After), int64(r.UpTo))
+		WHERE p.lane = ? AND p.seq > ? AND p.seq <= ?`, r.Lane, int64(r.After), int64(r.UpTo))
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: flows of lane %s: %w", r.Lane, err)
+	}
+	out := make([]ledger.Flow, 0, len(sums))
+	for _, f := range sums {
+		out = append(out, *f)
 	}
 	return out, nil
 }
