@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/speciecash/specie/cli"
@@ -42,6 +43,10 @@ func TestHowACommandEnds(t *testing.T) {
 	}{
 		{"done", live, []string{"fail", "not"}, cli.ExitOK, "", ""},
 		{"the name alone shows the first steps", live, nil, cli.ExitOK, "first steps\n", ""},
+		{"one of two flags is needed", live, []string{"fetch"}, cli.ExitUsage, "",
+			"prog: error: missing flags: --socket=SOCKET or --url=URL\nprog: hint: \"prog fetch --help\" says what there is\n"},
+		{"and the usage says which", live, []string{"fetch", "--help"}, cli.ExitOK,
+			"Usage: prog fetch (--socket=SOCKET | --url=URL) [flags]\n", ""},
 		{"what was typed is wrong", live, []string{"fail", "usage"}, cli.ExitUsage, "",
 			"prog: error: amount \"5,00\": no amount\nprog: hint: \"prog fail --help\" says what there is\n"},
 		{"a flag is mistyped", live, []string{"fail", "not", "--lod"}, cli.ExitUsage, "",
@@ -54,8 +59,9 @@ func TestHowACommandEnds(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			code := (&cli.Program{
 				Name: "prog", Overview: "first steps\n", Flags: &struct {
-					Loud bool
-					Fail failCmd `cmd:""`
+					Loud  bool
+					Fail  failCmd  `cmd:""`
+					Fetch fetchCmd `cmd:""`
 				}{},
 				Ready: func(ctx context.Context, _ *cli.Out) (any, error) { return &holder{ctx}, nil },
 				Explain: func(err error) (string, int) {
@@ -65,11 +71,21 @@ func TestHowACommandEnds(t *testing.T) {
 					return "", cli.ExitFailed
 				},
 			}).Run(c.ctx, c.args, &cli.Out{Program: "prog", Stdout: &stdout, Stderr: &stderr})
+			if strings.HasPrefix(c.stdout, "Usage: ") {
+				stdout.Truncate(min(stdout.Len(), len(c.stdout)))
+			}
 			if code != c.code || stdout.String() != c.stdout || stderr.String() != c.stderr {
 				t.Errorf("status %d, stdout %q, stderr %q", code, &stdout, &stderr)
 			}
 		})
 	}
 }
+
+type fetchCmd struct {
+	Socket string `required:"" xor:"where" placeholder:"SOCKET"`
+	URL    string `required:"" xor:"where" placeholder:"URL" name:"url"`
+}
+
+func (fetchCmd) Run(*holder) error { return nil }
 
 type holder struct{ context.Context }

@@ -71,12 +71,12 @@ func (c auditCmd) report(a *app) (*issuerclient.AuditReport, error) {
 	progress := func(done, total int64) { bar(int(done), int(total)) }
 	if c.Database == "" && c.Backup == "" {
 		if c.Keyset != "" || c.Root != "" || !c.At.IsZero() {
-			return nil, fmt.Errorf("%w: --keyset, --root and --at go with --database or --backup", errConfig)
+			return nil, cli.Usage(errors.New("--keyset, --root and --at go with --database or --backup"))
 		}
 		return auditOnline(a.ctx, &c.officeFlags, progress)
 	}
 	if c.Keyset == "" || c.Root == "" {
-		return nil, fmt.Errorf("%w: --database and --backup need --keyset and --root", errConfig)
+		return nil, cli.Usage(errors.New("--database and --backup need --keyset and --root"))
 	}
 	return c.offline(a, progress)
 }

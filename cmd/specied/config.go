@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -131,9 +133,22 @@ func loadYAML(path string, into any) (base, error) {
 		return "", err
 	}
 	if err := yaml.Load(b, into, yaml.WithKnownFields()); err != nil {
-		return "", fmt.Errorf("%w: %s: %w", errConfig, path, err)
+		return "", fmt.Errorf("%w: %s: %s", errConfig, path, plainYAML(err))
 	}
 	return base(filepath.Dir(path)), nil
+}
+
+// plainYAML says what is wrong with a configuration by line and key, without the
+// names of the library and of this program's types.
+func plainYAML(err error) string {
+	place := regexp.MustCompile(`^go-yaml load error in .*? at L([0-9]+)\.\S*: (.*)$`)
+	unknown := regexp.MustCompile(`field (\S+) not found in type \S*\w`)
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	text = strings.TrimPrefix(text, "yaml: construct errors: ")
+	if m := place.FindStringSubmatch(text); m != nil {
+		text = "line " + m[1] + ": " + m[2]
+	}
+	return unknown.ReplaceAllString(text, `"$1" is no key here`)
 }
 
 // base is the directory that relative paths are taken from.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/speciecash/specie/hsm"
@@ -54,6 +55,19 @@ func TestAConfigurationIsStrict(t *testing.T) {
 	}
 	if _, err := loadYAML(file(t, "{signing_key: receipts, signer: s}"), new(issuerConfig)); !errors.Is(err, errConfig) {
 		t.Errorf("a signing key by label: got %v", err)
+	}
+}
+
+func TestAWrongConfigurationIsToldByLineAndKey(t *testing.T) {
+	for yaml, want := range map[string]string{
+		"listen: 1.2.3.4:1\nnonsense: 2\n":       `: line 2: "nonsense" is no key here`,
+		"listen: 1.2.3.4:1\nadmin_socket\n":      "could not find expected ':'",
+		"listen: 1.2.3.4:1\nlimits: [unclosed\n": ": line ",
+	} {
+		_, err := loadYAML(file(t, yaml), new(issuerConfig))
+		if !errors.Is(err, errConfig) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "go-yaml") || strings.Contains(err.Error(), "main.") {
+			t.Errorf("%q: got %v", yaml, err)
+		}
 	}
 }
 

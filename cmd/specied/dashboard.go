@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/dashboard"
 	"github.com/speciecash/specie/gate"
 	"github.com/speciecash/specie/server"
@@ -103,14 +104,14 @@ func (c *dashboardCmd) open(a *app) (*boardPage, error) {
 func (c *dashboardCmd) listen() (net.Listener, error) {
 	if c.TLSCertificate == "" {
 		if c.TLSKey != "" {
-			return nil, fmt.Errorf("%w: --tls-key goes with --tls-certificate", errConfig)
+			return nil, cli.Usage(errors.New("--tls-key goes with --tls-certificate"))
 		}
 		address, err := net.ResolveTCPAddr("tcp", c.Listen)
 		if err != nil {
-			return nil, fmt.Errorf("%w: --listen: %w", errConfig, err)
+			return nil, cli.Usage(fmt.Errorf("--listen: %w", err))
 		}
 		if !address.IP.IsLoopback() {
-			return nil, fmt.Errorf("%w: --listen %s is not this machine alone: give --tls-certificate, or use 127.0.0.1", errConfig, c.Listen)
+			return nil, cli.Usage(fmt.Errorf("--listen %s is not this machine alone: give --tls-certificate, or use 127.0.0.1", c.Listen))
 		}
 		return net.ListenTCP("tcp", address)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -151,7 +152,7 @@ func (warrantShowCmd) Help() string {
 func (c warrantShowCmd) Run(a *app) error {
 	digest, err := hex.DecodeString(c.Digest)
 	if err != nil || len(digest) != 32 {
-		return fmt.Errorf("%w: a digest is 64 hex digits", errConfig)
+		return cli.Usage(errors.New("a digest is 64 hex digits"))
 	}
 	api, err := groupAdmin(c.Socket)
 	if err != nil {

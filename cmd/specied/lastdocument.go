@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/groupdoc/warrant"
 	"github.com/speciecash/specie/registration"
 )
@@ -69,7 +70,7 @@ func (f lastDocument) Keep(_ context.Context, jws []byte) (err error) {
 func (c groupCmd) restored() (*registration.Restored, error) {
 	if !c.AcceptRestored {
 		if c.Warrants != "" {
-			return nil, fmt.Errorf("%w: --warrants is for --accept-restored", errConfig)
+			return nil, cli.Usage(errors.New("--warrants is for --accept-restored"))
 		}
 		return nil, nil
 	}

@@ -133,6 +133,8 @@ func hint(err error) string {
 		return "is the daemon running, and is this its --socket?"
 	case errors.As(err, new(x509.UnknownAuthorityError)):
 		return "name who certifies the bank's address with --server-ca"
+	case errors.Is(err, errConfig):
+		return "docs/operator.md and docs/group-manager.md show each key of the configurations"
 	case errors.Is(err, errLeaked):
 		return "if the ledger was restored since, read docs/restoring.md first: what the backup lacked looks the same"
 	case errors.Is(err, errDrafted):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -31,7 +32,7 @@ func (c membersCmd) Run(a *app) error {
 		return c.count(a, api)
 	}
 	if c.Limit < 1 || c.Limit > 500 {
-		return fmt.Errorf("%w: --limit is 1 to 500", errConfig)
+		return cli.Usage(errors.New("--limit is 1 to 500"))
 	}
 	p := &groupclient.GetMembersParams{Limit: &c.Limit, Names: &c.Names}
 	if c.After != "" {

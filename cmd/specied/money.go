@@ -181,7 +181,7 @@ func (c statementCmd) Run(a *app) error {
 		return a.out.Document("statement", r.Body)
 	}
 	if c.Out != "" {
-		return fmt.Errorf("%w: --out goes with --format csv or camt.053", errConfig)
+		return cli.Usage(errors.New("--out goes with --format csv or camt.053"))
 	}
 	s, err := client.WholeStatement(func(after *string) (*issuerclient.Statement, error) {
 		limit := 500

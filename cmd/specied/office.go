@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -31,15 +32,15 @@ type officeFlags struct {
 func (o *officeFlags) api() (*issuerclient.ClientWithResponses, error) {
 	if o.Socket != "" {
 		if o.ServerCA != "" || o.ClientCertificate != "" || o.ClientKey != "" || o.TokenFile != "" {
-			return nil, fmt.Errorf("%w: certificates and a token go with --admin", errConfig)
+			return nil, cli.Usage(errors.New("certificates and a token go with --admin"))
 		}
 		return issuerAdmin(o.Socket)
 	}
 	if !strings.HasPrefix(o.Admin, "https://") {
-		return nil, fmt.Errorf("%w: --admin is an https URL", errConfig)
+		return nil, cli.Usage(errors.New("--admin is an https URL"))
 	}
 	if o.ClientCertificate == "" || o.TokenFile == "" {
-		return nil, fmt.Errorf("%w: --admin needs --client-certificate and --token-file", errConfig)
+		return nil, cli.Usage(errors.New("--admin needs --client-certificate and --token-file"))
 	}
 	if err := client.CheckAddress(o.Admin); err != nil {
 		return nil, err

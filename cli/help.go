@@ -1,0 +1,43 @@
+package cli
+
+import (
+	"bytes"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// help is kong's, but the usage line says of flags of which one is needed that it
+// is one of them, and not all.
+func help(options kong.HelpOptions, ctx *kong.Context) error {
+	var b bytes.Buffer
+	stdout := ctx.Stdout
+	ctx.Stdout = &b
+	err := kong.DefaultHelpPrinter(options, ctx)
+	ctx.Stdout = stdout
+	if err != nil {
+		return err
+	}
+	text := b.String()
+	if ctx.Selected() != nil {
+		text = oneOf(text, ctx.Selected())
+	}
+	_, err = io.WriteString(stdout, text)
+	return err
+}
+
+func oneOf(text string, n *kong.Node) string {
+	groups := map[string][]string{}
+	for _, f := range n.Flags {
+		if f.Required && len(f.Xor) == 1 {
+			groups[f.Xor[0]] = append(groups[f.Xor[0]], f.Summary())
+		}
+	}
+	for _, flags := range groups {
+		if len(flags) > 1 {
+			text = strings.Replace(text, strings.Join(flags, " "), "("+strings.Join(flags, " | ")+")", 1)
+		}
+	}
+	return text
+}
