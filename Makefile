@@ -19,7 +19,7 @@ export GOFLAGS ?= -buildvcs=false
 # at once does. All the others run without it.
 RACE := ./server ./ledger/sqlite ./hsm ./ledger/postgres ./api/... ./fault ./ledger/batch ./signer ./tpm/...
 # What takes longest begins first, so that nothing runs alone at the end.
-LONG := ./cmd/specied ./wallet ./issuer ./ceremony ./cmd/specie-ceremony ./ledger/postgres/failovertest ./cmd/specie ./opening ./demo ./merchant ./registration
+LONG := ./cmd/specied ./wallet ./issuer ./ceremony ./cmd/specie-ceremony ./ledger/postgres/failovertest ./cmd/specie ./opening ./demo ./merchant/desk/desktest ./merchant ./registration
 # Most of those wait for TPMs, disks and other programs: with two packages a
 # processor none is idle. vet has looked already.
 TEST := $(GO) test -vet=off -p $$(($$(getconf _NPROCESSORS_ONLN) * 2))
