@@ -26,6 +26,7 @@ var runs = map[string][2]string{
 	"docs/troubles.md":      {"cmd/specie", "TestDocs"},
 	"docs/enrolment.md":     {"cmd/specie", "TestDocs"},
 	"docs/merchant.md":      {"cmd/specie", "TestDocs"},
+	"docs/webshop.md":       {"cmd/specie", "TestDocs"},
 	"docs/operator.md":      {"cmd/specied", "TestDocs"},
 	"docs/restoring.md":     {"cmd/specied", "TestDocs"},
 	"docs/ek-roots.md":      {"cmd/specied", "TestDocsOfManufacturers"},
@@ -40,6 +41,7 @@ var runs = map[string][2]string{
 var shown = map[[2]string]string{
 	{"ceremonies/README.md", "specie-ceremony "}: "an overview of docs/ceremonies.md, where each is run",
 	{"CONTRIBUTING.md", "go test "}:              "tests do not run tests",
+	{"docs/webshop.md", "go run "}:               "contrib/shop is run by its own test",
 	{"docs/deploy.md", "systemctl "}:             "it would change this machine; systemd-analyze looks at the units",
 	{"docs/hsm.md", "specie-ceremony probe "}:    "a maker's own library; docs/ceremonies.md probes one that is here",
 }

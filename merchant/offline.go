@@ -44,9 +44,9 @@ func (l Limits) Words(currency string, exponent int) string {
 		"a payer who has spent the same coins elsewhere, or takes the payment back first, has your goods and you have no money: you may lose up to %s %s",
 		l.Sale.Format(exponent), currency, l.Total.Format(exponent), currency, l.Total.Format(exponent), currency)
 	if l.Bearer {
-		return words + "; who paid with bearer coins nobody can find out, who paid with bound coins the supervisors can name to a court"
+		return words + "; who paid with bearer coins nobody can find out; who paid twice with bound coins can be named on a court's order, who took the payment back can't"
 	}
-	return words + "; only bound coins are accepted so, and the supervisors can name to a court who cheats with them"
+	return words + "; only bound coins are accepted so: who pays twice with them can be named on a court's order, who takes the payment back can't"
 }
 
 // Offline is what a till has accepted without its bank.

@@ -12,7 +12,7 @@ import (
 // scripts have it.
 func TestDocs(t *testing.T) {
 	var files []string
-	for _, page := range []string{"docs/holder.md", "docs/troubles.md", "docs/enrolment.md", "docs/merchant.md"} {
+	for _, page := range []string{"docs/holder.md", "docs/troubles.md", "docs/enrolment.md", "docs/merchant.md", "docs/webshop.md"} {
 		files = append(files, docstest.Read(t, page).Save(t))
 	}
 	runScripts(t, testscript.Params{Files: files})
