@@ -14,7 +14,7 @@ COPY . .
 RUN CGO_ENABLED=0 go build -o /out/specie ./cmd/specie
 RUN go build -o /out/ ./cmd/specied ./cmd/specie-ceremony
 
-FROM debian:12.11-slim AS base
+FROM debian:12.15-slim AS base
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates curl \
  && rm -rf /var/lib/apt/lists/*

@@ -17,7 +17,7 @@ func (s *stage) refund() error {
 	if err != nil {
 		return err
 	}
-	out, err := s.specie(cafe, "merchant", "refund", op, "2.00")
+	out, err := s.specie(cafe, "merchant", "refund", "--", op, "2.00")
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (s *stage) monthEnd() error {
 		return err
 	}
 	return s.refused("a refund after the payout", "paid this out", func() error {
-		_, err := s.specie(cafe, "merchant", "refund", op, "1.00")
+		_, err := s.specie(cafe, "merchant", "refund", "--", op, "1.00")
 		return err
 	})
 }

@@ -92,7 +92,7 @@ func (p *player) turn(ctx context.Context, n int) (err error) {
 
 // refund has the market give a little of the newest payment back.
 func (p *player) refund(ctx context.Context, order string) error {
-	if _, err := p.box.Run(ctx, "specie", "--home", p.box.Home(market), "merchant", "refund", order, "0.50"); err != nil {
+	if _, err := p.box.Run(ctx, "specie", "--home", p.box.Home(market), "merchant", "refund", "--", order, "0.50"); err != nil {
 		return err
 	}
 	out, err := p.box.Run(ctx, "specie", "--home", p.box.Home(customer), "--json", "history")

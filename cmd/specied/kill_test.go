@@ -163,7 +163,7 @@ func (s *street) refundable() []string {
 	unmarshal(s.t, s.people(atTill, 0, "--json", "merchant", "takings"), &takings)
 	for _, x := range takings {
 		if x.Order == fmt.Sprint(s.offers) {
-			s.people(atTill, 0, "merchant", "refund", x.Op, "0.03")
+			s.people(atTill, 0, "merchant", "refund", "--", x.Op, "0.03") // an id may begin with a hyphen
 		}
 	}
 	var history []struct {
@@ -185,7 +185,7 @@ func acts() []act {
 		{"a withdrawal", nil, anyhow("withdraw", "0.07"), resume},
 		{"a payment with a hold before", func(s *street) []string { return []string{s.offer("0.05")} }, anyhow("pay", "--yes", "--kind", "bearer", "--hold"), resume},
 		{"an exchange", nil, anyhow("exchange"), resume},
-		{"a refund", (*street).refundable, anyhow("refund"), resume},
+		{"a refund", (*street).refundable, anyhow("refund", "--"), resume},
 	}
 }
 
