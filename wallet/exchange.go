@@ -69,42 +69,45 @@ func (w *Wallet) exchangeAll(ctx context.Context, kind coin.Kind, wanted func(*c
 		return 0, err
 	}
 	coins := slices.DeleteFunc(all, func(c StoredCoin) bool { return !w.allSpendable(k, []StoredCoin{c}) || !wanted(k, c) })
-	done, err := w.exchangeAgain(ctx, k, kind)
-	if err != nil {
-		return done, err
-	}
-	if len(coins)+done == 0 {
-		return 0, fmt.Errorf("exchange: %w: no %s coins that can be spent", ErrFunds, kind)
-	}
-	for lot := range slices.Chunk(coins, coin.MaxCoins) {
-		if err := w.exchange(ctx, k, lot, origin{}); err != nil {
-			return done, err
-		}
-		done += len(lot)
-	}
-	return done, nil
-}
-
-// exchangeAgain repeats exchanges of bound coins that the bank refused, with
-// new outputs and exactly the same coins, so that old and new are one op.
-func (w *Wallet) exchangeAgain(ctx context.Context, k *coin.Keyset, kind coin.Kind) (done int, err error) {
-	if kind != coin.Bound {
-		return 0, nil
-	}
-	lots, err := w.refusedLots(ctx)
+	lots, err := w.lotsAgain(ctx, k, kind)
 	if err != nil {
 		return 0, err
 	}
+	for part := range slices.Chunk(coins, coin.MaxCoins) {
+		lots = append(lots, lot{coins: part})
+	}
+	if len(lots) == 0 {
+		return 0, fmt.Errorf("exchange: %w: no %s coins that can be spent", ErrFunds, kind)
+	}
+	done, total := 0, coinsIn(lots)
+	w.watch.report(0, total)
 	for _, l := range lots {
-		if !w.allSpendable(k, l.coins) {
-			continue
-		}
 		if err := w.exchange(ctx, k, l.coins, l.origin); err != nil {
 			return done, err
 		}
 		done += len(l.coins)
+		w.watch.report(done, total)
 	}
 	return done, nil
+}
+
+// lotsAgain are those of bound coins whose exchange the bank refused. They are
+// exchanged with new outputs and exactly the same coins, so that old and new are one
+// op.
+func (w *Wallet) lotsAgain(ctx context.Context, k *coin.Keyset, kind coin.Kind) ([]lot, error) {
+	if kind != coin.Bound {
+		return nil, nil
+	}
+	lots, err := w.refusedLots(ctx)
+	return slices.DeleteFunc(lots, func(l lot) bool { return !w.allSpendable(k, l.coins) }), err
+}
+
+// coinsIn counts the coins of lots.
+func coinsIn(lots []lot) (n int) {
+	for _, l := range lots {
+		n += len(l.coins)
+	}
+	return n
 }
 
 // lot is coins that are exchanged, recouped or recovered together.

@@ -156,7 +156,7 @@ func (w *Wallet) receivedBefore(ctx context.Context, e *coin.Envelope) (*Receive
 	if err != nil {
 		return nil, err
 	}
-	return w.sendReceive(ctx, k, ops[0])
+	return w.sendReceive(ctx, k, ops[0], w.watch)
 }
 
 // envelopeDigest names a set of coins in the purse's index of operations.
@@ -182,6 +182,7 @@ func (w *Wallet) receive(ctx context.Context, e *coin.Envelope, repeated bool) (
 	}
 	digest := envelopeDigest(e)
 	op := Operation{ID: newID(), Kind: KindReceive, State: OpSubmitted, Amount: int64(e.Amount), Created: w.now(), offer: digest[:]}
+	w.watch.report(0, len(e.Coins))
 	body, err := w.newReceiving(ctx, k, e)
 	if err != nil {
 		return nil, fmt.Errorf("receive: %w", err)
@@ -192,7 +193,7 @@ func (w *Wallet) receive(ctx context.Context, e *coin.Envelope, repeated bool) (
 	if err := w.purse.update(ctx, func(tx *sql.Tx) error { return insertOp(ctx, tx, op, body) }); err != nil {
 		return nil, err
 	}
-	r, err := w.sendReceive(ctx, k, op)
+	r, err := w.sendReceive(ctx, k, op, w.watch)
 	if !isCode(err, codeOutputUsed) || errors.Is(err, ErrOpen) {
 		return r, err
 	}
@@ -257,16 +258,17 @@ func (w *Wallet) newReceiving(ctx context.Context, k *coin.Keyset, e *coin.Envel
 
 // sendReceive sends the recorded request, for the first time or again, and stores
 // what comes back.
-func (w *Wallet) sendReceive(ctx context.Context, k *coin.Keyset, op Operation) (*Received, error) {
+func (w *Wallet) sendReceive(ctx context.Context, k *coin.Keyset, op Operation, p Progress) (*Received, error) {
 	var body receiving
 	if err := decodeBody(op, &body); err != nil {
 		return nil, err
 	}
+	p.report(0, len(body.Items))
 	sigs, err := w.bank.exchange(ctx, body.Request)
 	if err != nil {
 		return nil, w.receiveRefused(ctx, k, op, body, err)
 	}
-	coins, err := w.finalize(ctx, k, body.Items, sigs, nil)
+	coins, err := w.finalize(ctx, k, body.Items, sigs, p)
 	if err != nil {
 		return w.signedForOthers(ctx, k, op, body, err)
 	}
@@ -376,7 +378,7 @@ func (w *Wallet) signedForOthers(ctx context.Context, k *coin.Keyset, op Operati
 		return nil, err
 	}
 	if i := slices.IndexFunc(again, func(o Operation) bool { return !slices.Equal(o.ID, op.ID) }); i >= 0 {
-		return w.sendReceive(ctx, k, again[i])
+		return w.sendReceive(ctx, k, again[i], nil)
 	}
 	return nil, fmt.Errorf("receive: %w", &TakenError{Coins: len(body.Coins), Spent: len(body.Coins)})
 }

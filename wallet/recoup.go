@@ -202,6 +202,8 @@ type Recouped struct {
 func (w *Wallet) Recoup(ctx context.Context, r *Recoupable, toAccount bool) (*Recouped, error) {
 	out := &Recouped{}
 	var missing error
+	tried, all := 0, coinsIn(r.lots)
+	w.watch.report(0, all)
 	for _, l := range r.lots {
 		l.origin.toAccount = toAccount && l.account() != ""
 		worth, err := sum(l.coins)
@@ -209,6 +211,8 @@ func (w *Wallet) Recoup(ctx context.Context, r *Recoupable, toAccount bool) (*Re
 			return out, fmt.Errorf("recoup: %w", err)
 		}
 		err = w.exchange(ctx, r.keyset, l.coins, l.origin)
+		tried += len(l.coins)
+		w.watch.report(tried, all)
 		switch {
 		case errors.Is(err, ErrPaid):
 			out.Paid++

@@ -68,21 +68,25 @@ func (w *Wallet) Refund(ctx context.Context, id ID) (coin.Amount, error) {
 		return 0, err
 	}
 	var got coin.Amount
-	for _, op := range begun {
+	for i, op := range begun {
+		w.watch.report(i, len(begun))
 		if err := w.resumeRefund(ctx, op); err != nil {
 			return got, err
 		}
 		got += coin.Amount(op.Amount)
+		w.watch.report(i+1, len(begun))
 	}
 	offers, spend, to, err := w.refundOffers(ctx, &body)
 	if err != nil {
 		return got, err
 	}
-	for _, offer := range offers {
+	for i, offer := range offers {
+		w.watch.report(i, len(offers))
 		if err := w.collect(ctx, pay, &body, spend, to, offer); err != nil {
 			return got, err
 		}
 		got += offer.Amount
+		w.watch.report(i+1, len(offers))
 	}
 	if got == 0 {
 		return 0, fmt.Errorf("payment %s: %w", id, ErrNoRefund)

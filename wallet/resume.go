@@ -27,10 +27,12 @@ func (w *Wallet) Resume(ctx context.Context) ([]Operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, op := range pending {
+	w.watch.report(0, len(pending))
+	for i, op := range pending {
 		if err := w.resumeOne(ctx, op); err != nil {
 			errs = append(errs, fmt.Errorf("%s of %s: %w", op.Kind, op.Created.UTC().Format("2006-01-02 15:04 UTC"), err))
 		}
+		w.watch.report(i+1, len(pending))
 	}
 	now := make([]Operation, 0, len(pending))
 	for _, op := range pending {
@@ -66,7 +68,7 @@ func (w *Wallet) resumeOne(ctx context.Context, op Operation) error {
 		if err != nil {
 			return err
 		}
-		_, err = w.sendReceive(ctx, k, op)
+		_, err = w.sendReceive(ctx, k, op, nil)
 		return err
 	case KindRefund:
 		return w.resumeRefund(ctx, op)

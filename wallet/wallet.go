@@ -76,7 +76,13 @@ type Wallet struct {
 	key      group.Key
 	closeKey func() error
 	tags     Progress // see TPM.Tags
+	watch    Progress // see Watch
 }
+
+// Watch has what can take long tell p from now on how far it is: Exchange,
+// ExchangeExpiring, Recoup and Receive in coins, Resume in operations, Refund in
+// refunds. What the TPM does is reported apart, see [TPM]. Nil ends it.
+func (w *Wallet) Watch(p Progress) { w.watch = p }
 
 // Keys of the settings in the purse.
 const (

@@ -155,6 +155,7 @@ func (c refundCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		w.Watch(a.barWhenBegun("collecting refunds"))
 		got, err := w.Refund(a.ctx, id)
 		if err != nil {
 			return err

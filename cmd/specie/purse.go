@@ -367,6 +367,7 @@ func (c exchangeCmd) Run(a *app) error {
 		with = a.withTPM
 	}
 	return with(func(w *wallet.Wallet) error {
+		w.Watch(a.barWhenBegun("exchanging coins"))
 		exchange := w.Exchange
 		if c.Expiring {
 			exchange = func(ctx context.Context, kind coin.Kind) (int, error) { return w.ExchangeExpiring(ctx, kind, a.ahead) }
@@ -393,6 +394,7 @@ Example:
 
 func (resumeCmd) Run(a *app) error {
 	return a.withWallet(func(w *wallet.Wallet) error {
+		w.Watch(a.barWhenBegun("finishing operations"))
 		ops, err := w.Resume(a.ctx)
 		a.noteRecoup(w)
 		if len(ops) == 0 && err == nil {

@@ -41,6 +41,7 @@ func (c recoupCmd) Run(a *app) error {
 		if err := c.consent(a, plan, k); err != nil {
 			return err
 		}
+		w.Watch(a.barWhenBegun("making coins good"))
 		done, err := w.Recoup(a.ctx, plan, c.ToAccount)
 		if done.Coins+done.Paid == 0 && err != nil {
 			return err

@@ -211,6 +211,7 @@ func (c receiveCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		w.Watch(a.barWhenBegun("receiving coins"))
 		r, err := w.Receive(a.ctx, text, c.Rest)
 		if err != nil {
 			return err
