@@ -29,3 +29,6 @@ var (
 	Encode41 = encode41
 	Decode41 = decode41
 )
+
+// LinkDictionary is what a link for pictures is packed with.
+const LinkDictionary = linkDictionary

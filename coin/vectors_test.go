@@ -41,6 +41,10 @@ type vectors struct {
 	Spend   spendVector     `json:"spend"`
 	Receipt json.RawMessage `json:"receipt_payload"`
 	Refund  refundVector    `json:"refund"`
+
+	LinkQR   linkQRVector   `json:"link_qr"`
+	Envelope envelopeVector `json:"envelope"`
+	Words    []wordsVector  `json:"words"`
 }
 
 type frameVector struct {
@@ -113,7 +117,7 @@ func rawSign(key *rsa.PrivateKey, blinded []byte) []byte {
 func newVectors(t *testing.T) *vectors {
 	t.Helper()
 	m, x := theMint(), hex.EncodeToString
-	v := &vectors{Note: "Worked examples of docs/api.md. Bytes in hex unless they are shown as on the wire. Made by go generate ./coin; keys are for tests only."}
+	v := &vectors{Note: "Worked examples of docs/api.md and docs/protocol.md. Bytes in hex unless they are shown as on the wire. Made by go generate ./coin; keys are for tests only."}
 	parts := [][]byte{[]byte("specie"), nil, {1, 2, 3}}
 	v.Frame = frameVector{[]string{x(parts[0]), "", x(parts[2])}, x(frame.Join(parts...)), hash(frame.Digest(parts...))}
 
@@ -135,7 +139,7 @@ func newVectors(t *testing.T) *vectors {
 		BlindSigned: x(blindSignature), Signature: x(c.Signature), Text: must(c.Text()),
 	}
 
-	_, one := planchetOf(&m.one, 1)
+	oneOwner, one := planchetOf(&m.one, 1)
 	_, also := planchetOf(&m.one, 2)
 	outputs := []coin.Output{one.Output(), also.Output()}
 	v.Outputs = outputsVector{
@@ -159,6 +163,11 @@ func newVectors(t *testing.T) *vectors {
 		Payee: offer.Offer.Payee, At: now,
 	}
 	v.Receipt = segment(t, must(r.Sign(m.signingKey, m.signing)), 1)
+
+	small := must(one.Finalize(rawSign(m.private[m.one.KeyID], one.Blinded())))
+	v.LinkQR = newLinkQRVector(t, v.Offer.Link)
+	v.Envelope = newEnvelopeVector(t, coin.EnvelopeCoin{Coin: *c, Owner: owner}, coin.EnvelopeCoin{Coin: *small, Owner: oneOwner})
+	v.Words = newWordsVectors()
 
 	back := outputs[:1]
 	order := coin.RefundOrder{
@@ -196,6 +205,35 @@ func (v *vectors) offer(t *testing.T) *coin.SignedOffer {
 
 func hash(h [32]byte) string { return hex.EncodeToString(h[:]) }
 
+// un and un64 read what stands in the vectors, joined and sum are the pages' frame
+// and SHA-256.
+func un(text string) []byte { return must(hex.DecodeString(text)) }
+
+func un64(text string) []byte { return must(base64.RawURLEncoding.Strict().DecodeString(text)) }
+
+func joined(parts ...[]byte) []byte {
+	var out []byte
+	for _, p := range parts {
+		out = append(binary.BigEndian.AppendUint32(out, uint32(len(p))), p...)
+	}
+	return out
+}
+
+func sum(b ...[]byte) string { return hash(sha256.Sum256(bytes.Join(b, nil))) }
+
+// text is a short CBOR text (major type 3) or byte string (2).
+func text(major byte, b []byte) []byte {
+	if len(b) < 24 {
+		return append([]byte{major<<5 | byte(len(b))}, b...)
+	}
+	return append([]byte{major<<5 | 24, byte(len(b))}, b...)
+}
+
+// coinMessage is what the bank signs of a bearer coin.
+func coinMessage(kid, owner []byte) []byte {
+	return bytes.Join([][]byte{{0x85}, text(3, []byte("specie/coin/1")), text(3, []byte(bankID)), text(2, kid), text(3, []byte("bearer")), text(2, owner)}, nil)
+}
+
 // segment is one of a JWS's three.
 func segment(t *testing.T, jws []byte, i int) []byte {
 	t.Helper()
@@ -220,25 +258,9 @@ func TestTheVectorsFollowFromThePage(t *testing.T) {
 	if err := json.Unmarshal(must(os.ReadFile(vectorsFile)), &v); err != nil {
 		t.Fatal(err)
 	}
-	un := func(text string) []byte { return must(hex.DecodeString(text)) }
-	un64 := func(text string) []byte { return must(base64.RawURLEncoding.Strict().DecodeString(text)) }
-	joined := func(parts ...[]byte) []byte {
-		var out []byte
-		for _, p := range parts {
-			out = append(binary.BigEndian.AppendUint32(out, uint32(len(p))), p...)
-		}
-		return out
-	}
-	sum := func(b ...[]byte) string { h := sha256.Sum256(bytes.Join(b, nil)); return hex.EncodeToString(h[:]) }
-	text := func(major byte, b []byte) []byte {
-		if len(b) < 24 {
-			return append([]byte{major<<5 | byte(len(b))}, b...)
-		}
-		return append([]byte{major<<5 | 24, byte(len(b))}, b...)
-	}
 	number := func(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 	kid := un64(v.Key.KeyID)
-	message := bytes.Join([][]byte{{0x85}, text(3, []byte("specie/coin/1")), text(3, []byte(bankID)), text(2, kid), text(3, []byte("bearer")), text(2, un(v.Coin.Owner))}, nil)
+	message := coinMessage(kid, un(v.Coin.Owner))
 	var outputs [][]byte
 	var made []string
 	for _, o := range v.Outputs.List {
@@ -279,7 +301,7 @@ func TestTheVectorsFollowFromThePage(t *testing.T) {
 		"op":                {v.Spend.Op, sum(joined(un(v.Offer.Digest), []byte(bankID), un(v.Coin.ID)))},
 		"refund":            {v.Refund.Op, sum(joined([]byte("specie/refund/1"), un(v.Spend.Op), un(sum(joined(outputs[:2]...)))))},
 		"refund's deposit":  {v.Refund.Deposit, v.Spend.Op},
-		"coin's text":       {v.Coin.Text, wire(text, &v, kid, un)},
+		"coin's text":       {v.Coin.Text, wire(&v, kid)},
 		"the blind signing": {v.Coin.BlindSigned, hex.EncodeToString(new(big.Int).Exp(new(big.Int).SetBytes(un(v.Coin.Blinded)), new(big.Int).SetBytes(un(v.Key.Private)), new(big.Int).SetBytes(un(v.Key.Modulus))).FillBytes(make([]byte, 256)))},
 	} {
 		if diff := cmp.Diff(c[0], c[1]); diff != "" {
@@ -304,7 +326,7 @@ func TestTheVectorsFollowFromThePage(t *testing.T) {
 }
 
 // wire is a coin's text form: a map of seven entries under small integers.
-func wire(text func(byte, []byte) []byte, v *vectors, kid []byte, un func(string) []byte) string {
+func wire(v *vectors, kid []byte) string {
 	sig := un(v.Coin.Signature)
 	body := bytes.Join([][]byte{
 		{0xa7, 0, 1, 1}, text(3, []byte(bankID)), {2}, text(2, kid), {3}, text(3, []byte("bearer")), {4}, text(2, un(v.Coin.Owner)),
