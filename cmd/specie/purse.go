@@ -386,7 +386,8 @@ type resumeCmd struct{}
 
 func (resumeCmd) Help() string {
 	return `What was sent is sent again, byte for byte; nothing is paid or drawn twice. The TPM is not needed.
-Prints the operations that were open, as they are now.
+Prints the operations that were open, as they are now. What you sent and nobody has received yet is not open: it waits,
+and that is said besides.
 
 Example:
   specie resume`
@@ -397,9 +398,32 @@ func (resumeCmd) Run(a *app) error {
 		w.Watch(a.barWhenBegun("finishing operations"))
 		ops, err := w.Resume(a.ctx)
 		a.noteRecoup(w)
-		if len(ops) == 0 && err == nil {
+		ops, nerr := a.noteWaiting(w, ops)
+		err = errors.Join(err, nerr)
+		switch {
+		case len(ops) == 0 && err != nil:
+			return err
+		case len(ops) == 0:
 			return a.out.Result([]wallet.Operation{}, func(o io.Writer) { fmt.Fprintln(o, "nothing is open") })
 		}
 		return errors.Join(err, a.printOps(w, ops))
 	})
+}
+
+// noteWaiting says what was sent and waits to be received, and returns the other
+// operations: how long a friend takes is not for "resume" to settle, and who waits
+// until nothing is open would wait for ever.
+func (a *app) noteWaiting(w *wallet.Wallet, ops []wallet.Operation) (others []wallet.Operation, err error) {
+	for _, op := range ops {
+		if op.Kind != wallet.KindSend || op.State != wallet.OpSubmitted {
+			others = append(others, op)
+			continue
+		}
+		k, err := w.Keyset(a.ctx)
+		if err != nil {
+			return ops, err
+		}
+		a.out.Note("%s %s that you sent is not received yet; \"specie reclaim %s\" takes it back", coin.Amount(-op.Amount).Format(k.Exponent), k.Currency, op.ID[:4])
+	}
+	return others, nil
 }
