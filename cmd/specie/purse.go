@@ -423,7 +423,7 @@ func (a *app) noteWaiting(w *wallet.Wallet, ops []wallet.Operation) (others []wa
 		if err != nil {
 			return ops, err
 		}
-		a.out.Note("%s %s that you sent is not received yet; \"specie reclaim %s\" takes it back", coin.Amount(-op.Amount).Format(k.Exponent), k.Currency, op.ID[:4])
+		a.out.Note("%s %s that you sent waits to be received; \"specie reclaim %s\" takes it back", coin.Amount(-op.Amount).Format(k.Exponent), k.Currency, op.ID[:4])
 	}
 	return others, nil
 }

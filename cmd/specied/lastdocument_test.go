@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/groupdoc/warrant"
 	"github.com/speciecash/specie/registration"
 	"github.com/speciecash/specie/registration/registrationtest"
@@ -75,7 +76,7 @@ func TestARestoredDatabaseIsExplained(t *testing.T) {
 	if err := os.WriteFile(file, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (groupCmd{Warrants: file}).restored(); !errors.Is(err, errConfig) {
+	if _, err := (groupCmd{Warrants: file}).restored(); !errors.Is(err, cli.ErrUsage) {
 		t.Fatalf("warrants without --accept-restored: %v", err)
 	}
 	if r, err := (groupCmd{}).restored(); r != nil || err != nil {
