@@ -84,7 +84,7 @@ func (p *Program) Run(ctx context.Context, args []string, out *Out) int {
 		out.Fail(err, "")
 		return ExitFailed
 	}
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(withIDs(parser.Model.Node, args))
 	if asked >= 0 {
 		return asked
 	}

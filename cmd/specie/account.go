@@ -152,7 +152,7 @@ type tokenRevokeCmd struct {
 }
 
 func (tokenRevokeCmd) Help() string {
-	return "An ID may begin with \"-\", hence the \"--\".\n\nExample:\n  specie token revoke -- ID"
+	return "Example:\n  specie token revoke ID"
 }
 
 func (c tokenRevokeCmd) Run(a *app) error {
@@ -164,7 +164,7 @@ type merchantTokenRevokeCmd struct {
 }
 
 func (merchantTokenRevokeCmd) Help() string {
-	return "An ID may begin with \"-\", hence the \"--\".\n\nExample:\n  specie merchant token revoke -- ID"
+	return "Example:\n  specie merchant token revoke ID"
 }
 
 func (c merchantTokenRevokeCmd) Run(a *app) error {

@@ -114,10 +114,10 @@ type tokenRevokeCmd struct {
 }
 
 func (tokenRevokeCmd) Help() string {
-	return `A token that ends earlier stays so. An ID may begin with "-": then put "--" before both.
+	return `A token that ends earlier stays so.
 
 Example:
-  specied token revoke --socket issuer.sock -- merchant/… ID`
+  specied token revoke --socket issuer.sock merchant/… ID`
 }
 
 func (c tokenRevokeCmd) Run(a *app) error {

@@ -34,9 +34,7 @@ its subject.
 
 Examples:
   specied case --socket issuer.sock
-  specied case --socket issuer.sock --out case.json -- ID
-
-An ID may begin with "-", hence the "--".`
+  specied case --socket issuer.sock --out case.json ID`
 }
 
 func (c caseCmd) Run(a *app) error {

@@ -109,7 +109,7 @@ func TestACaseIsFoundByTheBeginningOfItsId(t *testing.T) {
 	}
 	for i, id := range []string{list.Cases[0].ID[:6], list.Cases[1].ID} {
 		file := filepath.Join(t.TempDir(), "case.json")
-		out, said, status := c.run(t, "case", "--out", file, "--", id)
+		out, said, status := c.run(t, "case", "--out", file, id)
 		if status != 0 {
 			t.Fatal(said)
 		}
@@ -118,7 +118,7 @@ func TestACaseIsFoundByTheBeginningOfItsId(t *testing.T) {
 			t.Errorf("written: %s", out)
 		}
 		var written struct{ Case, Subject string }
-		out, _, _ = c.run(t, "case", "--json", "--out", file+"2", "--", id)
+		out, _, _ = c.run(t, "case", "--json", "--out", file+"2", id)
 		unmarshal(t, out, &written)
 		if written.Subject != string(subject) || written.Case != list.Cases[i].ID {
 			t.Errorf("written as %+v", written)

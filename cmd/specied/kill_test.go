@@ -163,7 +163,7 @@ func (s *street) refundable() []string {
 	unmarshal(s.t, s.people(atTill, 0, "--json", "merchant", "takings"), &takings)
 	for _, x := range takings {
 		if x.Order == fmt.Sprint(s.offers) {
-			s.people(atTill, 0, "merchant", "refund", "--", x.Op, "0.03") // an id may begin with a hyphen
+			s.people(atTill, 0, "merchant", "refund", x.Op, "0.03")
 		}
 	}
 	var history []struct {
