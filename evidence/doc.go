@@ -11,6 +11,7 @@
 //	owners    those of the coins' owners, over the payment of this very offer
 //	deposit   the bank's, over what it credited
 //	receipt   the merchant's, over what he was paid
+//	conflict  that of a coin's owner, over another spend of it
 //
 // # Trust
 //

@@ -33,6 +33,9 @@ type File struct {
 	Spend []byte
 	// BankReceipt and MerchantReceipt are JWS over the deposit and the payment.
 	BankReceipt, MerchantReceipt []byte
+	// Conflict is what the bank refused the payment with: another spend of one of its
+	// coins, with its owners' authorisation (coin.ConflictProof).
+	Conflict []byte
 	// Keyset is the bank's, of when the payment was made, and Groups are the group
 	// documents that the presentation for bound coins is verified by.
 	Keyset []byte
@@ -48,6 +51,7 @@ type fileJSON struct {
 	Spend           json.RawMessage `json:"spend,omitempty"`
 	BankReceipt     string          `json:"bank_receipt,omitempty"`
 	MerchantReceipt string          `json:"merchant_receipt,omitempty"`
+	Conflict        json.RawMessage `json:"conflict,omitempty"`
 	Keyset          string          `json:"keyset,omitempty"`
 	Groups          []string        `json:"groups,omitempty"`
 }
@@ -57,7 +61,7 @@ func (f *File) Encode() ([]byte, error) {
 	j := fileJSON{
 		Version: 1, Type: fileType, Root: base64.RawURLEncoding.EncodeToString(f.Root[:]), Offer: string(f.Offer),
 		Private: base64.RawURLEncoding.EncodeToString(f.Private), Spend: f.Spend, BankReceipt: string(f.BankReceipt),
-		MerchantReceipt: string(f.MerchantReceipt), Keyset: string(f.Keyset),
+		MerchantReceipt: string(f.MerchantReceipt), Conflict: f.Conflict, Keyset: string(f.Keyset),
 	}
 	for _, g := range f.Groups {
 		j.Groups = append(j.Groups, string(g))
@@ -87,7 +91,7 @@ func Parse(data []byte) (*File, error) {
 	}
 	f := &File{
 		Root: [32]byte(root), Offer: []byte(j.Offer), Spend: j.Spend, BankReceipt: []byte(j.BankReceipt),
-		MerchantReceipt: []byte(j.MerchantReceipt), Keyset: []byte(j.Keyset),
+		MerchantReceipt: []byte(j.MerchantReceipt), Conflict: j.Conflict, Keyset: []byte(j.Keyset),
 	}
 	if f.Private, err = base64.RawURLEncoding.Strict().DecodeString(j.Private); err != nil {
 		return nil, fmt.Errorf("%w: private part", ErrMalformed)

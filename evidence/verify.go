@@ -32,6 +32,9 @@ const (
 	ClaimOwners  = "owners"  // their owners authorised this payment
 	ClaimDeposit = "deposit" // the bank credited it
 	ClaimReceipt = "receipt" // the merchant was paid
+	// ClaimConflict is that a coin of the payment was spent otherwise; it is in a report
+	// only if the file says so.
+	ClaimConflict = "conflict"
 )
 
 // Claim is one thing that a file may prove.
@@ -85,6 +88,9 @@ func Verify(f *File, root *trust.Root, newer []byte) *Report {
 	v.claim(ClaimOwners, v.checkOwners)
 	v.report.Claims = append(v.report.Claims, deposit)
 	v.claim(ClaimReceipt, v.readReceipt)
+	if len(f.Conflict) > 0 {
+		v.claim(ClaimConflict, v.readConflict)
+	}
 	return &v.report
 }
 
@@ -294,20 +300,28 @@ func (v *verifier) checkOwners(c *Claim) error {
 
 // checkBound verifies the presentation by the group that the payment names.
 func (v *verifier) checkBound(bound []coin.BoundClaim) error {
+	d, err := v.groupOf(v.spend)
+	if err != nil {
+		return err
+	}
+	g, err := d.ProofVerifier(v.authorisation.Presentation)
+	if err != nil {
+		return err
+	}
+	return coin.NewPresentationVerifier(g).VerifyPresentation(v.authorisation.Presentation, v.spend.Frame(), bound)
+}
+
+// groupOf is the document of the group that a spend's bound coins are of.
+func (v *verifier) groupOf(s *coin.Spend) (*groupdoc.Document, error) {
 	for _, d := range v.groups {
-		if d.GroupID() != v.spend.Group {
-			continue
+		if d.GroupID() == s.Group {
+			return d, nil
 		}
-		g, err := d.ProofVerifier(v.authorisation.Presentation)
-		if err != nil {
-			return err
-		}
-		return coin.NewPresentationVerifier(g).VerifyPresentation(v.authorisation.Presentation, v.spend.Frame(), bound)
 	}
 	if len(v.f.Groups) == 0 {
-		return fmt.Errorf("the document of the coins' group is %w", errAbsent)
+		return nil, fmt.Errorf("the document of the coins' group is %w", errAbsent)
 	}
-	return errors.New("the document of the coins' group is another than those in the file, or not good")
+	return nil, errors.New("the document of the coins' group is another than those in the file, or not good")
 }
 
 func (v *verifier) readDeposit(c *Claim) error {

@@ -19,8 +19,8 @@ import (
 func keysetKey(seq uint64) string { return fmt.Sprintf("%s %d", metaKeyset, seq) }
 
 // Evidence collects the papers of a payment, by its operation: what anybody needs
-// to see who did what, offline and years later (evidence.Verify). private adds what
-// was bought. The network is not used. ErrNoPayment.
+// to see who did what, offline and years later (evidence.Verify); of one that the bank
+// refused, its proof of the other spend too. private adds what was bought. The network is not used. ErrNoPayment.
 func (t *Till) Evidence(ctx context.Context, op [32]byte, private bool) (*evidence.File, error) {
 	p, err := t.payment(ctx, op)
 	if err != nil {
@@ -31,6 +31,9 @@ func (t *Till) Evidence(ctx context.Context, op [32]byte, private bool) (*eviden
 	}
 	spend, _, err := coin.DecodeSpend(p.spend)
 	if err != nil {
+		if _, serr := coin.DecodeShown(p.spend); serr == nil {
+			return nil, fmt.Errorf("%w: nobody has authorised %x…", ErrNoPayment, op[:6]) // refused before that
+		}
 		return nil, fmt.Errorf("till: payment: %v", err)
 	}
 	offer, err := t.offer(ctx, spend.OfferDigest)
@@ -56,8 +59,20 @@ func (t *Till) Evidence(ctx context.Context, op [32]byte, private bool) (*eviden
 	if f.Keyset, err = evidence.KeysetFor(t.root, kept, spend, at); err != nil {
 		return nil, err
 	}
-	f.Groups, err = t.groupPapers(ctx, spend)
+	if f.Conflict, err = p.conflict(); err != nil {
+		return nil, err
+	}
+	f.Groups, err = t.groupPapers(ctx, append([]*coin.Spend{spend}, others(f.Conflict)...)...)
 	return f, err
+}
+
+// others is the spend that a proof shows, if there is one.
+func others(conflict []byte) []*coin.Spend {
+	var proof coin.ConflictProof
+	if len(conflict) == 0 || json.Unmarshal(conflict, &proof) != nil || proof.Spend == nil {
+		return nil
+	}
+	return []*coin.Spend{proof.Spend}
 }
 
 // keptKeysets are the keysets in the till's file, those that it was first to see in
@@ -91,40 +106,48 @@ func (t *Till) keptKeysets(ctx context.Context) ([][]byte, error) {
 	return out, nil
 }
 
-// groupPapers is the document of the group that a payment's bound coins are of, as
-// the till has it.
-func (t *Till) groupPapers(ctx context.Context, s *coin.Spend) ([][]byte, error) {
-	if s.Group == ([32]byte{}) {
-		return nil, nil
+// groupPapers are the documents of the groups that the spends' bound coins are of, as
+// the till has them.
+func (t *Till) groupPapers(ctx context.Context, spends ...*coin.Spend) (out [][]byte, err error) {
+	var have [][32]byte
+	for _, s := range spends {
+		if s.Group == ([32]byte{}) || slices.Contains(have, s.Group) {
+			continue
+		}
+		jws, err := t.groupPaper(ctx, s.Group)
+		if err != nil {
+			return nil, err
+		}
+		have, out = append(have, s.Group), append(out, jws)
 	}
+	return out, nil
+}
+
+func (t *Till) groupPaper(ctx context.Context, group [32]byte) ([]byte, error) {
 	for _, url := range t.settings.GroupURLs {
 		var seen paper
 		found, err := getMeta(ctx, t.db, metaGroup+url, &seen)
 		if err != nil {
 			return nil, err
 		}
-		if found && evidence.IsGroup(t.root, seen.JWS, s.Group) {
-			return [][]byte{seen.JWS}, nil
+		if found && evidence.IsGroup(t.root, seen.JWS, group) {
+			return seen.JWS, nil
 		}
 	}
 	return nil, fmt.Errorf("%w: no document of the group that its coins are of", ErrNoPayment)
 }
 
-// Conflict is what the bank has shown for refusing a payment: the other spend of its
+// conflict is what the bank has shown for refusing a payment: another spend of its
 // coins, with the consent of their owners (coin.ConflictProof). It was verified when
-// it came. Nil if there is none. ErrNoPayment.
-func (t *Till) Conflict(ctx context.Context, op [32]byte) (json.RawMessage, error) {
-	p, err := t.payment(ctx, op)
-	if err != nil {
-		return nil, err
-	}
-	if p == nil {
-		return nil, fmt.Errorf("%w: %x…", ErrNoPayment, op[:6])
-	}
-	_, err = p.known()
+// it came. Nil if there is none.
+func (p *payment) conflict() (json.RawMessage, error) {
+	_, err := p.known()
 	var r *Refusal
-	if errors.As(err, &r) {
+	switch {
+	case p.state != StateRefused:
+		return nil, nil
+	case errors.As(err, &r):
 		return r.Conflict, nil
 	}
-	return nil, nil
+	return nil, err
 }

@@ -236,7 +236,7 @@ func TestAKeptPaymentThatTurnsOutToBeSpentIsRefusedWithItsEvidence(t *testing.T)
 		t.Fatalf("%+v", list)
 	}
 	s := state(t, shop, offer, "refused", "waiting", "coins-checked", "binding-verified", "depositing", "kept", "refused")
-	if s.Code != "double-spend" || s.Reason == "" || s.Bound != 1 {
+	if s.Code != "double-spend" || s.Reason == "" || !s.Proof || s.Bound != 1 {
 		t.Errorf("%+v", s)
 	}
 	state(t, shop, second, "refused", "waiting", "coins-checked", "depositing", "kept", "refused")
@@ -248,11 +248,17 @@ func TestAKeptPaymentThatTurnsOutToBeSpentIsRefusedWithItsEvidence(t *testing.T)
 		if len(f.MerchantReceipt) == 0 || evidence.Verify(f, root, nil).Failed() {
 			t.Errorf("%+v", evidence.Verify(f, root, nil))
 		}
-		proof, err := shop.Conflict(t.Context(), op)
+		raw, err := f.Encode()
 		must(t, err)
-		if len(proof) == 0 {
-			t.Error("the bank's proof is not kept")
+		again, err := evidence.Parse(raw)
+		must(t, err)
+		claims := evidence.Verify(again, root, nil).Claims
+		if last := claims[len(claims)-1]; last.Name != evidence.ClaimConflict || last.Status != evidence.Proven {
+			t.Errorf("the bank's proof: %+v", last)
 		}
+	}
+	if x := taking(t, shop); x.State != "refused" || !x.Proof {
+		t.Errorf("the takings say %+v", x)
 	}
 	if a.Receipt == "" {
 		t.Error("no receipt")

@@ -56,6 +56,9 @@ type Sale struct {
 	// Code and Reason are of the last refusal, unless it is paid since.
 	Code   string `json:"code,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	// Proof is whether the bank has shown, of a sale that is refused, the other spend of
+	// its coins: it is in the papers, see Till.Evidence.
+	Proof bool `json:"proof,omitempty"`
 	// Refunded is what went back, RefundWaiting what the payer may collect,
 	// Refundable what is left of the sale besides.
 	Refunded      coin.Amount `json:"refunded"`
@@ -295,7 +298,7 @@ func (s *Sale) paidWith(op, spend []byte, reason string, at time.Time, held, kep
 		if err := json.Unmarshal([]byte(reason), &stored); err != nil {
 			return fmt.Errorf("till: refusal: %w", err)
 		}
-		s.Code, s.Reason = stored.Code, stored.Text
+		s.Code, s.Reason, s.Proof = stored.Code, stored.Text, len(stored.Conflict) > 0
 	}
 	return nil
 }

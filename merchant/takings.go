@@ -20,8 +20,10 @@ type Taking struct {
 	Amount  coin.Amount `json:"amount"`
 	State   string      `json:"state"`
 	Created time.Time   `json:"created"`
-	// Reason is why the bank refused it.
+	// Reason is why the bank refused it, and Proof that it has shown the other spend of
+	// the coins; see Evidence.
 	Reason string `json:"reason,omitempty"`
+	Proof  bool   `json:"proof,omitempty"`
 }
 
 // Takings lists the payments, newest first.
@@ -57,7 +59,7 @@ func (t *Till) Takings(ctx context.Context) ([]Taking, error) {
 			if err := json.Unmarshal([]byte(reason), &stored); err != nil {
 				return nil, fmt.Errorf("till: takings: %w", err)
 			}
-			x.Reason = stored.Code + ": " + stored.Text
+			x.Reason, x.Proof = stored.Code+": "+stored.Text, len(stored.Conflict) > 0
 		}
 		x.Order, x.Created = p.Order, time.UnixMicro(at).UTC()
 		out = append(out, x)

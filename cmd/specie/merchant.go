@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -307,6 +308,11 @@ func (c merchantTakingsCmd) Run(a *app) error {
 				rows[i] = []string{cli.When(x.Created), x.Amount.Format(k.Exponent), x.State, cli.OneLine(x.Order), shortOp(x.Op)}
 			}
 			cli.Table(w, []string{"WHEN", ">" + k.Currency, "STATE", "ORDER", "PAYMENT"}, rows)
+			for _, x := range list {
+				if x.Proof {
+					a.out.Note("the bank's proof why %s is refused is in its papers: specie merchant receipt save %s", cmp.Or(x.Order, "a payment"), shortOp(x.Op))
+				}
+			}
 		})
 	})
 }

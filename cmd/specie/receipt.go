@@ -173,7 +173,8 @@ type merchantReceiptSaveCmd struct {
 }
 
 func (merchantReceiptSaveCmd) Help() string {
-	return `The file is like that of "specie receipt save", and verified by "specie receipt verify".
+	return `The file is like that of "specie receipt save", and verified by "specie receipt verify". Of a payment that the bank
+has refused because its coins were spent, or it was taken back, it has the bank's proof of that too.
 
 Example:
   specie merchant receipt save T-17 --out coffee.json`

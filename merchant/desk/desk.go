@@ -30,6 +30,9 @@ type Config struct {
 	// Zone is where the till stands: its days begin at midnight there. Nil means
 	// the machine's.
 	Zone *time.Location
+	// Patience is how long a page that takes nothing any more is waited for; 0 means
+	// 10 seconds.
+	Patience time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Log gets what goes wrong; nil means none.
@@ -49,6 +52,9 @@ type Desk struct {
 func New(c Config) (*Desk, error) {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Patience == 0 {
+		c.Patience = 10 * time.Second
 	}
 	if c.Zone == nil {
 		c.Zone = time.Local

@@ -16,7 +16,6 @@ import (
 const (
 	maxStreams = 32
 	heartbeat  = 15 * time.Second
-	writeLimit = 10 * time.Second // for what a reader does not take
 )
 
 // stream is one reader's.
@@ -140,11 +139,15 @@ func (s *stream) event(name string, seq int64, data []byte) error {
 
 // send writes, and waits for the reader so long and no longer.
 func (s *stream) send(b []byte) error {
-	if err := s.c.SetWriteDeadline(time.Now().Add(writeLimit)); err != nil {
+	if err := s.c.SetWriteDeadline(time.Now().Add(s.d.Patience)); err != nil {
 		return err
 	}
 	if _, err := s.w.Write(b); err != nil {
 		return err
 	}
-	return s.c.Flush()
+	if err := s.c.Flush(); err != nil {
+		return err
+	}
+	// HTTP/2 ends a stream at its deadline, whether anything is being written or not.
+	return s.c.SetWriteDeadline(time.Time{})
 }

@@ -41,18 +41,24 @@ type counter struct {
 // open opens a desk. Its traffic, but for streams, is held to the contract.
 func open(t testing.TB, town *wallettest.Town, shop *wallettest.Shop) *counter {
 	t.Helper()
+	return openWith(t, town, shop, 0, (*httptest.Server).Start)
+}
+
+// openWith is open with a patience, and in another way than over HTTP.
+func openWith(t testing.TB, town *wallettest.Town, shop *wallettest.Shop, patience time.Duration, start func(*httptest.Server)) *counter {
+	t.Helper()
 	srv := httptest.NewUnstartedServer(nil)
 	door := gate.New(gate.Config{Cookie: desk.Cookie(false), Hosts: gate.HostsOf(srv.Listener.Addr())})
-	d, err := desk.New(desk.Config{Till: shop.Till, To: shop.URL, Gate: door, Now: town.Now, Zone: time.UTC})
+	d, err := desk.New(desk.Config{Till: shop.Till, To: shop.URL, Gate: door, Now: town.Now, Zone: time.UTC, Patience: patience})
 	must(t, err)
 	contract := apitest.Read(t, apitest.Desk)
 	srv.Config.Handler = d.Watched(func(h http.Handler) http.Handler { return contract.Watch(t, h) })
-	srv.Start()
+	start(srv)
 	srv.Config.RegisterOnShutdown(d.Close)
 	t.Cleanup(func() { d.Close(); srv.Close() })
 	jar, err := cookiejar.New(nil)
 	must(t, err)
-	return &counter{Shop: shop, desk: d, url: srv.URL, code: door.Code(), browser: &http.Client{Jar: jar}}
+	return &counter{Shop: shop, desk: d, url: srv.URL, code: door.Code(), browser: &http.Client{Jar: jar, Transport: srv.Client().Transport}}
 }
 
 // ask sends what the page would, and reads the answer.
@@ -113,7 +119,7 @@ func open2(t testing.TB, c *counter) *http.Client {
 	jar, err := cookiejar.New(nil)
 	must(t, err)
 	other := *c
-	other.browser = &http.Client{Jar: jar}
+	other.browser = &http.Client{Jar: jar, Transport: c.browser.Transport}
 	other.login(t)
 	return other.browser
 }

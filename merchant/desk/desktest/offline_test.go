@@ -68,7 +68,7 @@ func (s *stage) loss(t *testing.T) {
 	p.Press("Deposit now")
 	p.See("#loss", "The bank refused a kept payment. 6.40 EUR: coins spent before.")
 	p.See("#verdict-title", "Coins spent before")
-	p.See("#verdict-text", "You accepted this without the bank, which refuses it now: 6.40 EUR are lost.")
+	p.See("#verdict-text", "You accepted this without the bank, which refuses it now: 6.40 EUR are lost. The bank’s proof is in the papers.")
 	want := []string{"Waiting for payment", "Coins checked", "No bound coins in it", "Held by the bank", "Kept", "Refused"}
 	if got := browsertest.Eval[[]string](p, "[...document.querySelectorAll('#steps .rung')].map((e) => e.textContent)"); !slices.Equal(got, want) {
 		t.Errorf("steps %q", got)

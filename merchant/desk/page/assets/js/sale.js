@@ -144,10 +144,11 @@ export class SaleScreen {
 		show($('new-sale'), !payable && sale.state !== 'depositing');
 		show($('offer-again'), sale.state === 'expired' || sale.state === 'refused');
 		show($('print'), paid || sale.state === 'kept');
-		show($('save'), paid);
+		const papers = paid || sale.state === 'kept' || sale.state === 'refused';
+		show($('save'), papers);
 		show($('give-back'), paid && sale.refundable > 0);
 		show($('take-back'), sale.refund_waiting > 0);
-		if (paid) $('save').href = api.receipt(sale.id);
+		if (papers) $('save').href = api.receipt(sale.id);
 		// Who works by keyboard goes on from here, not from nowhere.
 		if (active?.hidden) $('sale-title').focus({ preventScroll: true });
 	}

@@ -21,7 +21,8 @@ export function verdict(sale, dismissed, app) {
 		return { look: 'ended', title: 'Cancelled', text: 'This offer was taken back. Nothing was paid.' };
 	case 'refused': {
 		const [title] = refusal(sale.code);
-		return { look: 'refused', title, text: `You accepted this without the bank, which refuses it now: ${app.money(sale.amount)} are lost.` };
+		const proof = sale.proof ? ' The bank\u2019s proof is in the papers.' : '';
+		return { look: 'refused', title, text: `You accepted this without the bank, which refuses it now: ${app.money(sale.amount)} are lost.${proof}` };
 	}
 	}
 	if (last.step === 'refused' && sale.steps.length > dismissed) {
