@@ -221,6 +221,23 @@ func TestAFullDiskIsSaid(t *testing.T) {
 	}
 }
 
+func TestAFileThatCantBeWritten(t *testing.T) {
+	path := sealed(t)
+	db, err := sqlitefile.OpenSealed(t.Context(), path, key, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	// Who runs the test may be allowed to write everywhere.
+	if _, err := db.Exec("PRAGMA query_only = ON"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Exec("INSERT INTO a VALUES (1)")
+	if got := sqlitefile.Meaning(err); !errors.Is(got, sqlitefile.ErrReadOnly) || !errors.Is(got, err) {
+		t.Fatalf("got %v", got)
+	}
+}
+
 func TestAFileIsSealed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f.db")
 	db, err := sqlitefile.Open(t.Context(), path, sqlitefile.Exclusive, schema[:1])

@@ -42,6 +42,7 @@ Supervisors, who open what a court allows (docs/supervision.md):
   specie-ceremony opening verify evidence.json --root root.pem
 
   specie-ceremony practice --dir ./practice root bank        tokens in software, to practise with
+
 All commands: specie-ceremony --help. An example of one: specie-ceremony COMMAND --help.
 `
 

@@ -45,8 +45,14 @@ func (tpmDoctorCmd) Run(a *app) error {
 	if e.State() == tpm.Fail {
 		return unfit
 	}
+	if e.Findings[len(e.Findings)-1].Name != memberKeyName {
+		a.out.Note(`nothing is in the way: "specie enroll" registers this TPM with a group manager`)
+	}
 	return nil
 }
+
+// memberKeyName is the finding about the purse's own key.
+const memberKeyName = "member-key"
 
 // memberKey looks at the key of the purse's owner, if he has one. What keeps a TPM
 // that is not well from being looked at stands there already.
@@ -61,7 +67,7 @@ func (a *app) memberKey(ill bool) (tpm.Finding, bool) {
 		}
 		return w.TryKey(a.ctx, a.tpm)
 	})
-	f := tpm.Finding{Name: "member-key", State: tpm.Fail}
+	f := tpm.Finding{Name: memberKeyName, State: tpm.Fail}
 	switch known := errors.Is(err, wallet.ErrCleared) || errors.Is(err, wallet.ErrWrongTPM) || errors.Is(err, wallet.ErrKeyFile); {
 	case err == nil:
 		f.State, f.Found = tpm.OK, "the key of this wallet's member can be loaded"

@@ -120,7 +120,7 @@ func advices() []advice {
 		{merchant.ErrNoPayment, `find its id with "specie merchant takings"`, cli.ExitFailed},
 		{merchant.ErrRefund, `"specie merchant refunds" shows what was given back and what waits to be collected`, cli.ExitFailed},
 		{wallet.ErrFunds, `draw more with "specie withdraw"`, cli.ExitFailed},
-		{coin.ErrBank, "use a purse of that bank, or ask for one that is good at yours", cli.ExitFailed},
+		{coin.ErrBank, "use a purse of that bank, in another --home; or ask whether he is with your bank, too", cli.ExitFailed},
 		{coin.ErrCurrency, "use a purse of that currency", cli.ExitFailed},
 		{coin.ErrKeyExpired, "their time is over; ask for others", cli.ExitFailed},
 		{coin.ErrRevoked, `ask for others; who has these in his purse can have them made good with "specie recoup"`, cli.ExitFailed},

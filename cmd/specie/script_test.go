@@ -84,6 +84,7 @@ func ahead() time.Time {
 //	keyset forked               another with the number of the one in force
 //	keyset right                the one in force
 //	stranger FILE               the root certificate of another world
+//	elsewhere FILE URL          a link to an offer of a merchant at another bank
 //	flip FILE FILE              copies a payment with one byte of a coin changed
 func TestScripts(t *testing.T) {
 	runScripts(t, testscript.Params{Dir: filepath.Join("testdata", "script")})
@@ -111,7 +112,7 @@ func runScripts(t *testing.T, p testscript.Params) {
 		"speaks": speaks, "tame": tame, "nasty": nastyText, "field": field,
 		"tpm": device, "approve": approve, "extend": extend,
 		"notes": notes, "unseal": unseal,
-		"forward": forward, "clock": clock, "keyset": keyset, "stranger": stranger, "readmit": readmit, "expel": expel, "warrant": enterWarrant, "rewrite": rewrite,
+		"forward": forward, "clock": clock, "keyset": keyset, "stranger": stranger, "elsewhere": elsewhere, "readmit": readmit, "expel": expel, "warrant": enterWarrant, "rewrite": rewrite,
 		"plays": docstest.Plays,
 	}
 	testscript.Run(t, p)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/trust"
+	"github.com/speciecash/specie/wallet/wallettest"
 )
 
 // clock sets the clock of the program in the script, and nobody else's.
@@ -59,4 +61,22 @@ func stranger(ts *testscript.TestScript, neg bool, args []string) {
 	der, err := trust.CreateRoot(key, time.Now().AddDate(-1, 0, 0), time.Now().AddDate(1, 0, 0))
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+}
+
+// elsewhere writes a link to an offer of a merchant whose account is at another
+// bank. Nobody but the merchant signs it.
+func elsewhere(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2)
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	ts.Check(err)
+	signed, err := coin.NewOffer(coin.Offer{
+		Mode: coin.Online, Till: "1", Acquirer: "OTHERBANK", Amount: 20, Currency: wallettest.Currency,
+		Expires: sceneOf(ts).Town.Now().Add(time.Hour).Truncate(time.Second), Kinds: []coin.Kind{coin.Bearer},
+	}, coin.PrivateOffer{Name: "Kiosk"}, key)
+	ts.Check(err)
+	l, err := signed.Link(args[1])
+	ts.Check(err)
+	text, err := l.Text()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text+"\n"), 0o600))
 }

@@ -27,6 +27,7 @@ func troubles() []advice {
 		{coin.ErrFuture, "is this machine's clock right? If it is, the bank's is not: tell it", cli.ExitFailed},
 		{client.ErrAnswer, "is the address that of a bank or a group manager, without a path?", cli.ExitFailed},
 		{sqlitefile.ErrReadOnly, "make the disk and the directory writable for you; nothing was changed", cli.ExitFailed},
+		{syscall.EADDRINUSE, "another program has that address, a second till perhaps: end it, or name others with --listen and --desk", cli.ExitFailed},
 		{syscall.EROFS, "make the disk writable, or name another place with --home", cli.ExitFailed},
 		{fs.ErrPermission, "whose are the file and its directory? They must be yours", cli.ExitFailed},
 	}
