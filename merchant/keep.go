@@ -12,6 +12,7 @@ import (
 	"github.com/speciecash/specie/api"
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/fault"
 )
 
 const (
@@ -64,6 +65,7 @@ func (t *Till) tryKeep(ctx context.Context, p *payment) (*client.TillAnswer, err
 	if err != nil {
 		return nil, fmt.Errorf("till: answer: %w", err)
 	}
+	fault.Point("till.keep")
 	err = t.change(ctx, "payment", func(tx *sql.Tx) error {
 		if err := t.room(ctx, tx, spend, p.op); err != nil {
 			return err
@@ -78,6 +80,7 @@ func (t *Till) tryKeep(ctx context.Context, p *payment) (*client.TillAnswer, err
 	if err != nil {
 		return nil, err
 	}
+	fault.Point("till.kept")
 	now, err := t.payment(ctx, [32]byte(p.op))
 	if err != nil {
 		return nil, err

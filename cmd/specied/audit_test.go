@@ -147,8 +147,8 @@ func TestAnAuditIsRefusedWithoutWhatItNeeds(t *testing.T) {
 	issuer := h.startIssuer("inprocess.yaml")
 	h.fails(2, "audit")
 	h.fails(2, "audit", "--socket", "issuer.sock", "--database", "issuer.db")
-	h.fails(1, "audit", "--socket", "issuer.sock", "--keyset", "keyset.jws")
-	h.fails(1, "audit", "--database", "issuer.db")
+	h.fails(2, "audit", "--socket", "issuer.sock", "--keyset", "keyset.jws")
+	h.fails(2, "audit", "--database", "issuer.db")
 	h.fails(1, "audit", "--socket", "nowhere.sock")
 	// A file may be looked at while the daemon works on it.
 	h.run("audit", "--database", "issuer.db", "--keyset", "keyset.jws", "--root", "root.pem")

@@ -20,8 +20,8 @@ import (
 	"github.com/speciecash/specie/wallet"
 )
 
-// A street is a bank, a purse and a till, each a process of its own with files
-// of its own, that can be killed at any point of package fault.
+// A street is a bank, purses and a till, each a process of its own with files of
+// its own, that can be killed at any point of package fault.
 type street struct {
 	*house
 	bank, till  *daemon
@@ -29,6 +29,7 @@ type street struct {
 	tillAddress string
 	funded      int64
 	offers      int
+	purses      []string        // in which there is money
 	arrivedAt   map[string]bool // all points seen
 	killed      int
 }
@@ -39,11 +40,14 @@ const (
 	atTill  = "till"
 )
 
+// everybody who may be killed; see acts and peoplesActs.
+func everybody() []string { return []string{atBank, atPurse, atTill, atGiver, atFriend, atDesk} }
+
 // newStreet opens the bank, an account with money on it for the purse, and the
 // till. configuration is what issuer.yaml says besides, with "database" in it.
 func newStreet(t testing.TB) *street {
 	t.Helper()
-	s := &street{house: newHouse(t, 5, 2), specie: buildTagged(t, "specie"), tillAddress: freeAddress(t), arrivedAt: map[string]bool{}}
+	s := &street{house: newHouse(t, 5, 2), specie: buildTagged(t, "specie"), tillAddress: freeAddress(t), arrivedAt: map[string]bool{}, purses: []string{atPurse}}
 	s.bin = buildTagged(t, "specied")
 	s.env = append(s.env, s.faults(atBank)...)
 	s.openBank()
@@ -86,7 +90,11 @@ func (s *street) remove(name string) error {
 func (s *street) command(who string, args ...string) *exec.Cmd {
 	cmd := exec.Command(s.specie, args...)
 	cmd.Dir = s.dir
-	cmd.Env = append(append(slices.Clone(s.env), s.faults(who)...), "SPECIE_HOME="+s.path(who))
+	home := who
+	if who == atDesk {
+		home = atTill
+	}
+	cmd.Env = append(append(slices.Clone(s.env), s.faults(who)...), "SPECIE_HOME="+s.path(home))
 	return cmd
 }
 
@@ -126,22 +134,49 @@ type act struct {
 	do func(s *street, args []string)
 	// finish does what people do after a mishap.
 	finish func(s *street, args []string)
+	// kills are who is killed, and at which points: none means all, and "NAME:last" is
+	// the last arrival there. Where it is nil, everybody is, everywhere.
+	kills map[string][]string
+}
+
+// at says where somebody is killed, of the points that he arrived at.
+func (a act) at(who string, arrived map[string]int) (out []string) {
+	only, killed := a.kills[who]
+	if a.kills != nil && !killed {
+		return nil
+	}
+	for _, name := range sortedKeys(arrived) {
+		for n := 1; n <= arrived[name]; n++ {
+			if len(only) == 0 || slices.Contains(only, name) || n == arrived[name] && slices.Contains(only, name+":last") {
+				out = append(out, fmt.Sprintf("%s:%d", name, n))
+			}
+		}
+	}
+	return out
 }
 
 // resume settles whatever purse and till left open.
 func resume(s *street, _ []string) {
 	s.t.Helper()
 	s.people(atTill, 0, "merchant", "resume")
-	eventually(s.t, "the purse does not come to rest", func() bool {
-		out, _ := s.peopleAny(atPurse, []int{0, 3}, "resume")
+	s.rests(atPurse)
+}
+
+// rests settles what a purse left open.
+func (s *street) rests(who string) {
+	s.t.Helper()
+	eventually(s.t, "the purse does not come to rest: "+who, func() bool {
+		out, _ := s.peopleAny(who, []int{0, 3}, "resume")
 		return strings.Contains(out, "nothing is open")
 	})
 }
 
 // anyhow runs a command of the purse, whatever comes of it.
-func anyhow(args ...string) func(*street, []string) {
+func anyhow(args ...string) func(*street, []string) { return anyhowAt(atPurse, args...) }
+
+func anyhowAt(who string, args ...string) func(*street, []string) {
 	return func(s *street, more []string) {
-		_ = s.command(atPurse, append(slices.Clone(args), more...)...).Run()
+		_ = s.command(who, append(slices.Clone(args), more...)...).Run()
 	}
 }
 
@@ -182,10 +217,10 @@ func (s *street) refundable() []string {
 
 func acts() []act {
 	return []act{
-		{"a withdrawal", nil, anyhow("withdraw", "0.07"), resume},
-		{"a payment with a hold before", func(s *street) []string { return []string{s.offer("0.05")} }, anyhow("pay", "--yes", "--kind", "bearer", "--hold"), resume},
-		{"an exchange", nil, anyhow("exchange"), resume},
-		{"a refund", (*street).refundable, anyhow("refund", "--"), resume},
+		{"a withdrawal", nil, anyhow("withdraw", "0.07"), resume, nil},
+		{"a payment with a hold before", func(s *street) []string { return []string{s.offer("0.05")} }, anyhow("pay", "--yes", "--kind", "bearer", "--hold"), resume, nil},
+		{"an exchange", nil, anyhow("exchange"), resume, nil},
+		{"a refund", (*street).refundable, anyhow("refund", "--"), resume, nil},
 	}
 }
 
@@ -211,14 +246,15 @@ func (s *street) points(who string) map[string]int {
 func (s *street) play(a act) map[string]map[string]int {
 	s.t.Helper()
 	args := s.args(a)
-	for _, who := range []string{atBank, atPurse, atTill} {
+	for _, who := range everybody() {
 		s.points(who)
 	}
 	a.do(s, args)
 	out := map[string]map[string]int{}
-	for _, who := range []string{atBank, atPurse, atTill} {
+	for _, who := range everybody() {
 		out[who] = s.points(who)
 	}
+	a.finish(s, args)
 	s.settled(a.name)
 	return out
 }
@@ -277,11 +313,13 @@ func (s *street) settled(when string) {
 	for _, c := range books.Classes {
 		class[c.Class] = c.Balance
 	}
-	var b wallet.Balance
-	unmarshal(s.t, s.people(atPurse, 0, "--json", "balance"), &b)
-	if !books.Balanced || class["circulation"] != int64(b.Total) || b.Committed != 0 ||
+	var held coin.Amount
+	for _, who := range s.purses {
+		held += s.holds(who)
+	}
+	if !books.Balanced || class["circulation"] != int64(held) ||
 		class["holder"]+class["merchant"]+class["circulation"] != s.funded || class["reserve"] != -s.funded {
-		s.t.Fatalf("%s: books %+v, purse %+v", when, class, b)
+		s.t.Fatalf("%s: books %+v, in purses %d", when, class, held)
 	}
 	taken := s.sum("takings", "deposited") - s.sum("refunds", "done")
 	if open := s.sum("takings", "submitted") + s.sum("refunds", "submitted"); open != 0 {
@@ -290,6 +328,17 @@ func (s *street) settled(when string) {
 	if taken != class["merchant"] {
 		s.t.Fatalf("%s: the till took %d, its account holds %d", when, taken, class["merchant"])
 	}
+}
+
+// holds is what is in a purse, all of it free.
+func (s *street) holds(who string) coin.Amount {
+	s.t.Helper()
+	var b wallet.Balance
+	unmarshal(s.t, s.people(who, 0, "--json", "balance"), &b)
+	if b.Committed != 0 {
+		s.t.Fatalf("%d of %d in %s are stuck", b.Committed, b.Total, who)
+	}
+	return b.Total
 }
 
 // sum adds up what the till lists in a state.
@@ -308,19 +357,29 @@ func (s *street) sum(list, state string) (total int64) {
 	return total
 }
 
+// playAndKill does an act once in peace and once for each point, where it is cut short.
+func (s *street) playAndKill(a act) {
+	s.t.Helper()
+	begun, before := time.Now(), s.killed
+	seen := s.play(a)
+	for _, who := range everybody() {
+		for _, point := range a.at(who, seen[who]) {
+			s.interrupt(a, who, point)
+		}
+	}
+	s.t.Logf("%s: %d kills in %v", a.name, s.killed-before, time.Since(begun).Round(time.Second))
+}
+
 func TestWhoeverIsKilledWhereverNothingIsLostOrDoneTwice(t *testing.T) {
 	s := newStreet(t)
 	s.people(atPurse, 0, "withdraw", "3.00")
 	begun := time.Now()
 	for _, a := range acts() {
-		seen := s.play(a)
-		for _, who := range []string{atBank, atPurse, atTill} {
-			for _, name := range sortedKeys(seen[who]) {
-				for n := 1; n <= seen[who][name]; n++ {
-					s.interrupt(a, who, fmt.Sprintf("%s:%d", name, n))
-				}
-			}
-		}
+		s.playAndKill(a)
+	}
+	s.openPeople()
+	for _, a := range peoplesActs() {
+		s.playAndKill(a)
 	}
 	s.run("audit", "--socket", "issuer.sock")
 	for _, name := range pointsInTheTree(t) {
