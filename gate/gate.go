@@ -29,7 +29,7 @@ const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 // Config says what a gate is for.
 type Config struct {
 	// Cookie names the session's cookie. Cookies are kept by host and not by
-	// port: two pages on one machine need two names.
+	// port: two pages on one machine need two names, see CookieAt.
 	Cookie string
 	// Hosts are the Host names, with their ports, that the page answers to; see
 	// HostsOf.
@@ -68,10 +68,21 @@ func New(cfg Config) *Gate {
 	return &Gate{cfg: cfg, code: code.String()}
 }
 
+// CookieAt is a cookie's name for the page that listens at an address: that of
+// another port has another, so that to enter one page does not close the other.
+func CookieAt(name string, listen net.Addr) string {
+	_, port, err := net.SplitHostPort(listen.String())
+	if err != nil {
+		return name
+	}
+	return name + "-" + port
+}
+
 // HostsOf are the names that a page answers to that listens at an address
 // (host:port): the address itself, for a loopback address its other names, for
 // an unspecified one those of this machine; and more, names or addresses without
-// a port.
+// a port, which may be those of a web server before the page that has a port of
+// its own: they are answered to without one too.
 func HostsOf(listen net.Addr, more ...string) []string {
 	host, port, err := net.SplitHostPort(listen.String())
 	if err != nil {
@@ -93,7 +104,7 @@ func HostsOf(listen net.Addr, more ...string) []string {
 	var out []string
 	for _, n := range names {
 		out = append(out, net.JoinHostPort(n, port))
-		if port == "80" || port == "443" { // browsers leave them away
+		if port == "80" || port == "443" || slices.Contains(more, n) { // browsers leave them away
 			out = append(out, strings.TrimSuffix(net.JoinHostPort(n, ""), ":"))
 		}
 	}
@@ -146,16 +157,16 @@ func ownSite(r *http.Request) bool {
 
 // Entered says whether a request comes from a browser that was let in.
 func (g *Gate) Entered(r *http.Request) bool {
-	c, err := r.Cookie(g.cfg.Cookie)
-	if err != nil {
-		return false
-	}
-	sum := sha256.Sum256([]byte(c.Value))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	found := 0
-	for i := range g.sessions {
-		found |= subtle.ConstantTimeCompare(g.sessions[i][:], sum[:])
+	// Another page of this host can set a cookie of this name for a longer path,
+	// which comes first: it must not shut out who has the right one.
+	for _, c := range r.CookiesNamed(g.cfg.Cookie) {
+		sum := sha256.Sum256([]byte(c.Value))
+		for i := range g.sessions {
+			found |= subtle.ConstantTimeCompare(g.sessions[i][:], sum[:])
+		}
 	}
 	return found == 1
 }
@@ -190,7 +201,7 @@ func (g *Gate) Enter(w http.ResponseWriter, code string) (status int) {
 
 // Leave ends the session of a browser, if it has one.
 func (g *Gate) Leave(w http.ResponseWriter, r *http.Request) {
-	if c, err := r.Cookie(g.cfg.Cookie); err == nil {
+	for _, c := range r.CookiesNamed(g.cfg.Cookie) {
 		sum := sha256.Sum256([]byte(c.Value))
 		g.mu.Lock()
 		g.sessions = slices.DeleteFunc(g.sessions, func(s [sha256.Size]byte) bool { return s == sum })

@@ -98,6 +98,23 @@ func TestTheFirstOfTooManyEntersAgain(t *testing.T) {
 	}
 }
 
+func TestAnotherPagesCookieShutsNobodyOut(t *testing.T) {
+	g := newGate(nil)
+	c, _ := enter(t, g, g.Code())
+	r := with(&http.Cookie{Name: "page", Value: "planted for a longer path"})
+	r.AddCookie(c)
+	if !g.Entered(r) {
+		t.Error("a planted cookie hides the session")
+	}
+	g.Leave(httptest.NewRecorder(), r)
+	if g.Entered(with(c)) {
+		t.Error("a planted cookie keeps the session open")
+	}
+	if a, b := gate.CookieAt("page", &net.TCPAddr{Port: 8091}), gate.CookieAt("page", &net.TCPAddr{Port: 8092}); a != "page-8091" || b != "page-8092" {
+		t.Errorf("two pages have the cookies %q and %q", a, b)
+	}
+}
+
 func TestOnlyItsOwnNameAndSiteComeThrough(t *testing.T) {
 	g := newGate(nil)
 	h := g.Fence("default-src 'none'", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
@@ -141,6 +158,8 @@ func TestNamesOfAListener(t *testing.T) {
 		want    []string
 	}{
 		{"127.0.0.1:9090", nil, []string{"127.0.0.1:9090", "[::1]:9090", "localhost:9090"}},
+		// Behind a web server that has the name's own port.
+		{"127.0.0.1:8091", []string{"till.example"}, []string{"127.0.0.1:8091", "[::1]:8091", "localhost:8091", "till.example", "till.example:8091"}},
 		{"192.0.2.7:443", []string{"bank.example"}, []string{"192.0.2.7", "192.0.2.7:443", "bank.example", "bank.example:443"}},
 	} {
 		a, err := net.ResolveTCPAddr("tcp", c.address)

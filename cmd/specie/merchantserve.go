@@ -124,7 +124,7 @@ func (c merchantServeCmd) openDesk(a *app, s *tillServer, payers net.Addr) error
 	if err != nil {
 		return err
 	}
-	door := gate.New(gate.Config{Cookie: desk.Cookie(s.tls != nil), Hosts: gate.HostsOf(ln.Addr(), c.DeskHost...), Secure: s.tls != nil, Clock: a.now})
+	door := gate.New(gate.Config{Cookie: gate.CookieAt(desk.Cookie(s.tls != nil), ln.Addr()), Hosts: gate.HostsOf(ln.Addr(), c.DeskHost...), Secure: s.tls != nil, Clock: a.now})
 	d, err := desk.New(desk.Config{Till: s.t, To: to, Gate: door, Now: a.now, Log: s.log})
 	if err != nil {
 		return err

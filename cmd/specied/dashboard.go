@@ -83,7 +83,7 @@ func (c *dashboardCmd) open(a *app) (*boardPage, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := gate.New(gate.Config{Cookie: "specie-dashboard", Hosts: gate.HostsOf(l.Addr(), c.Host...), Secure: c.TLSCertificate != ""})
+	g := gate.New(gate.Config{Cookie: gate.CookieAt("specie-dashboard", l.Addr()), Hosts: gate.HostsOf(l.Addr(), c.Host...), Secure: c.TLSCertificate != ""})
 	board, err := dashboard.New(dashboard.Config{Bank: bank, Token: c.tokenMetrics(), Gate: g, Socket: c.Socket, Logger: a.log})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
