@@ -21,6 +21,7 @@ const (
 // stream is one reader's.
 type stream struct {
 	d    *Desk
+	r    *http.Request // who listens: he may sign out, or lose his key
 	w    http.ResponseWriter
 	c    *http.ResponseController
 	last []byte // the till as it was told last
@@ -47,7 +48,7 @@ func (d *Desk) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
-	s := &stream{d: d, w: w, c: http.NewResponseController(w)}
+	s := &stream{d: d, r: r, w: w, c: http.NewResponseController(w)}
 	_ = s.c.SetReadDeadline(time.Time{}) // the request is read; the stream has no end
 	if err := s.run(ctx, after); err != nil && ctx.Err() == nil {
 		d.Log.Info("desk: a stream of events ended", "err", err)
@@ -137,8 +138,11 @@ func (s *stream) event(name string, seq int64, data []byte) error {
 	return s.send(fmt.Appendf(nil, "id: %d\nevent: %s\ndata: %s\n\n", seq, name, data))
 }
 
-// send writes, and waits for the reader so long and no longer.
+// send writes to who still may listen, and waits for him so long and no longer.
 func (s *stream) send(b []byte) error {
+	if err := s.d.mayAsk(s.r); err != nil {
+		return err
+	}
 	if err := s.c.SetWriteDeadline(time.Now().Add(s.d.Patience)); err != nil {
 		return err
 	}

@@ -7,8 +7,8 @@ import (
 	"encoding/csv"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/speciecash/specie/coin"
@@ -286,9 +286,8 @@ func WriteCSV(b *bytes.Buffer, sales []merchant.Sale, zone *time.Location) error
 	return w.Error()
 }
 
-func noFormula(s string) string {
-	if strings.ContainsAny(s[:min(len(s), 1)], "=+-@\t\r") {
-		return "'" + s
-	}
-	return s
-}
+// formula is the beginning of what a spreadsheet calculates, also one that cuts lines
+// at semicolons.
+var formula = regexp.MustCompile(`(^|;)(\s*[=+\-@＝＋－＠])`)
+
+func noFormula(s string) string { return formula.ReplaceAllString(s, "${1}'${2}") }
