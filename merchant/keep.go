@@ -50,12 +50,16 @@ func (t *Till) keep(ctx context.Context, p *payment, cause error) (*client.TillA
 }
 
 func (t *Till) tryKeep(ctx context.Context, p *payment) (*client.TillAnswer, error) {
-	spend, _, err := coin.DecodeSpend(p.spend)
+	spend, auth, err := coin.DecodeSpend(p.spend)
 	if err != nil {
 		return nil, fmt.Errorf("till: %v", err)
 	}
-	if err := t.mayKeep(ctx, p, spend); err != nil {
+	if err := t.mayKeep(ctx, spend); err != nil {
 		return nil, err
+	}
+	// It may have been recorded days ago, by papers of then.
+	if _, err := t.check(ctx, spend, auth); err != nil {
+		return nil, notKept("it would not be accepted any more: " + err.Error())
 	}
 	receipt, err := t.sign(spend)
 	if err != nil {
@@ -90,7 +94,7 @@ func (t *Till) tryKeep(ctx context.Context, p *payment) (*client.TillAnswer, err
 
 // mayKeep says whether the limits allow this sort of payment, and whether the papers
 // that it was checked by are young enough.
-func (t *Till) mayKeep(ctx context.Context, p *payment, spend *coin.Spend) error {
+func (t *Till) mayKeep(ctx context.Context, spend *coin.Spend) error {
 	var l Limits
 	if _, err := getMeta(ctx, t.db, metaOffline, &l); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -201,6 +202,31 @@ func TestWhatIsNotKept(t *testing.T) {
 		if err := shop.SetLimits(t.Context(), l); !errors.Is(err, merchant.ErrLimits) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestWhatWasRecordedByOlderPapersIsJudgedAgainBeforeItIsKept(t *testing.T) {
+	town := wallettest.New(t)
+	shop := town.NewShop(t)
+	crook := town.NewCrook(t, -1)
+	offer, _ := shop.Offer(t, merchant.OfferRequest{Amount: 4, Lifetime: 72 * time.Hour})
+	spend := crook.Authorise(t, crook.Payment(offer, crook.Draw(t, coin.Bearer, 4)...), nil)
+	answerWith(&town.BankGate, "/v1/deposits", 503, "application/json", "{}")
+	_, err := shop.Accept(t.Context(), spend)
+	want(t, err, merchant.ErrOpen)
+	town.Revoke(t, coin.Bearer, 4)
+	town.Group.Clock.Forward(time.Hour)
+	_, err = shop.Keyset(t.Context()) // the till learns of it
+	must(t, err)
+	must(t, shop.SetLimits(t.Context(), merchant.Limits{Sale: 8, Total: 20, Bearer: true}))
+	town.BankGate.Shut(true)
+	a, err := shop.Accept(t.Context(), spend)
+	want(t, err, merchant.ErrOpen)
+	if a != nil {
+		t.Errorf("kept with a revoked key: %+v", a)
+	}
+	if s := state(t, shop, offer, "depositing", "waiting", "coins-checked", "depositing", "refused"); !strings.Contains(s.Reason, "revoked") {
+		t.Errorf("the merchant is told %q", s.Reason)
 	}
 }
 

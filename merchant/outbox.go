@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -136,11 +137,12 @@ func pause(tries int) time.Duration {
 	return steps[min(tries, len(steps)-1)]
 }
 
-// giveUp ends messages that were tried for too long, and the oldest of too many.
+// giveUp ends messages that were tried for too long, and the oldest of too many. One
+// that was never tried, by a till that was off, is tried first.
 func (t *Till) giveUp(ctx context.Context, since int64) error {
 	late := t.now().AddDate(0, 0, -WebhookDays).UnixMicro()
 	_, err := t.db.ExecContext(ctx, `INSERT INTO deliveries (seq, tries, next, outcome, done)
-		SELECT e.seq, 0, 0, 'not delivered in time', ? `+outbox+` AND coalesce(d.done, '') = '' AND (e.at < ? OR e.seq <=
+		SELECT e.seq, 0, 0, 'not delivered in time', ? `+outbox+` AND coalesce(d.done, '') = '' AND (e.at < ? AND coalesce(d.tries, 0) > 0 OR e.seq <=
 			coalesce((SELECT f.seq FROM events f LEFT JOIN deliveries g ON g.seq = f.seq WHERE f.seq > ? AND f.step IN `+told+`
 				AND coalesce(g.done, '') = '' ORDER BY f.seq DESC LIMIT 1 OFFSET ?), 0))
 		ON CONFLICT (seq) DO UPDATE SET done = excluded.done`, hookGivenUp, since, late, since, MaxWebhooks)
@@ -202,21 +204,29 @@ func (t *Till) post(ctx context.Context, h *hook, id string, body []byte) (int, 
 	return resp.StatusCode, nil
 }
 
-// DeliverWhile delivers messages as they come, until ctx ends.
-func (t *Till) DeliverWhile(ctx context.Context) error {
+// DeliverWhile delivers messages as they come, until ctx ends. What the till can't do
+// now, with a full disk say, it logs once and tries again: the messages wait in its
+// file.
+func (t *Till) DeliverWhile(ctx context.Context, log *slog.Logger) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
+	said := ""
 	for {
 		news := t.Changed()
-		if err := t.expire(ctx); err != nil && ctx.Err() == nil {
-			return err
+		err := t.expire(ctx)
+		if err == nil {
+			_, err = t.DeliverWebhooks(ctx)
 		}
-		if _, err := t.DeliverWebhooks(ctx); err != nil && ctx.Err() == nil {
-			return err
+		switch {
+		case err == nil:
+			said = ""
+		case ctx.Err() == nil && err.Error() != said:
+			said = err.Error()
+			log.Error("the web shop can't be told now; tried again", "err", err)
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-news:
 		case <-tick.C:
 		}

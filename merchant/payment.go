@@ -252,7 +252,7 @@ func (t *Till) record(ctx context.Context, c *Checked, spend []byte) (*payment, 
 }
 
 // stillOffered refuses a payment of an offer that is paid with other coins, or that
-// the merchant has taken back.
+// the merchant has taken back, or was told of that it is over.
 func stillOffered(ctx context.Context, tx *sql.Tx, offer, op [32]byte) error {
 	var others int
 	var closed string
@@ -265,6 +265,8 @@ func stillOffered(ctx context.Context, tx *sql.Tx, offer, op [32]byte) error {
 		return refuse(codeConflict, errors.New("this offer is paid, or being paid, with other coins"))
 	case closed == StepCancelled:
 		return refusal(fmt.Errorf("%w: the merchant has taken it back", coin.ErrOfferExpired))
+	case closed == StepExpired:
+		return refusal(coin.ErrOfferExpired)
 	}
 	return nil
 }

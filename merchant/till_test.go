@@ -237,3 +237,20 @@ func TestATillThatWasShutForLongTakesNoOlderDocument(t *testing.T) {
 		t.Fatalf("the true one: %v", err)
 	}
 }
+
+// A shop that was told that an offer is over has sold the thing to somebody else.
+func TestAnOfferThatWasToldToBeOverIsNotPaid(t *testing.T) {
+	town := wallettest.New(t)
+	shop := town.NewShop(t)
+	offer, spend := payment(t, town, shop)
+	town.Group.Clock.Forward(16 * time.Minute)
+	s, err := shop.Sale(t.Context(), offer.Digest)
+	must(t, err)
+	if s.State != merchant.StepExpired {
+		t.Fatalf("%+v", s)
+	}
+	town.Group.Clock.Forward(-10 * time.Minute) // the clock was wrong
+	_, err = shop.Accept(t.Context(), spend)
+	want(t, err, coin.ErrOfferExpired)
+	holds(t, town, shop.Account, 0)
+}

@@ -1,11 +1,13 @@
 package merchant_test
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -110,6 +112,70 @@ func TestTheShopIsToldEachStepInOrderUntilItTakesIt(t *testing.T) {
 	must(t, shop.SetWebhook(t.Context(), "", ""))
 	want(t, shop.TestWebhook(t.Context()), merchant.ErrNoWebhook)
 }
+
+// newShop is a web shop that takes all it is told, and says of what type each was.
+func newShop(t *testing.T, shop *wallettest.Shop) <-chan string {
+	t.Helper()
+	got := make(chan string, 10)
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var m struct{ Type string }
+		if err := json.NewDecoder(r.Body).Decode(&m); err == nil {
+			got <- m.Type
+		}
+	}))
+	t.Cleanup(srv.Close)
+	secret, err := merchant.NewWebhookSecret()
+	must(t, err)
+	must(t, shop.SetWebhook(t.Context(), srv.URL, secret))
+	return got
+}
+
+func TestTheShopIsToldWhatHappenedWhileTheTillWasOff(t *testing.T) {
+	town := wallettest.New(t)
+	shop := town.NewShop(t)
+	got := newShop(t, shop)
+	shop.Offer(t, merchant.OfferRequest{Amount: 3})
+	town.Group.Clock.Forward((merchant.WebhookDays*24 + 1) * time.Hour)
+	if _, err := shop.Sales(t.Context(), town.Now(), town.Now()); err != nil { // it expired days ago
+		t.Fatal(err)
+	}
+	n, err := shop.DeliverWebhooks(t.Context())
+	must(t, err)
+	if n != 1 || <-got != "sale.expired" {
+		t.Errorf("%d were told", n)
+	}
+}
+
+func TestTroubleWithTheFileEndsNoDelivery(t *testing.T) {
+	town := wallettest.New(t)
+	shop := town.NewShop(t)
+	got := newShop(t, shop)
+	must(t, shop.Exec(t.Context(), "ALTER TABLE deliveries RENAME TO away"))
+	offer, _ := shop.Offer(t, merchant.OfferRequest{Amount: 3})
+	must(t, shop.CancelOffer(t.Context(), offer.Digest))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	trouble := make(troubles, 10)
+	done := make(chan struct{})
+	go func() { defer close(done); shop.DeliverWhile(ctx, slog.New(slog.NewTextHandler(trouble, nil))) }()
+	<-trouble
+	must(t, shop.Exec(t.Context(), "ALTER TABLE away RENAME TO deliveries"))
+	select {
+	case m := <-got:
+		if m != "sale.cancelled" {
+			t.Error(m)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the shop is told no more")
+	}
+	cancel()
+	<-done
+}
+
+// troubles is a log of which each line is waited for.
+type troubles chan string
+
+func (c troubles) Write(b []byte) (int, error) { c <- string(b); return len(b), nil }
 
 func TestWhereAndHowAShopIsNotTold(t *testing.T) {
 	town := wallettest.New(t)

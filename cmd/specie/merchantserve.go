@@ -216,11 +216,7 @@ func (s *tillServer) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.running.Go(func() { mind(ctx, s.t, s.log) })
-	s.running.Go(func() {
-		if err := s.t.DeliverWhile(ctx); err != nil {
-			s.log.Error("the web shop is told no more until the till is started anew", "err", err)
-		}
-	})
+	s.running.Go(func() { s.t.DeliverWhile(ctx, s.log) })
 	select {
 	case err := <-s.done:
 		return err
