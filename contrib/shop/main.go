@@ -34,7 +34,13 @@ type shop struct {
 	secret []byte // of "specie merchant webhook set"
 
 	mu     sync.Mutex
-	orders map[string]string // by the sale's id: waiting, deposited, …
+	orders map[string]order // by the sale's id
+}
+
+// order is how a sale stands.
+type order struct {
+	state string // waiting, deposited, …
+	kept  string // the payment that the till has accepted without the bank
 }
 
 // sale is what the desk says of one; there is more in it.
@@ -81,8 +87,8 @@ func (s *shop) buy(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	if s.orders[x.ID] == "" { // the webhook may have been faster
-		s.orders[x.ID] = x.State
+	if _, known := s.orders[x.ID]; !known { // the webhook may have been faster
+		s.orders[x.ID] = order{state: x.State}
 	}
 	s.mu.Unlock()
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -109,19 +115,20 @@ func (s *shop) picture(w http.ResponseWriter, r *http.Request) {
 func (s *shop) knows(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.orders[id] != ""
+	_, known := s.orders[id]
+	return known
 }
 
-// order says how a sale stands.
-func (s *shop) order(w http.ResponseWriter, r *http.Request) {
+// stands says how a sale stands.
+func (s *shop) stands(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	state := s.orders[r.PathValue("id")]
+	o, known := s.orders[r.PathValue("id")]
 	s.mu.Unlock()
-	if state == "" {
+	if !known {
 		http.NotFound(w, r)
 		return
 	}
-	fmt.Fprintln(w, state)
+	fmt.Fprintln(w, o.state)
 }
 
 // errForged: it is not from the till, or not of now.
@@ -153,19 +160,31 @@ func (s *shop) webhook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var m struct {
-		Data struct{ Sale, Step string }
+		Data struct{ Sale, Step, Op string }
 	}
 	if err := json.Unmarshal(body, &m); err != nil {
 		http.Error(w, "no", http.StatusBadRequest)
 		return
 	}
-	s.mu.Lock()
-	// A refused attempt leaves the offer open, and a paid one stays paid.
-	if m.Data.Step != "refused" && m.Data.Sale != "" && s.orders[m.Data.Sale] != "deposited" {
-		s.orders[m.Data.Sale] = m.Data.Step
+	if m.Data.Sale != "" {
+		s.note(m.Data.Sale, m.Data.Step, m.Data.Op)
 	}
-	s.mu.Unlock()
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// note takes a step of a sale. A paid one stays paid. A refused attempt leaves the
+// offer open, but of the payment that was kept it says that the money is lost.
+func (s *shop) note(sale, step, op string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.orders[sale]
+	if o.state == "deposited" || step == "refused" && (o.kept == "" || op != o.kept) {
+		return
+	}
+	if o.state = step; step == "kept" {
+		o.kept = op
+	}
+	s.orders[sale] = o
 }
 
 func (s *shop) handler() http.Handler {
@@ -176,7 +195,7 @@ func (s *shop) handler() http.Handler {
 	})
 	mux.HandleFunc("POST /buy", s.buy)
 	mux.HandleFunc("GET /qr/{id}", s.picture)
-	mux.HandleFunc("GET /orders/{id}", s.order)
+	mux.HandleFunc("GET /orders/{id}", s.stands)
 	mux.HandleFunc("POST /webhook", s.webhook)
 	return mux
 }
@@ -196,7 +215,7 @@ func main() {
 	secret := flag.String("secret-file", "shop.secret", `file that "specie merchant webhook set" wrote`)
 	listen := flag.String("listen", "127.0.0.1:8092", "address to listen on")
 	flag.Parse()
-	s := &shop{desk: *desk, key: secretFile(*key), orders: map[string]string{}}
+	s := &shop{desk: *desk, key: secretFile(*key), orders: map[string]order{}}
 	var err error
 	if s.secret, err = base64.StdEncoding.DecodeString(strings.TrimPrefix(secretFile(*secret), "whsec_")); err != nil {
 		log.Fatal(err)

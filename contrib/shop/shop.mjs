@@ -15,6 +15,7 @@ const secretFile = path => readFileSync(path, 'utf8').trim()
 const key = secretFile(flags['key-file'])
 const secret = Buffer.from(secretFile(flags['secret-file']).replace(/^whsec_/, ''), 'base64')
 const orders = new Map() // by the sale's id: waiting, deposited, …
+const kept = new Map() // by the sale's id: the payment that the till has accepted without the bank
 
 // ask asks the desk.
 async function ask(method, path, body) {
@@ -65,9 +66,14 @@ async function buy(res) {
 async function webhook(req, res) {
   const body = await readBody(req)
   if (!verify(req.headers, body)) return res.writeHead(401).end('no\n')
-  const { sale, step } = JSON.parse(body).data
-  // A refused attempt leaves the offer open, and a paid one stays paid.
-  if (sale && step !== 'refused' && orders.get(sale) !== 'deposited') orders.set(sale, step)
+  const { sale, step, op } = JSON.parse(body).data
+  // A paid one stays paid. A refused attempt leaves the offer open, but of the payment
+  // that was kept it says that the money is lost.
+  const attempt = step === 'refused' && (!kept.has(sale) || kept.get(sale) !== op)
+  if (sale && !attempt && orders.get(sale) !== 'deposited') {
+    orders.set(sale, step)
+    if (step === 'kept') kept.set(sale, op)
+  }
   res.writeHead(204).end()
 }
 

@@ -3,6 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
 	"html"
 	"io"
 	"net/http"
@@ -11,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +95,23 @@ func sellMug(t *testing.T, town *wallettest.Town, till *wallettest.Shop, command
 	if status, _ := do(t, "POST", at+"/webhook", forged); status != 401 {
 		t.Errorf("a forged message: %d", status)
 	}
+	for _, m := range []struct {
+		step, op string
+		age      time.Duration
+		status   int
+		state    string
+	}{
+		{"deposited", "AA", time.Hour, 401, "waiting"}, // a message of an hour ago, sent once more
+		{"refused", "AA", 0, 204, "waiting"},
+		{"kept", "BB", 0, 204, "kept"},
+		{"refused", "AA", 0, 204, "kept"}, // another's attempt
+		{"refused", "BB", 0, 204, "refused"},
+	} {
+		status := tell(t, at+"/webhook", secret, id[1], m.step, m.op, m.age)
+		if _, state := do(t, "GET", at+"/orders/"+id[1], ""); status != m.status || state != m.state+"\n" {
+			t.Errorf("%s of %s: %d, state %q", m.step, m.op, status, state)
+		}
+	}
 	alice := town.NewHolder(t, 512)
 	alice.Draw(t, 512, coin.Bearer)
 	_, err = alice.Pay(t.Context(), html.UnescapeString(link[1]))
@@ -117,6 +139,26 @@ func start(t *testing.T, command []string) string {
 	must(t, err)
 	late.Stop()
 	return strings.TrimSpace(strings.TrimPrefix(line, "shop open at "))
+}
+
+// tell is a message as the till signs it.
+func tell(t *testing.T, url, secret, sale, step, op string, age time.Duration) int {
+	t.Helper()
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+	must(t, err)
+	body := fmt.Sprintf(`{"type":"sale.%s","data":{"sale":%q,"step":%q,"op":%q}}`, step, sale, step, op)
+	when := strconv.FormatInt(time.Now().Add(-age).Unix(), 10)
+	mac := hmac.New(sha256.New, key)
+	fmt.Fprintf(mac, "evt_1.%s.%s", when, body)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	must(t, err)
+	r.Header.Set("webhook-id", "evt_1")
+	r.Header.Set("webhook-timestamp", when)
+	r.Header.Set("webhook-signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	resp, err := http.DefaultClient.Do(r)
+	must(t, err)
+	must(t, resp.Body.Close())
+	return resp.StatusCode
 }
 
 func do(t *testing.T, method, url, body string) (int, string) {
