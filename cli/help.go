@@ -19,7 +19,7 @@ func help(options kong.HelpOptions, ctx *kong.Context) error {
 	if err != nil {
 		return err
 	}
-	text := b.String()
+	text := strings.Replace(b.String(), "Show context-sensitive help.", "Show this.", 1)
 	if ctx.Selected() != nil {
 		text = oneOf(text, ctx.Selected())
 	}
@@ -40,4 +40,15 @@ func oneOf(text string, n *kong.Node) string {
 		}
 	}
 	return text
+}
+
+// describe is kong's text of a flag or argument, and what it is by default, which
+// kong says only where no placeholder stands in its place.
+func describe(v *kong.Value) string {
+	if v.Flag == nil || v.Flag.PlaceHolder == "" || v.Default == "" || strings.Contains(v.Help, v.Default) {
+		return kong.DefaultHelpValueFormatter(v)
+	}
+	more := *v
+	more.Help = strings.TrimSuffix(v.Help, ".") + "; " + v.Default + " by default."
+	return kong.DefaultHelpValueFormatter(&more)
 }

@@ -64,7 +64,7 @@ func Usage(err error) error {
 func (p *Program) Grammar(out *Out, asked func(code int)) (*kong.Kong, error) {
 	return kong.New(p.Flags, kong.Name(p.Name), kong.Description(p.Description),
 		kong.Writers(out.Stdout, out.Stderr), kong.Exit(asked),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Help(help), kong.Vars{"version": p.Name + " " + version()})
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Help(help), kong.ValueFormatter(describe), kong.Vars{"version": p.Name + " " + version()})
 }
 
 // Run runs one command line and returns its exit status. When ctx ends, so does

@@ -84,6 +84,26 @@ func TestHowACommandEnds(t *testing.T) {
 type fetchCmd struct {
 	Socket string `required:"" xor:"where" placeholder:"SOCKET"`
 	URL    string `required:"" xor:"where" placeholder:"URL" name:"url"`
+	From   string `default:"127.0.0.1:9" placeholder:"ADDRESS" help:"Where from."`
+	Named  string `default:"here" placeholder:"PLACE" help:"Where to: here, if you don't say."`
+}
+
+func TestHelpSaysWhatIsTheDefault(t *testing.T) {
+	var stdout bytes.Buffer
+	code := (&cli.Program{Name: "prog", Flags: &struct {
+		Fetch fetchCmd `cmd:""`
+	}{}}).Run(t.Context(), []string{"fetch", "--help"}, &cli.Out{Program: "prog", Stdout: &stdout, Stderr: &bytes.Buffer{}})
+	text := strings.Join(strings.Fields(stdout.String()), " ")
+	for _, want := range []string{
+		"Show this.", "--from=ADDRESS Where from; 127.0.0.1:9 by default.", "--named=PLACE Where to: here, if you don't say.",
+	} {
+		if !strings.Contains(text+" ", want+" ") {
+			t.Errorf("no %q in %s", want, text)
+		}
+	}
+	if code != cli.ExitOK {
+		t.Errorf("status %d", code)
+	}
 }
 
 func (fetchCmd) Run(*holder) error { return nil }

@@ -11,7 +11,7 @@ import (
 )
 
 type openingCmd struct {
-	Partial openingPartial `cmd:"" help:"A supervisor's part: verifies the case, then uses his share."`
+	Partial openingPartial `cmd:"" help:"Make a supervisor's part: verify the case, then use his share."`
 	Combine openingCombine `cmd:"" help:"Put the parts of enough supervisors together."`
 	Attach  openingAttach  `cmd:"" help:"Add the group manager's statement: evidence."`
 	Verify  openingVerify  `cmd:"" help:"Verify evidence offline and say who it was."`

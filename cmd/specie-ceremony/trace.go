@@ -10,7 +10,7 @@ import (
 )
 
 type traceCmd struct {
-	Partial tracePartial `cmd:"" help:"A supervisor's part: verifies the warrant and the member's join, then uses his share."`
+	Partial tracePartial `cmd:"" help:"Make a supervisor's part: verify the warrant and the member's join, then use his share."`
 	Combine traceCombine `cmd:"" help:"Put the parts of enough supervisors together: a tracing token."`
 	Show    traceShow    `cmd:"" help:"Verify a tracing token as a bank does, and show its warrant."`
 }

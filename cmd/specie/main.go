@@ -43,7 +43,7 @@ type flags struct {
 	TPM            string      `name:"tpm" help:"TPM to use: device:/dev/tpmrm0, swtpm:path=SOCKET or swtpm:host=HOST,port=PORT; the platform's device by default." env:"SPECIE_TPM" placeholder:"TCTI"`
 	PINFile        string      `name:"pin-file" help:"File with the PIN of the TPM's key, mode 0600, for scripts; otherwise you are asked." env:"SPECIE_PIN_FILE" placeholder:"FILE"`
 	PassphraseFile string      `name:"passphrase-file" help:"File with the passphrase of the purse, or its PIN if the TPM locks it, mode 0600, for scripts; otherwise you are asked." env:"SPECIE_PASSPHRASE_FILE" placeholder:"FILE"`
-	Ahead          string      `name:"ahead" help:"How long before coins expire you are told to exchange them, as 30d or 12h." env:"SPECIE_AHEAD" default:"30d" placeholder:"TIME"`
+	Ahead          string      `name:"ahead" help:"How long before coins expire you are told to exchange them, such as 12h." env:"SPECIE_AHEAD" default:"30d" placeholder:"TIME"`
 	JSON           bool        `name:"json" help:"Print one JSON value instead of text."`
 	Version        cli.Version `name:"version" help:"Print the version."`
 
@@ -52,7 +52,7 @@ type flags struct {
 	Lock      lockCmd      `cmd:"" help:"Show what locks the purse, or change it."`
 	Login     loginCmd     `cmd:"" help:"Store the account's access token in the purse."`
 	Token     tokenCmd     `cmd:"" help:"Access tokens of the account: list, rotate, revoke."`
-	Statement statementCmd `cmd:"" help:"The account's statement for a period."`
+	Statement statementCmd `cmd:"" help:"Show the account's statement for a period."`
 	Enroll    enrollCmd    `cmd:"" help:"Register this machine's TPM with a group manager."`
 	Group     groupCmd     `cmd:"" help:"Show a group: who runs it, who supervises, and your membership."`
 	Renew     renewCmd     `cmd:"" help:"Fetch the credential of the present epoch, if you lack it."`

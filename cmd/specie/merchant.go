@@ -19,7 +19,7 @@ type merchantCmd struct {
 	Init      merchantInitCmd      `cmd:"" help:"Make a till."`
 	Login     merchantLoginCmd     `cmd:"" help:"Store the account's access token in the till."`
 	Token     merchantTokenCmd     `cmd:"" help:"Access tokens of the account: list, rotate, revoke."`
-	Statement merchantStatementCmd `cmd:"" help:"The account's statement for a period."`
+	Statement merchantStatementCmd `cmd:"" help:"Show the account's statement for a period."`
 	ID        merchantIDCmd        `cmd:"" name:"id" help:"Print the merchant id."`
 	Request   merchantRequestCmd   `cmd:"" help:"Print the signed request for an account at the bank."`
 	Offer     merchantOfferCmd     `cmd:"" help:"Make an offer and print its payment link."`
@@ -32,7 +32,7 @@ type merchantCmd struct {
 	Refund    merchantRefundCmd    `cmd:"" help:"Give money of a payment back to its payer."`
 	Refunds   merchantRefundsCmd   `cmd:"" help:"List what was given back, and what can be collected."`
 	Resume    merchantResumeCmd    `cmd:"" help:"Repeat deposits and refunds whose outcome is unknown, and deposit what was kept."`
-	Offline   merchantOfflineCmd   `cmd:"" help:"Limits for payments while the bank can't be reached, and what is kept."`
+	Offline   merchantOfflineCmd   `cmd:"" help:"Show or set the limits for payments while the bank can't be reached, and show what is kept."`
 	Webhook   merchantWebhookCmd   `cmd:"" help:"Tell a web shop what becomes of sales."`
 	Key       merchantKeyCmd       `cmd:"" help:"Desk keys for web shops: make, list, revoke."`
 	Receipt   merchantReceiptCmd   `cmd:"" help:"Keep the papers of a payment in one file."`

@@ -57,15 +57,15 @@ func (c backupCmd) Run(a *app) error {
 var (
 	errNoBackupPassphrase     = cli.Usage(errors.New("there is no terminal to ask for a passphrase on: name its file with --backup-passphrase-file, or write the backup as it is with --plain"))
 	errNoBackupPassphraseHere = cli.Usage(errors.New("the backup has a passphrase, and there is no terminal to ask on: name its file with --backup-passphrase-file"))
-	errTwoSources             = cli.Usage(errors.New("a purse is made again of one thing: a backup file, the words (--words, with --bank and --root), or an old purse (--purse, with its words)"))
+	errTwoSources             = cli.Usage(errors.New("a purse is made again from one thing: a backup file, the words (--words, with --bank and --root), or an old purse (--purse, with its words)"))
 	errWordsAlone             = cli.Usage(errors.New("words say nothing of the bank: name it with --bank and --root"))
 )
 
 type restoreCmd struct {
 	File                 string `arg:"" optional:"" help:"File that \"specie backup\" wrote; without it, the purse that is there is completed." type:"existingfile"`
-	Words                bool   `help:"Make the purse again of its words, which are asked for."`
+	Words                bool   `help:"Make the purse again from its words, which are asked for."`
 	WordsFile            string `help:"File with the words, mode 0600, instead of asking for them." type:"existingfile" placeholder:"FILE"`
-	Purse                string `help:"Make the purse again of the purse.db of another machine, with purse.lock and keys beside it, and its words." type:"existingfile" placeholder:"FILE"`
+	Purse                string `help:"Make the purse again from the purse.db of another machine, with purse.lock and keys beside it, and its words." type:"existingfile" placeholder:"FILE"`
 	Bank                 string `help:"With words: the bank's address." placeholder:"URL"`
 	Root                 string `help:"With words: the root certificate to pin (PEM)." type:"existingfile" placeholder:"FILE"`
 	BackupPassphraseFile string `help:"File with the backup's passphrase, mode 0600, instead of asking for it." type:"existingfile" placeholder:"FILE"`
@@ -79,7 +79,7 @@ func (restoreCmd) Help() string {
 	return `The bank is asked what it ever signed for this purse, key by key, and whether it is spent since. Bound coins need the TPM that they are bound to. They sleep for a day, since the lost purse may have promised them to a merchant; "specie resume" wakes them.
 Interrupted, it goes on where it was when it is run again: "specie restore".
 
-A lost purse is made again of a backup; or of its words, which bring back every bearer coin; or of its own files, copied from a machine that is gone, and its words. Of these, only the files know what is bound to a TPM that is gone, which the bank repays: "specie recover".
+A lost purse is made again from a backup; or from its words, which bring back every bearer coin; or from its own files, copied from a machine that is gone, and its words. Of these, only the files know what is bound to a TPM that is gone, which the bank repays: "specie recover".
 
 What was paid is not in a backup, nor in the words: refunds and receipts of payments made before are lost with the old purse, unless they were saved ("specie receipt save").
 

@@ -46,15 +46,15 @@ type flags struct {
 	Reinstate reinstateCmd `cmd:"" help:"Operator: reinstate a suspended account."`
 	Fund      fundCmd      `cmd:"" help:"Operator: credit an account from the reserve."`
 	Payout    payoutCmd    `cmd:"" help:"Operator: debit an account to the reserve."`
-	Statement statementCmd `cmd:"" help:"Operator: an account's statement for a period."`
-	Drain     drainCmd     `cmd:"" help:"Operator: redeem only, or end that."`
-	Books     booksCmd     `cmd:"" help:"Operator: what the bank owes and holds."`
+	Statement statementCmd `cmd:"" help:"Operator: show an account's statement for a period."`
+	Drain     drainCmd     `cmd:"" help:"Operator: have the bank redeem only, or end that."`
+	Books     booksCmd     `cmd:"" help:"Operator: show what the bank owes and holds."`
 	Audit     auditCmd     `cmd:"" help:"Operator: recompute the ledger from its rows, and look for keys that leaked."`
 	Backup    backupCmd    `cmd:"" help:"Operator: copy the ledger into a file, while the bank works."`
 	Restore   restoreCmd   `cmd:"" help:"Operator: fill an empty database from a backup."`
 	Reconcile reconcileCmd `cmd:"" help:"Operator: after a restoration, find out what is missing, and let the bank work again."`
 	Trace     traceCmd     `cmd:"" help:"Find a traced member's payments, on a warrant."`
-	Case      caseCmd      `cmd:"" help:"Operator: double spends of bound coins, for the supervisors."`
+	Case      caseCmd      `cmd:"" help:"Operator: list double spends of bound coins, and write one out for the supervisors."`
 	Strikes   strikesCmd   `cmd:"" help:"List merchants' wrong authorisations, suspensions and reinstatements."`
 
 	Members    membersCmd    `cmd:"" help:"Group manager: list or count members."`
@@ -86,7 +86,7 @@ A bank (docs/operator.md; its keys come from specie-ceremony, docs/ceremonies.md
   specied books --socket issuer.sock                       what the bank owes and holds
 
 A group manager (docs/group-manager.md):
-  specied group --config group.yaml                        runs him
+  specied group --config group.yaml                        runs the group manager
   specied members --socket group.sock                      lists the members
 
 All commands: specied --help. An example of one: specied COMMAND --help.
