@@ -336,7 +336,7 @@ func (s *street) holds(who string) coin.Amount {
 	var b wallet.Balance
 	unmarshal(s.t, s.people(who, 0, "--json", "balance"), &b)
 	if b.Committed != 0 {
-		s.t.Fatalf("%d of %d in %s are stuck", b.Committed, b.Total, who)
+		s.t.Fatalf("%d are stuck in %s, %d are free", b.Committed, who, b.Total)
 	}
 	return b.Total
 }
