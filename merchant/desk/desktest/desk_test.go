@@ -25,6 +25,7 @@ func TestDesk(t *testing.T) {
 	t.Run("the bank is away", s.offline)
 	t.Run("coins that were kept, and spent before", s.loss)
 	t.Run("a code in several pictures", s.parts)
+	t.Run("a held key, and a customer who is faster than the page", s.hasty)
 	t.Run("the till is away", s.lostLine)
 	t.Run("an offer that nobody paid", s.expiredOffer)
 	s.CheckBooks(t)

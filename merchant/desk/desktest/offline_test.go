@@ -1,9 +1,13 @@
 package desktest_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/speciecash/specie/browsertest"
 	"github.com/speciecash/specie/coin"
@@ -19,6 +23,10 @@ func (s *stage) offline(t *testing.T) {
 	p := s.open(t, wide)
 	s.BankGate.Shut(true)
 	defer s.BankGate.Shut(false)
+	if err := s.shop.Probe(t.Context(), 0); err == nil {
+		t.Error("the bank answers")
+	}
+	p.See("#offline-title", "The bank can’t be reached. You can sell on, up to 10.00 EUR a sale.")
 	link := s.offer(t, p, "640")
 	kept, err := s.alice.Pay(t.Context(), link, coin.Bound)
 	must(t, err)
@@ -99,4 +107,41 @@ func (s *stage) lostLine(t *testing.T) {
 	browsertest.Eval[int](p, "fetch('/desk/v1/session', {method: 'DELETE'}).then((r) => r.status)")
 	s.desk.CloseClientConnections()
 	p.See("#code-error", "The till was opened anew.")
+}
+
+// hasty: Enter is held down, and the customer pays before the page has the sale that
+// it asked for.
+func (s *stage) hasty(t *testing.T) {
+	p := s.open(t, wide)
+	p.See("#keys", "7")
+	browsertest.Eval[bool](p, `(() => {
+		const real = fetch;
+		const held = new Promise((go) => { window.release = () => (go(), true); });
+		window.fetch = async (url, o) => {
+			const answer = await real(url, o);
+			if (o.method === 'GET' && /sales\/[^/]+$/.test(url)) await held;
+			return answer;
+		};
+		return true;
+	})()`)
+	p.Keys("640" + browsertest.Enter)
+	p.Wait("location.hash.startsWith('#/sale/')")
+	p.Keys(browsertest.Enter + browsertest.Enter)
+	hash := browsertest.Eval[string](p, "location.hash")
+	day, err := s.shop.Sales(t.Context(), s.Now().Add(-time.Minute), s.Now().Add(time.Minute))
+	must(t, err)
+	id, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(hash, "#/sale/"))
+	must(t, err)
+	if !bytes.Equal(id, day[0].ID) {
+		t.Errorf("an offer was made after that of %s", hash)
+	}
+	sale, err := s.shop.Sale(t.Context(), [32]byte(id))
+	must(t, err)
+	link, err := sale.LinkTo(s.shop.URL)
+	must(t, err)
+	_, err = s.alice.Pay(t.Context(), link)
+	must(t, err)
+	p.Wait("document.querySelector('#recent .badge').textContent === 'paid'")
+	browsertest.Eval[bool](p, "release()")
+	p.See("#verdict-title", "Paid")
 }

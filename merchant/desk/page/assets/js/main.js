@@ -77,7 +77,7 @@ function drawLine() {
 	show($('offline'), app.connected && (!bank || o.kept_count > 0));
 	let words = bank ? '' : 'The bank can\u2019t be reached. ';
 	if (o.kept_count > 0) words += `${count(o.kept_count, 'payment')} kept here and not deposited yet: ${app.money(o.kept_amount)}, since ${time(o.oldest)}.`;
-	else words += o.on ? `You can sell on, up to ${app.money(o.sale)} a sale.` : 'No payment can be accepted until it is back.';
+	else words += o.on ? `You can sell on, up to ${app.money(o.limit_sale)} a sale.` : 'No payment can be accepted until it is back.';
 	if ($('offline-title').textContent !== words && !$('offline').hidden) say(words);
 	text($('offline-title'), words);
 	text($('risk-words'), o.words);

@@ -64,6 +64,8 @@ export class Pad {
 		if (this.entry.amount === 0 || !this.app.connected) return;
 		busy($('offer'), $('pad-error'), async () => {
 			const sale = await api.offer({ amount: this.entry.amount, order: $('order').value.trim(), purpose: $('purpose').value.trim() });
+			this.clear(); // a key that is held down makes no second offer
+			this.draw();
 			this.app.go(`#/sale/${sale.id}`);
 		});
 	}

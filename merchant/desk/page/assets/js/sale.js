@@ -39,7 +39,7 @@ export class SaleScreen {
 	async open(id) {
 		try {
 			this.sale = null;
-			const sale = await api.sale(id);
+			const sale = await this.ask(id);
 			Object.assign(this, { sale, dismissed: 0, told: '' });
 		} catch {
 			return false;
@@ -61,6 +61,7 @@ export class SaleScreen {
 
 	/** update takes what an event says. */
 	update(sale) {
+		this.news = sale;
 		if (this.sale?.id !== sale.id) return;
 		this.sale = sale;
 		this.draw();
@@ -68,7 +69,15 @@ export class SaleScreen {
 
 	/** reload asks for the sale, of which events may have been missed. */
 	async reload(id = this.sale?.id) {
-		if (id) this.update(await api.sale(id).catch(() => ({})));
+		const sale = id && (await this.ask(id).catch(() => null));
+		if (sale) this.update(sale);
+	}
+
+	/** ask asks for a sale; what an event says of it before the answer is here is newer. */
+	async ask(id) {
+		this.news = null;
+		const sale = await api.sale(id);
+		return this.news?.id === id ? this.news : sale;
 	}
 
 	/** key is one of the keyboard. */
