@@ -58,7 +58,7 @@ func (w *Wallet) reclaimAny(ctx context.Context, id ID) error {
 	} else {
 		err = w.reclaim(ctx, k, id)
 	}
-	if err != nil {
+	if err = w.reclaimRest(ctx, k, id, err); err != nil {
 		return err
 	}
 	left, err := promisedTo(ctx, w.purse.db, id)

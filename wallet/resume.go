@@ -58,7 +58,11 @@ func (w *Wallet) resumeOne(ctx context.Context, op Operation) error {
 		if err != nil {
 			return err
 		}
-		return w.sendExchange(ctx, k, op)
+		var body exchange
+		if err := decodeBody(op, &body); err != nil {
+			return err
+		}
+		return w.reclaimRest(ctx, k, body.Reclaims, w.sendExchange(ctx, k, op))
 	case KindPay:
 		return w.resumePayment(ctx, op)
 	case KindSend:

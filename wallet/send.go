@@ -16,6 +16,9 @@ import (
 type sending struct {
 	Coins    [][]byte `json:"coins"`
 	Envelope string   `json:"envelope"`
+	// Gone is how many coins of the envelope somebody has received, and that are
+	// not among Coins any more.
+	Gone int `json:"gone,omitempty"`
 }
 
 // Sent is money on its way to a friend.
@@ -196,8 +199,11 @@ func (w *Wallet) SentBefore(ctx context.Context, id ID) (*Sent, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sent{ID: id, Amount: coin.Amount(-op.Amount)}
+	s := &Sent{ID: op.ID}
 	if s.Coins, err = coinsOf(ctx, w.purse.db, body.Coins); err != nil {
+		return nil, err
+	}
+	if s.Amount, err = sum(s.Coins); err != nil { // what is left of it
 		return nil, err
 	}
 	return s, w.fill(k, s)
@@ -272,7 +278,7 @@ func (w *Wallet) checkSent(ctx context.Context, op Operation) error {
 	case len(coins):
 		return w.purse.update(ctx, func(tx *sql.Tx) error { return received(ctx, tx, op.ID, body.Coins) })
 	}
-	note := fmt.Sprintf("%d of %d coins received", spent, len(coins))
+	note := fmt.Sprintf("%d of %d coins received", body.Gone+spent, body.Gone+len(coins))
 	return w.purse.update(ctx, func(tx *sql.Tx) error { return moveOp(ctx, tx, op.ID, op.State, note, nil) })
 }
 
@@ -314,27 +320,52 @@ func (w *Wallet) sentOf(ctx context.Context, body exchange) (*Operation, error) 
 	return &ops[0], nil
 }
 
+// errRest: somebody received a part of an envelope that is being taken back, and
+// the rest is in it still.
+var errRest = errors.New("a part of it")
+
 // friendFirst closes an exchange that came too late to take back an envelope. The
-// coins in gone were received; the others, if any, are free.
+// coins in gone were received. The others are the envelope's again: whoever has it
+// can still receive them, until another exchange takes them back (see reclaimRest).
 func (w *Wallet) friendFirst(ctx context.Context, op Operation, body exchange, sent *Operation, gone func(id []byte) bool) error {
-	err := w.purse.update(ctx, func(tx *sql.Tx) error {
-		free := 0
-		for _, id := range body.Coins {
-			move := spendCoins
-			if !gone(id) {
-				move, free = freeCoins, free+1
-			}
-			if err := move(ctx, tx, [][]byte{id}, op.ID); err != nil {
-				return err
-			}
+	var in sending
+	if err := decodeBody(*sent, &in); err != nil {
+		return err
+	}
+	var spent, rest [][]byte
+	for _, id := range body.Coins {
+		if gone(id) {
+			spent = append(spent, id)
+		} else {
+			rest = append(rest, id)
 		}
-		note := "received"
-		if free > 0 {
-			note = fmt.Sprintf("%d of %d coins received, the others taken back", len(body.Coins)-free, len(body.Coins))
-		}
+	}
+	in.Coins, in.Gone = rest, in.Gone+len(spent)
+	state, note, err := OpDone, "received", error(ErrReceived)
+	if len(rest) > 0 {
+		state, note = OpSubmitted, fmt.Sprintf("%d of %d coins received", in.Gone, in.Gone+len(rest))
+		err = fmt.Errorf("%w: %w", ErrReceived, errRest)
+	}
+	uerr := w.purse.update(ctx, func(tx *sql.Tx) error {
 		return errors.Join(
+			spendCoins(ctx, tx, spent, op.ID),
+			passCoins(ctx, tx, rest, op.ID, sent.ID),
 			moveOp(ctx, tx, op.ID, OpRefused, "the envelope was opened first", nil),
-			moveOp(ctx, tx, sent.ID, OpDone, note, nil))
+			moveOp(ctx, tx, sent.ID, state, note, in))
 	})
-	return errors.Join(fmt.Errorf("reclaim: %w", ErrReceived), err)
+	return errors.Join(fmt.Errorf("reclaim: %w", err), uerr)
+}
+
+// reclaimRest goes on where a part of an envelope was received before it could be
+// taken back: its other coins are exchanged, since somebody else has their secrets.
+func (w *Wallet) reclaimRest(ctx context.Context, k *coin.Keyset, id ID, err error) error {
+	part := false
+	for errors.Is(err, errRest) {
+		part = true
+		err = w.reclaimSent(ctx, k, id)
+	}
+	if part && err == nil {
+		err = fmt.Errorf("reclaim: %w: %w, and the rest is back", ErrReceived, errRest)
+	}
+	return err
 }

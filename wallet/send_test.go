@@ -289,7 +289,7 @@ func TestEnvelopesOfWhichAPartIsSpent(t *testing.T) {
 
 func TestTakingBackWhatIsLeftOfAnEnvelope(t *testing.T) {
 	town, alice, bob := friends(t)
-	s, _ := send(t, alice, 31)
+	s, whole := send(t, alice, 31)
 	part := *s.Envelope
 	part.Coins, part.Amount = s.Envelope.Coins[:1], 0
 	for _, v := range wallettest.Values() {
@@ -301,9 +301,52 @@ func TestTakingBackWhatIsLeftOfAnEnvelope(t *testing.T) {
 	must(t, err)
 	_, err = bob.Receive(t.Context(), text, false)
 	must(t, err)
-	want(t, alice.Reclaim(t.Context(), s.ID), wallet.ErrReceived)
+	t.Run("an answer that is lost on the way loses nothing", func(t *testing.T) {
+		alice.Wire.Once("/exchanges", wallettest.LoseRequest)
+		want(t, alice.Reclaim(t.Context(), s.ID), wallet.ErrOpen)
+		alice.Reopen(t)
+		_, err := alice.Resume(t.Context())
+		want(t, err, wallet.ErrReceived)
+	})
 	worth(t, alice, 32-part.Amount, 0)
+	sent(t, alice, 0)
+	t.Run("what is back, nobody else can spend any more", func(t *testing.T) {
+		_, err := bob.Receive(t.Context(), whole, true)
+		want(t, err, wallet.ErrTaken)
+		worth(t, bob, part.Amount, 0)
+		_, err = alice.Pay(t.Context(), town.NewShop(t).Ask(t, 32-part.Amount))
+		must(t, err)
+	})
 	if op := last(t, alice, wallet.KindSend); op.State != wallet.OpDone || op.Note != "1 of 5 coins received, the others taken back" {
+		t.Errorf("%+v", op)
+	}
+	town.CheckBooks(t)
+}
+
+// TestTakingBackAnEnvelopeThatSeveralHaveOpened: the bank shows one earlier spend at
+// a time.
+func TestTakingBackAnEnvelopeThatSeveralHaveOpened(t *testing.T) {
+	town, alice, bob := friends(t)
+	s, _ := send(t, alice, 31)
+	var gone coin.Amount
+	for _, c := range s.Envelope.Coins[:2] {
+		one := *s.Envelope
+		one.Coins = []coin.EnvelopeCoin{c}
+		for _, v := range wallettest.Values() {
+			if town.Key(t, coin.Bearer, v).KeyID == c.Coin.KeyID {
+				one.Amount = v
+			}
+		}
+		text, err := one.Text()
+		must(t, err)
+		_, err = bob.Receive(t.Context(), text, false)
+		must(t, err)
+		gone += one.Amount
+	}
+	want(t, alice.Reclaim(t.Context(), s.ID), wallet.ErrReceived)
+	worth(t, alice, 32-gone, 0)
+	sent(t, alice, 0)
+	if op := last(t, alice, wallet.KindSend); op.State != wallet.OpDone || op.Note != "2 of 5 coins received, the others taken back" {
 		t.Errorf("%+v", op)
 	}
 	town.CheckBooks(t)

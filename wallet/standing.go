@@ -110,10 +110,23 @@ func takenBack(ctx context.Context, tx *sql.Tx, payment ID) error {
 	if ops, err := queryOps(ctx, tx, "WHERE id = ? AND kind = ?", []byte(payment), KindSend); err != nil {
 		return err
 	} else if len(ops) > 0 {
-		note = "taken back"
+		return endSending(ctx, tx, ops[0])
 	}
 	if len(left) > 0 {
 		note = "taken back: bearer coins voided at the bank, bound coins held"
 	}
 	return moveOp(ctx, tx, payment, OpRefused, note, nil)
+}
+
+// endSending closes an envelope whose coins are back, or what was left of them.
+func endSending(ctx context.Context, tx *sql.Tx, op Operation) error {
+	var body sending
+	if err := decodeBody(op, &body); err != nil {
+		return err
+	}
+	if body.Gone == 0 {
+		return moveOp(ctx, tx, op.ID, OpRefused, "taken back", nil)
+	}
+	note := fmt.Sprintf("%d of %d coins received, the others taken back", body.Gone, body.Gone+len(body.Coins))
+	return moveOp(ctx, tx, op.ID, OpDone, note, nil)
 }
