@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"strings"
 )
 
 // sealedSuffix is what the name of an encrypted copy ends with, while it is made.
@@ -42,7 +43,7 @@ func Seal(ctx context.Context, path string, key []byte, migrations []string, com
 	// Room for the checksums is asked for by name here, and they are made at once.
 	into := "file:" + (&url.URL{Path: to}).EscapedPath() + "?vfs=adiantum&reserve=8&hexkey=" + hex.EncodeToString(key)
 	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", into); err != nil {
-		return fmt.Errorf("seal %s: %w", path, Meaning(err))
+		return &keylessError{fmt.Sprintf("seal %s", path), hex.EncodeToString(key), Meaning(err)}
 	}
 	copied, err := OpenSealed(ctx, to, key, migrations)
 	if err != nil {
@@ -53,6 +54,21 @@ func Seal(ctx context.Context, path string, key []byte, migrations []string, com
 	}
 	return commit(to)
 }
+
+// keylessError keeps the key out of what SQLite says, which quotes the address that
+// it could not open.
+type keylessError struct {
+	what, key string
+	cause     error
+}
+
+// Error implements error.
+func (e *keylessError) Error() string {
+	return e.what + ": " + strings.ReplaceAll(e.cause.Error(), e.key, "[redacted]")
+}
+
+// Is matches what the cause does, without giving it out.
+func (e *keylessError) Is(target error) bool { return errors.Is(e.cause, target) }
 
 // quick has SQLite look at each page.
 func quick(ctx context.Context, db *sql.DB) error {

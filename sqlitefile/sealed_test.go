@@ -282,3 +282,25 @@ func TestAFileIsSealed(t *testing.T) {
 		t.Errorf("altered, it has %d rows, %v", n, err)
 	}
 }
+
+// TestTheKeyIsNotInAnError: SQLite quotes the address that it can't open, and the
+// key is in it. The copy's name is longer here than SQLite takes.
+func TestTheKeyIsNotInAnError(t *testing.T) {
+	path := t.TempDir()
+	for len(path) < 850 {
+		path = filepath.Join(path, strings.Repeat("d", 100))
+	}
+	path = filepath.Join(path, strings.Repeat("f", 1012-1-len(path)))
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	err := sqlitefile.Seal(t.Context(), path, key, schema, func(string) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "hexkey=[redacted]") {
+		t.Fatalf("got %v", err)
+	}
+	for wrapped := err; wrapped != nil; wrapped = errors.Unwrap(wrapped) {
+		if strings.Contains(fmt.Sprintf("%+v", wrapped), "070707") {
+			t.Fatalf("the key is in it: %v", wrapped)
+		}
+	}
+}
