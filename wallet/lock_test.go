@@ -133,6 +133,27 @@ func TestACrashWhileAPurseIsMade(t *testing.T) {
 	must(t, opens(t, path, wallet.Unlock{}))
 }
 
+// TestTheLockOfAPurseThatWasMoved is not lost to the purse that is made in its place:
+// its words may never have been written down.
+func TestTheLockOfAPurseThatWasMoved(t *testing.T) {
+	town := wallettest.New(t)
+	dir := t.TempDir()
+	path, moved := filepath.Join(dir, "purse.db"), filepath.Join(dir, "before.db")
+	lock := filepath.Join(dir, "purse.lock")
+	for n := range 3 {
+		must(t, wallet.Create(t.Context(), path, wallet.Settings{RootPEM: town.RootPEM, BankURL: town.BankURL},
+			wallet.Making{Lock: wallet.Lock{Kind: wallet.LockPlain}}))
+		if n == 0 {
+			must(t, os.Rename(path, moved))
+		} else {
+			must(t, os.Remove(path))
+		}
+	}
+	must(t, os.Rename(moved, path))
+	must(t, os.Rename(lock+".1", lock))
+	must(t, opens(t, path, wallet.Unlock{}))
+}
+
 func TestTheWordsOfAPurse(t *testing.T) {
 	town := wallettest.New(t)
 	path := filepath.Join(t.TempDir(), "purse.db")

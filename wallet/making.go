@@ -114,10 +114,10 @@ func fill(ctx context.Context, path string, key []byte, s Settings, seed coin.Se
 }
 
 // place gives a new purse its lock and its name. A lock without a purse is what a
-// crash left here, or of a purse that is gone: it opens nothing.
+// crash left here, or of a purse that somebody moved: it is set aside.
 func place(part, path string, lock []byte) error {
 	to := lockPath(path)
-	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := setAside(to); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -132,4 +132,21 @@ func place(part, path string, lock []byte) error {
 		return errors.Join(sqlitefile.Meaning(err), os.Remove(to))
 	}
 	return errors.Join(os.Rename(part, path), syncDir(filepath.Dir(path)))
+}
+
+// setAside gives a file that may be there a name that no other has: a lock is the
+// only way into its purse for who has not its words.
+func setAside(path string) error {
+	for n := 1; ; n++ {
+		to := fmt.Sprintf("%s.%d", path, n)
+		if _, err := os.Lstat(to); err == nil {
+			continue
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := os.Rename(path, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
 }

@@ -148,7 +148,11 @@ func Seal(ctx context.Context, path string, l Lock) error {
 		}
 		defer clear(text)
 		// A purse that is not encrypted has no use for a lock: this one can lie
-		// there when the crash comes before its purse does.
+		// there when the crash comes before its purse does. One that is there
+		// already is of a purse that lay here before.
+		if err := setAside(lockPath(path)); err != nil {
+			return err
+		}
 		if err := replaceFile(lockPath(path), text); err != nil {
 			return err
 		}
