@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/speciecash/specie/coin"
+	"github.com/speciecash/specie/merchant"
 	"github.com/speciecash/specie/registration/registrationtest"
 	"github.com/speciecash/specie/wallet"
 	"github.com/speciecash/specie/wallet/wallettest"
@@ -21,6 +22,7 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 	lives(t, 25)
 	town := wallettest.New(t)
 	shops := []*wallettest.Shop{town.NewShop(t), town.NewShop(t)}
+	must(t, shops[1].SetLimits(t.Context(), merchant.Limits{Sale: 30, Total: 60, Bearer: true}))
 	rapid.Check(t, func(r *rapid.T) {
 		l := &life{t: t, r: r, town: town, shops: shops, alice: town.NewHolder(t, 200), kinds: []coin.Kind{coin.Bearer}}
 		l.friend = town.NewHolder(t, 0)
@@ -35,6 +37,7 @@ func TestNothingIsLostOrDoubledOfBoundCoins(t *testing.T) {
 	lives(t, 8)
 	town := wallettest.New(t)
 	shops := []*wallettest.Shop{town.NewShop(t), town.NewShop(t)}
+	must(t, shops[1].SetLimits(t.Context(), merchant.Limits{Sale: 30, Total: 60}))
 	alice := town.NewHolder(t, 0)
 	alice.Enrol(t, registrationtest.TPMA)
 	rapid.Check(t, func(r *rapid.T) {
@@ -158,7 +161,11 @@ func (l *life) play() {
 			must(l.t, err)
 			for _, op := range ops {
 				if (op.Kind == wallet.KindPay || op.Kind == wallet.KindSend) && rapid.Bool().Draw(r, "this one") {
-					_ = l.alice.Reclaim(l.t.Context(), op.ID)
+					reclaim := l.alice.Reclaim
+					if op.Kind == wallet.KindPay && rapid.Bool().Draw(r, "though it is accepted") {
+						reclaim = l.alice.ReclaimAccepted
+					}
+					_ = reclaim(l.t.Context(), op.ID)
 					return
 				}
 			}
@@ -201,6 +208,23 @@ func (l *life) give(actions map[string]func(*rapid.T)) {
 		if len(l.envelopes) > 0 {
 			_, _ = l.friend.Receive(l.t.Context(), rapid.SampledFrom(l.envelopes).Draw(r, "envelope"), rapid.Bool().Draw(r, "rest"))
 		}
+	}
+	actions["receive a part"] = func(r *rapid.T) {
+		if len(l.envelopes) == 0 {
+			return
+		}
+		e, err := coin.ParseEnvelope(rapid.SampledFrom(l.envelopes).Draw(r, "envelope"))
+		must(l.t, err)
+		c := rapid.SampledFrom(e.Coins).Draw(r, "coin")
+		e.Coins = []coin.EnvelopeCoin{c}
+		for _, v := range wallettest.Values() {
+			if l.town.Key(l.t, coin.Bearer, v).KeyID == c.Coin.KeyID {
+				e.Amount = v
+			}
+		}
+		text, err := e.Text()
+		must(l.t, err)
+		_, _ = l.friend.Receive(l.t.Context(), text, false)
 	}
 	actions["look after envelopes"] = func(*rapid.T) { _ = l.alice.CheckSent(l.t.Context()) }
 	actions["the friend crashes"] = func(*rapid.T) { l.friend.Reopen(l.t) }
