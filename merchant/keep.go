@@ -13,12 +13,16 @@ import (
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/coin"
 	"github.com/speciecash/specie/fault"
+	"github.com/speciecash/specie/groupdoc"
 )
 
 const (
 	// KeptPaperAge is how old the bank's keyset and the group's document may be for a
 	// payment to be kept: what was revoked since, the till does not know.
 	KeptPaperAge = 24 * time.Hour
+	// KeptFor is how long the bank may be away for a payment that is kept: so long its
+	// keys serve, and the epoch of its bound coins lasts.
+	KeptFor = 12 * time.Hour
 	// patience is how long a payer waits for a bank that does not answer, at a till
 	// that may keep his payment.
 	patience = 8 * time.Second
@@ -109,6 +113,9 @@ func (t *Till) mayKeep(ctx context.Context, spend *coin.Spend) error {
 		if err != nil {
 			return err
 		}
+		if err := t.epochLasts(doc); err != nil {
+			return err
+		}
 		url, err := t.groupAddress(ctx, doc.GroupID())
 		if err != nil {
 			return err
@@ -120,8 +127,19 @@ func (t *Till) mayKeep(ctx context.Context, spend *coin.Spend) error {
 		return notKept("this till keeps nothing then")
 	case bound < len(spend.Coins) && !l.Bearer:
 		return notKept("this till keeps only bound coins then")
+	case offer.Offer.Mode != coin.Offline:
+		return notKept("the offer was made before the limits were set")
 	case offer.Offer.CheckOpen(t.now()) != nil:
 		return notKept("the offer has expired")
+	case offer.Offer.CheckOpen(time.Unix(spend.IssuedAt, 0)) != nil:
+		return notKept("the payer's clock says that the offer has expired")
+	}
+	k, err := t.Keyset(ctx)
+	if err != nil {
+		return err
+	}
+	if coin.VerifyShown(spend, k, t.now().Add(KeptFor)) != nil {
+		return notKept("the bank's keys that it is made with end soon")
 	}
 	for _, key := range papers {
 		var seen paper
@@ -131,6 +149,18 @@ func (t *Till) mayKeep(ctx context.Context, spend *coin.Spend) error {
 		if age := t.now().Sub(seen.At); age < 0 || age > KeptPaperAge {
 			return notKept("the till's lists of keys are older than " + strings.TrimSuffix(KeptPaperAge.String(), "0m0s"))
 		}
+	}
+	return nil
+}
+
+// epochLasts says whether a presentation that is good now is good for a while: the bank
+// takes one in its own epoch only.
+func (t *Till) epochLasts(doc *groupdoc.Document) error {
+	now := t.now()
+	first, err1 := doc.EpochAt(now.Add(-groupdoc.EpochSkew)) // that of before may be its
+	last, err2 := doc.EpochAt(now.Add(KeptFor))
+	if err1 != nil || err2 != nil || first.Number != last.Number {
+		return notKept("the group's epoch ends soon, or has just begun")
 	}
 	return nil
 }

@@ -208,6 +208,7 @@ func TestWhatIsNotKept(t *testing.T) {
 func TestWhatWasRecordedByOlderPapersIsJudgedAgainBeforeItIsKept(t *testing.T) {
 	town := wallettest.New(t)
 	shop := town.NewShop(t)
+	must(t, shop.SetLimits(t.Context(), merchant.Limits{Sale: 8, Total: 20, Bearer: true}))
 	crook := town.NewCrook(t, -1)
 	offer, _ := shop.Offer(t, merchant.OfferRequest{Amount: 4, Lifetime: 72 * time.Hour})
 	spend := crook.Authorise(t, crook.Payment(offer, crook.Draw(t, coin.Bearer, 4)...), nil)
@@ -218,7 +219,6 @@ func TestWhatWasRecordedByOlderPapersIsJudgedAgainBeforeItIsKept(t *testing.T) {
 	town.Group.Clock.Forward(time.Hour)
 	_, err = shop.Keyset(t.Context()) // the till learns of it
 	must(t, err)
-	must(t, shop.SetLimits(t.Context(), merchant.Limits{Sale: 8, Total: 20, Bearer: true}))
 	town.BankGate.Shut(true)
 	a, err := shop.Accept(t.Context(), spend)
 	want(t, err, merchant.ErrOpen)
@@ -227,6 +227,95 @@ func TestWhatWasRecordedByOlderPapersIsJudgedAgainBeforeItIsKept(t *testing.T) {
 	}
 	if s := state(t, shop, offer, "depositing", "waiting", "coins-checked", "depositing", "refused"); !strings.Contains(s.Reason, "revoked") {
 		t.Errorf("the merchant is told %q", s.Reason)
+	}
+}
+
+// TestAKeptPaymentIsDepositedWhenItsOfferIsOver: banks stay away for longer than
+// offers are open.
+func TestAKeptPaymentIsDepositedWhenItsOfferIsOver(t *testing.T) {
+	town := wallettest.New(t)
+	shop := town.NewShop(t)
+	must(t, shop.SetLimits(t.Context(), merchant.Limits{Sale: 20, Total: 40, Bearer: true}))
+	alice := town.NewHolder(t, 32)
+	alice.Enrol(t, registrationtest.TPMA)
+	alice.Draw(t, 16, coin.Bearer)
+	alice.Draw(t, 16, coin.Bound)
+	shop.Ask(t, 1) // it has seen the bank's keys
+	town.BankGate.Shut(true)
+	for _, kind := range []coin.Kind{coin.Bearer, coin.Bound} {
+		p, err := alice.Pay(t.Context(), shop.Ask(t, 5), kind)
+		must(t, err)
+		if !p.Kept {
+			t.Fatalf("%s coins are not kept", kind)
+		}
+	}
+	town.Group.Clock.Forward(merchant.KeptFor - time.Hour)
+	town.BankGate.Shut(false)
+	if got := deposits(t, shop); !slices.Equal(got, []string{"deposited", "deposited"}) {
+		t.Errorf("%v", got)
+	}
+	_, err := alice.Resume(t.Context())
+	must(t, err)
+	if fresh, open := alice.Worth(t); fresh != 22 || open != 0 {
+		t.Errorf("the payer has %d, and %d open", fresh, open)
+	}
+	town.CheckBooks(t)
+}
+
+// TestWhatTheBankMightNotTakeLaterIsNotKept: from a payer who is honest or not.
+func TestWhatTheBankMightNotTakeLaterIsNotKept(t *testing.T) {
+	for name, x := range map[string]struct {
+		kind   coin.Kind
+		before func(town *wallettest.Town, shop *wallettest.Shop) *coin.SignedOffer // nil is a good offer
+		change func(s *coin.Spend, offer *coin.SignedOffer)
+		kept   bool
+	}{
+		"all is well": {coin.Bound, nil, nil, true},
+		"an offer of before there were limits": {kind: coin.Bound, before: func(_ *wallettest.Town, shop *wallettest.Shop) *coin.SignedOffer {
+			must(t, shop.SetLimits(t.Context(), merchant.Limits{}))
+			offer, _ := shop.Offer(t, merchant.OfferRequest{Amount: 4})
+			return offer
+		}},
+		"made after the offer's end, by the payer's clock": {kind: coin.Bound, change: func(s *coin.Spend, offer *coin.SignedOffer) {
+			s.IssuedAt = offer.Offer.Expires.Unix()
+		}},
+		"when the epoch ends soon": {kind: coin.Bound, before: func(town *wallettest.Town, _ *wallettest.Shop) *coin.SignedOffer {
+			town.Group.Clock.Forward(registrationtest.EpochLength - time.Hour - merchant.KeptFor + time.Minute)
+			return nil
+		}},
+		"when the coin's key ends soon": {kind: coin.Bearer, before: func(town *wallettest.Town, _ *wallettest.Shop) *coin.SignedOffer {
+			town.Group.Clock.Forward(town.Key(t, coin.Bearer, 4).SpendUntil.Sub(town.Now()) - merchant.KeptFor + time.Minute)
+			return nil
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			town := wallettest.New(t)
+			shop := town.NewShop(t)
+			crook := town.NewCrook(t, registrationtest.TPMA)
+			coins := crook.Draw(t, x.kind, 4)
+			var offer *coin.SignedOffer
+			if x.before != nil {
+				offer = x.before(town, shop)
+			}
+			must(t, shop.SetLimits(t.Context(), merchant.Limits{Sale: 20, Total: 40, Bearer: true}))
+			if offer == nil {
+				offer, _ = shop.Offer(t, merchant.OfferRequest{Amount: 4})
+			}
+			town.BankGate.Shut(true)
+			spend := crook.Payment(offer, coins...)
+			if x.change != nil {
+				x.change(&spend, offer)
+			}
+			a, err := shop.Accept(t.Context(), crook.Authorise(t, spend, nil))
+			if (err == nil && a.Kept) != x.kept {
+				t.Errorf("%+v, %v", a, err)
+			}
+			s, err := shop.Sale(t.Context(), offer.Digest)
+			must(t, err)
+			if !x.kept && (s.State != "depositing" || s.Reason == "") {
+				t.Errorf("the sale is %s: %s", s.State, s.Reason) // it did not come to that
+			}
+		})
 	}
 }
 

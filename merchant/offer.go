@@ -31,8 +31,12 @@ func (t *Till) NewOffer(ctx context.Context, r OfferRequest) (*coin.SignedOffer,
 	if r.Lifetime == 0 {
 		r.Lifetime = 15 * time.Minute
 	}
+	mode, err := t.mode(ctx)
+	if err != nil {
+		return nil, err
+	}
 	o := coin.Offer{
-		Mode: coin.Online, Till: t.settings.TillName, Acquirer: k.Bank, Amount: r.Amount, Currency: k.Currency,
+		Mode: mode, Till: t.settings.TillName, Acquirer: k.Bank, Amount: r.Amount, Currency: k.Currency,
 		Expires: t.now().Add(r.Lifetime).UTC().Truncate(time.Second), Kinds: r.Kinds,
 	}
 	if len(o.Kinds) == 0 {

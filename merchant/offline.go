@@ -75,6 +75,16 @@ func (t *Till) SetLimits(ctx context.Context, l Limits) error {
 	})
 }
 
+// mode is how offers are made now: a bank takes an online one until it expires only,
+// and what is kept comes later.
+func (t *Till) mode(ctx context.Context) (coin.Mode, error) {
+	var l Limits
+	if _, err := getMeta(ctx, t.db, metaOffline, &l); err != nil || !l.On() {
+		return coin.Online, err
+	}
+	return coin.Offline, nil
+}
+
 // Offline returns the limits and what is kept.
 func (t *Till) Offline(ctx context.Context) (*Offline, error) { return t.offline(ctx, t.db) }
 
