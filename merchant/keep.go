@@ -65,6 +65,9 @@ func (t *Till) tryKeep(ctx context.Context, p *payment) (*client.TillAnswer, err
 	if _, err := t.check(ctx, spend, auth); err != nil {
 		return nil, notKept("it would not be accepted any more: " + err.Error())
 	}
+	if err := t.lasts(ctx, spend); err != nil {
+		return nil, err
+	}
 	receipt, err := t.sign(spend)
 	if err != nil {
 		return nil, err
@@ -113,9 +116,6 @@ func (t *Till) mayKeep(ctx context.Context, spend *coin.Spend) error {
 		if err != nil {
 			return err
 		}
-		if err := t.epochLasts(doc); err != nil {
-			return err
-		}
 		url, err := t.groupAddress(ctx, doc.GroupID())
 		if err != nil {
 			return err
@@ -134,13 +134,6 @@ func (t *Till) mayKeep(ctx context.Context, spend *coin.Spend) error {
 	case offer.Offer.CheckOpen(time.Unix(spend.IssuedAt, 0)) != nil:
 		return notKept("the payer's clock says that the offer has expired")
 	}
-	k, err := t.Keyset(ctx)
-	if err != nil {
-		return err
-	}
-	if coin.VerifyShown(spend, k, t.now().Add(KeptFor)) != nil {
-		return notKept("the bank's keys that it is made with end soon")
-	}
 	for _, key := range papers {
 		var seen paper
 		if _, err := getMeta(ctx, t.db, key, &seen); err != nil {
@@ -153,10 +146,24 @@ func (t *Till) mayKeep(ctx context.Context, spend *coin.Spend) error {
 	return nil
 }
 
-// epochLasts says whether a presentation that is good now is good for a while: the bank
-// takes one in its own epoch only.
-func (t *Till) epochLasts(doc *groupdoc.Document) error {
+// lasts says whether a payment that is good now is good for a while: the bank looks at
+// its keys when it is deposited, and takes a presentation in its own epoch only.
+func (t *Till) lasts(ctx context.Context, spend *coin.Spend) error {
 	now := t.now()
+	k, err := t.Keyset(ctx)
+	if err != nil {
+		return err
+	}
+	if coin.VerifyShown(spend, k, now.Add(KeptFor)) != nil {
+		return notKept("the bank's keys that it is made with end soon")
+	}
+	if spend.Group == ([32]byte{}) {
+		return nil
+	}
+	doc, err := t.groupOf(ctx, spend)
+	if err != nil {
+		return err
+	}
 	first, err1 := doc.EpochAt(now.Add(-groupdoc.EpochSkew)) // that of before may be its
 	last, err2 := doc.EpochAt(now.Add(KeptFor))
 	if err1 != nil || err2 != nil || first.Number != last.Number {
