@@ -19,7 +19,7 @@ const (
 // of a line: errors that were joined become one line, what shown tells of becomes
 // "?", and a text without end is cut.
 func OneLine(s string) string {
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, "?"), "\n", "; ")
+	s = joints().Replace(strings.ToValidUTF8(s, "?"))
 	var b strings.Builder
 	marks, n := 0, 0
 	for _, r := range s {
@@ -33,6 +33,11 @@ func OneLine(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// joints are where the lines of a text are joined: of a list, behind its colon.
+func joints() *strings.Replacer {
+	return strings.NewReplacer(":\n\t", ": ", ":\n", ": ", "\n\t", "; ", "\n", "; ")
 }
 
 // shown is what is written for a character after so many combining marks, and

@@ -110,6 +110,12 @@ func jsonsOwn(t *testing.T, text string) (back string) {
 	return back
 }
 
+func TestLinesAreJoined(t *testing.T) {
+	if got, want := cli.OneLine("no server answers:\n\t127.0.0.1: refused\n\t[::1]: refused\nsorry"), "no server answers: 127.0.0.1: refused; [::1]: refused; sorry"; got != want {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestWhatPeopleWriteIsShownAsItIs(t *testing.T) {
 	for _, text := range []string{"Café Zum Taler", "Cafe\u0301", "東京 喫茶店", "קפה", "مقهى", "Кафе №5", "☕ 2 × 1,50 €", "นํ้า", "a-b_c/d\"e'"} {
 		if got := cli.OneLine(text); got != text {

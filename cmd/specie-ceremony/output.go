@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -93,6 +94,8 @@ func hint(err error) string {
 		{hsm.ErrPIN, "do not try again with the same PIN file: tokens lock themselves"},
 		{hsm.ErrAudit, "do not use this key; make a new one in a ceremony"},
 		{hsm.ErrTokenNotFound, "look with the tool of the token's maker; for SoftHSM, is SOFTHSM2_CONF set?"},
+		{hsm.ErrModule, "is module-path the PKCS#11 library of the token's maker? Of SoftHSM, is SOFTHSM2_CONF set?"},
+		{syscall.ENOSPC, "make room, and give the same command again"},
 		{ceremony.ErrWeak, "2048 bits are for keys that issue at most 90 days and whose coins are spent before 2031"},
 		{group.ErrQuorum, "collect the parts of more supervisors"},
 		{warrant.ErrQuorum, "each supervisor signs with: specie-ceremony warrant sign"},

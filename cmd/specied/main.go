@@ -9,18 +9,12 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
-	"io/fs"
 	"log/slog"
-	"net"
-	"syscall"
 
 	"github.com/speciecash/specie/cli"
 	"github.com/speciecash/specie/client"
 	"github.com/speciecash/specie/hsm"
-	"github.com/speciecash/specie/issuer"
-	"github.com/speciecash/specie/signer"
 )
 
 // app is what every command gets.
@@ -115,42 +109,9 @@ func explain(err error) (string, int) {
 	if errors.As(err, &p) && !p.Final() && p.Status >= 500 {
 		return "repeat the command", cli.ExitOpen
 	}
+	code := cli.ExitFailed
 	if errors.Is(err, hsm.ErrPIN) {
-		return "find out why before you try again: a token locks itself after a few wrong PINs", exitPIN
+		code = exitPIN
 	}
-	return hint(err), cli.ExitFailed
-}
-
-// dialled says whether the error is one of reaching a daemon.
-func dialled(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
-}
-
-func hint(err error) string {
-	switch {
-	case dialled(err) && (errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)):
-		return "is the daemon running, and is this its --socket?"
-	case errors.As(err, new(x509.UnknownAuthorityError)):
-		return "name who certifies the bank's address with --server-ca"
-	case errors.Is(err, errConfig):
-		return "docs/operator.md and docs/group-manager.md show each key of the configurations"
-	case errors.Is(err, errLeaked):
-		return "if the ledger was restored since, read docs/restoring.md first: what the backup lacked looks the same"
-	case errors.Is(err, errDrafted):
-		return "without --write it is checked; to have it drafted anew, move it away"
-	case errors.Is(err, issuer.ErrFenced):
-		return `read docs/restoring.md, then "specied reconcile begin"`
-	case errors.Is(err, fs.ErrExist):
-		return "nothing is written over: name a file that is not there"
-	case errors.Is(err, hsm.ErrTokenNotFound):
-		return "is it there, and for SoftHSM, is SOFTHSM2_CONF set?"
-	case errors.Is(err, signer.ErrForbidden):
-		return "name this process's user under allow in the signer's configuration"
-	case errors.Is(err, signer.ErrImpostor):
-		return "if it is the signer's own user, name it as signer_user in this daemon's configuration"
-	case errors.Is(err, syscall.EACCES):
-		return "the socket belongs to the daemon's user"
-	}
-	return ""
+	return hint(err), code
 }

@@ -64,7 +64,7 @@ func (s *supervisor) run(ctx context.Context) error {
 		case err != nil:
 			return err
 		case code == exitPIN:
-			return fmt.Errorf("%w: the signer's worker does not try again by itself", hsm.ErrPIN)
+			return fmt.Errorf("%w: %w; it is not started again by itself", errWorker, hsm.ErrPIN)
 		case !s.served:
 			return fmt.Errorf("%w before it served: status %d", errWorker, code)
 		}
