@@ -139,7 +139,14 @@ func (t *Till) OfferRefund(ctx context.Context, op [32]byte, amount coin.Amount)
 		if err != nil {
 			return err
 		}
-		if left -= pending; r.Amount == 0 {
+		// And what was collected since it was asked.
+		var unspent coin.Amount
+		err = tx.QueryRowContext(ctx, `SELECT amount - (SELECT coalesce(sum(amount), 0) FROM refunds WHERE payment = ? AND state = ?)
+			FROM offers WHERE digest = ?`, op[:], RefundDone, p.offer).Scan(&unspent)
+		if err != nil {
+			return err
+		}
+		if left = min(left, unspent) - pending; r.Amount == 0 {
 			r.Amount = left
 		}
 		if r.Amount <= 0 || r.Amount > left {

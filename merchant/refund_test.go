@@ -1,6 +1,7 @@
 package merchant_test
 
 import (
+	"encoding/base64"
 	"net/http"
 	"slices"
 	"testing"
@@ -187,4 +188,21 @@ func TestARefundWhoseOutputsTheBankRefusedCanBeClaimedWithOthers(t *testing.T) {
 	s.wantRefunds(t, merchant.RefundDone)
 	holds(t, s.town, s.shop.Account, 0)
 	s.town.CheckBooks(t)
+}
+
+func TestWhatWasCollectedWhileTheBankWasAskedIsNotOfferedAgain(t *testing.T) {
+	s := newSale(t)
+	s.offer(t, 8)
+	_, err := s.alice.Refund(t.Context(), s.paid.ID)
+	must(t, err)
+	s.wantRefunds(t, merchant.RefundDone)
+	// What the bank said a moment before.
+	answerWith(&s.town.BankGate, "/v1/deposits/"+base64.RawURLEncoding.EncodeToString(s.op[:]), http.StatusOK, "application/json", `{"refundable":13,"settled":false}`)
+	_, err = s.shop.OfferRefund(t.Context(), s.op, 6)
+	want(t, err, merchant.ErrRefund)
+	r, err := s.shop.OfferRefund(t.Context(), s.op, 0)
+	must(t, err)
+	if r.Amount != 5 {
+		t.Errorf("%d of 5 are offered", r.Amount)
+	}
 }
