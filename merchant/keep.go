@@ -273,7 +273,8 @@ type Deposit struct {
 	Order  string      `json:"order"`
 	Amount coin.Amount `json:"amount"`
 	// State is deposited, refused, or kept where the bank did not settle it.
-	State  string `json:"state"`
+	State string `json:"state"`
+	// Code and Reason say why it was refused, or is still kept.
 	Code   string `json:"code,omitempty"`
 	Reason string `json:"reason,omitempty"`
 }
@@ -288,21 +289,28 @@ func (t *Till) DepositKept(ctx context.Context) ([]Deposit, error) {
 		return nil, err
 	}
 	out := []Deposit{}
-	away := false
+	var away error
 	for _, op := range ops {
 		p, err := t.payment(ctx, op)
 		if err != nil {
 			return out, err
 		}
-		if !away {
-			_, err := t.deposit(ctx, p)
-			away = errors.Is(err, ErrUnreachable)
+		open := away
+		if away == nil {
+			if _, open = t.deposit(ctx, p); errors.Is(open, ErrUnreachable) {
+				open = ErrUnreachable // where the bank is, is nobody's business
+				away = open
+			}
 		}
 		s, err := t.Sale(ctx, [32]byte(p.offer))
 		if err != nil {
 			return out, err
 		}
-		out = append(out, Deposit{Sale: s.ID, Op: s.Op, Order: s.Order, Amount: s.Amount, State: s.State, Code: s.Code, Reason: s.Reason})
+		d := Deposit{Sale: s.ID, Op: s.Op, Order: s.Order, Amount: s.Amount, State: s.State, Code: s.Code, Reason: s.Reason}
+		if open != nil && d.State == StateKept {
+			d.Code, d.Reason = codeUnavailable, open.Error()
+		}
+		out = append(out, d)
 	}
 	return out, nil
 }

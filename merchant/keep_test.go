@@ -95,6 +95,16 @@ func TestAPaymentIsKeptWhileTheBankIsAway(t *testing.T) {
 	if got := deposits(t, shop); !slices.Equal(got, []string{"kept"}) {
 		t.Errorf("the bank is still away: %v", got)
 	}
+	if list, err := shop.DepositKept(t.Context()); err != nil || list[0].Code != "unavailable" || list[0].Reason != merchant.ErrUnreachable.Error() {
+		t.Errorf("why it is still kept: %+v %v", list, err)
+	}
+	town.BankGate.Shut(false)
+	answerWith(&town.BankGate, "/v1/deposits", 403, "application/problem+json", `{"status":403,"code":"suspended","title":"x","detail":"the account is suspended"}`)
+	if list, err := shop.DepositKept(t.Context()); err != nil || list[0].State != "kept" || !strings.Contains(list[0].Reason, "the account is suspended") {
+		t.Errorf("why it is still kept: %+v %v", list, err)
+	}
+	town.BankGate.Instead("/v1/deposits", nil)
+	town.BankGate.Shut(true)
 	shop.Reopen(t)
 	town.BankGate.Shut(false)
 	_, err = alice.Resume(t.Context())

@@ -48,6 +48,8 @@ func (s *stage) offline(t *testing.T) {
 	}
 	p.See("#verdict-title", "Bank not reachable")
 	p.See("#verdict-text", "Don’t hand anything over.")
+	p.Press("Deposit now")
+	p.See("#deposit-error", "Not deposited yet: the bank can't be reached.")
 	s.BankGate.Shut(false)
 	p.Press("Deposit now")
 	p.Gone("#offline")

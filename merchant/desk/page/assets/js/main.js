@@ -180,6 +180,8 @@ $('deposit').addEventListener('click', () => busy($('deposit'), $('deposit-error
 	const { deposits } = await api.deposit();
 	const taken = deposits.filter((d) => d.state === 'deposited').length;
 	if (taken) say(`The bank has credited ${count(taken, 'kept payment')}.`);
+	const left = deposits.find((d) => d.state === 'kept');
+	if (left) throw new Error(`Not deposited yet: ${left.reason}. The till tries again by itself.`);
 }));
 $('loss-seen').addEventListener('click', () => show($('loss'), false));
 addEventListener('hashchange', () => {
