@@ -131,7 +131,9 @@ func (t *Till) hold(ctx context.Context, p *payment) (*client.Shown, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := c.HoldWithBodyWithResponse(ctx, "application/json", bytes.NewReader(p.request), t.account)
+	brief, cancel := context.WithTimeout(ctx, t.patience())
+	defer cancel()
+	r, err := c.HoldWithBodyWithResponse(brief, "application/json", bytes.NewReader(p.request), t.account)
 	if err != nil {
 		return &client.Shown{State: StateChecked}, nil
 	}

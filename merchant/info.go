@@ -48,8 +48,19 @@ func (t *Till) Info(ctx context.Context) (*Info, error) {
 	}, nil
 }
 
-// Probe asks the bank for a sign of life, if it was not asked for that long.
+// patience is how long a payer waits for the bank, at a till that can do without.
+func (t *Till) patience() time.Duration {
+	if t.unreachable.Load() {
+		return knownAway
+	}
+	return patience
+}
+
+// Probe asks the bank for a sign of life, if it has given none for that long.
 func (t *Till) Probe(ctx context.Context, quiet time.Duration) error {
+	if t.unreachable.Load() {
+		quiet = 0
+	}
 	if since := t.now().UnixMicro() - t.asked.Load(); since >= 0 && since < quiet.Microseconds() {
 		return nil
 	}

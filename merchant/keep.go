@@ -26,6 +26,9 @@ const (
 	// patience is how long a payer waits for a bank that does not answer, at a till
 	// that may keep his payment.
 	patience = 8 * time.Second
+	// knownAway is how long he waits where the bank gave the last request no answer: it
+	// is asked all the same, for it may be back.
+	knownAway = time.Second
 )
 
 // notKept is why a payment is not kept; its text is for the merchant.

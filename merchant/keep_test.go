@@ -1,7 +1,10 @@
 package merchant_test
 
 import (
+	"context"
 	"errors"
+	"io"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -116,6 +119,101 @@ func TestAPaymentIsKeptWhileTheBankIsAway(t *testing.T) {
 		t.Errorf("the payer has %d, and %d open", fresh, open)
 	}
 	town.CheckBooks(t)
+}
+
+// hang makes the bank take requests and answer none; the clock and the machine go on.
+func hang(town *wallettest.Town, paths ...string) (resume func()) {
+	for _, p := range paths {
+		town.BankGate.Instead(p, func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // so that the server sees it leave
+			<-r.Context().Done()
+		})
+	}
+	return func() {
+		for _, p := range paths {
+			town.BankGate.Instead(p, nil)
+		}
+	}
+}
+
+func TestNobodyWaitsLongForABankThatIsAway(t *testing.T) {
+	town := wallettest.New(t)
+	shop := town.NewShop(t)
+	must(t, shop.SetLimits(t.Context(), merchant.Limits{Sale: 4, Total: 40, Bearer: true}))
+	crook := town.NewCrook(t, -1)
+	coins := crook.Draw(t, coin.Bearer, 4, 4)
+	pay := func(c coin.Coin) (kept bool, took time.Duration) {
+		offer, _ := shop.Offer(t, merchant.OfferRequest{Amount: 4})
+		spend := crook.Authorise(t, crook.Payment(offer, c), nil)
+		began := time.Now()
+		a, err := shop.Accept(t.Context(), spend)
+		must(t, err)
+		return a.Kept, time.Since(began)
+	}
+	resume := hang(town, "/v1/keys", "/v1/deposits", "/v1/info")
+	brief, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := shop.Probe(brief, 0); err == nil {
+		t.Fatal("the bank answers")
+	}
+	if kept, took := pay(coins[0]); !kept || took > 4*time.Second {
+		t.Errorf("kept %t after %s, by a bank that is known to be away", kept, took)
+	}
+	resume()
+	must(t, shop.Probe(t.Context(), time.Hour)) // asked a moment ago, and not answered
+	if info, err := shop.Info(t.Context()); err != nil || !info.BankReachable {
+		t.Errorf("%+v %v", info, err)
+	}
+	if kept, _ := pay(coins[1]); kept {
+		t.Error("kept, and the bank is back")
+	}
+	if got := deposits(t, shop); !slices.Equal(got, []string{"deposited"}) {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestPapersAreRefreshedBeforeAnybodyWaitsForThem(t *testing.T) {
+	town := wallettest.New(t)
+	shop := town.NewShop(t)
+	_, err := shop.Keyset(t.Context())
+	must(t, err)
+	shop.Offer(t, merchant.OfferRequest{Amount: 1}) // which names the group
+	asked := func(f func()) (bank, group int) {
+		b, g := town.BankGate.Count(), town.GroupGate.Count()
+		f()
+		return town.BankGate.Count() - b, town.GroupGate.Count() - g
+	}
+	refresh := func() { shop.Refresh(t.Context()) }
+	offer := func() { shop.Offer(t, merchant.OfferRequest{Amount: 1}) }
+	if b, g := asked(refresh); b != 0 || g != 0 {
+		t.Errorf("young papers are fetched again: %d and %d requests", b, g)
+	}
+	for _, away := range []bool{false, true} {
+		town.BankGate.Shut(away)
+		town.GroupGate.Shut(away)
+		for range 4 {
+			town.Group.Clock.Forward(4 * time.Minute)
+			if b, g := asked(refresh); b == 0 || g == 0 {
+				t.Errorf("away %t: papers of four minutes are not refreshed: %d and %d requests", away, b, g)
+			}
+			if b, g := asked(offer); b != 0 || g != 0 {
+				t.Errorf("away %t: somebody waits for papers: %d and %d requests", away, b, g)
+			}
+		}
+	}
+	// What it has learnt is in the file.
+	town.BankGate.Shut(false)
+	town.GroupGate.Shut(false)
+	town.Revoke(t, coin.Bearer, 16)
+	town.Group.Clock.Forward(4 * time.Minute)
+	refresh()
+	town.BankGate.Shut(true)
+	shop.Reopen(t)
+	k, err := shop.Keyset(t.Context())
+	must(t, err)
+	if !slices.ContainsFunc(k.Denominations, func(d coin.Denomination) bool { return d.Revoked }) {
+		t.Error("the keyset of before")
+	}
 }
 
 func coinOp(t testing.TB, spend []byte) [32]byte {

@@ -30,9 +30,11 @@ type paper struct {
 	At  time.Time `json:"at"`
 }
 
-func fresh(at, now time.Time) bool {
+func fresh(at, now time.Time) bool { return younger(at, now, paperAge) }
+
+func younger(at, now time.Time, than time.Duration) bool {
 	age := now.Sub(at)
-	return age >= 0 && age < paperAge
+	return age >= 0 && age < than
 }
 
 // groupPaper is a group document in use, and when a newer one was asked for.
@@ -49,7 +51,7 @@ func (t *Till) Keyset(ctx context.Context) (*coin.Keyset, error) {
 	if t.keyset != nil && fresh(t.keysetAsked, t.now()) {
 		return t.keyset, nil
 	}
-	k, asked, err := t.findKeyset(ctx)
+	k, asked, err := t.findKeyset(ctx, paperAge, t.fetchKeyset)
 	if err != nil {
 		return nil, fmt.Errorf("keyset: %w", err)
 	}
@@ -89,8 +91,8 @@ func (t *Till) lastKeyset(ctx context.Context) (*coin.Keyset, error) {
 	return k, nil
 }
 
-// findKeyset is Keyset without the one in memory.
-func (t *Till) findKeyset(ctx context.Context) (*coin.Keyset, time.Time, error) {
+// findKeyset is Keyset without the one in memory; one of that age is fetched anew.
+func (t *Till) findKeyset(ctx context.Context, age time.Duration, fetch func(context.Context) ([]byte, error)) (*coin.Keyset, time.Time, error) {
 	var seen paper
 	now := t.now()
 	found, err := getMeta(ctx, t.db, metaKeyset, &seen)
@@ -98,19 +100,19 @@ func (t *Till) findKeyset(ctx context.Context) (*coin.Keyset, time.Time, error) 
 		return nil, now, err
 	}
 	if !found {
-		jws, err := t.fetchKeyset(ctx)
+		jws, err := fetch(ctx)
 		if err != nil {
 			return nil, now, err
 		}
 		return t.takeKeyset(ctx, jws, nil, paper{})
 	}
 	known, kerr := coin.ParseKeyset(t.root, seen.JWS, now)
-	if kerr == nil && fresh(seen.At, now) {
+	if kerr == nil && younger(seen.At, now, age) {
 		return known, seen.At, nil
 	}
 	brief, cancel := context.WithTimeout(ctx, briefly)
 	defer cancel()
-	jws, err := t.fetchKeyset(brief)
+	jws, err := fetch(brief)
 	if err != nil {
 		if kerr != nil {
 			return nil, now, fmt.Errorf("%w; the one seen last: %w", err, kerr)
@@ -171,7 +173,7 @@ func (t *Till) groupDocuments(ctx context.Context) ([]*groupdoc.Document, error)
 		p, ok := t.groups[url]
 		if !ok || !fresh(p.asked, t.now()) || !current(p.doc, t.now()) {
 			var err error
-			if p, err = t.findGroup(ctx, url); err != nil {
+			if p, err = t.findGroup(ctx, url, paperAge, t.fetchGroup); err != nil {
 				errs = append(errs, fmt.Errorf("group document of %s: %w", url, err))
 				continue
 			}
@@ -188,8 +190,9 @@ func current(doc *groupdoc.Document, now time.Time) bool {
 	return err == nil
 }
 
-// findGroup is one manager's document, without those in memory.
-func (t *Till) findGroup(ctx context.Context, url string) (groupPaper, error) {
+// findGroup is one manager's document, without those in memory; one of that age is
+// fetched anew.
+func (t *Till) findGroup(ctx context.Context, url string, age time.Duration, fetch fetchGroup) (groupPaper, error) {
 	var seen paper
 	key := metaGroup + url
 	now := t.now()
@@ -207,7 +210,7 @@ func (t *Till) findGroup(ctx context.Context, url string) (groupPaper, error) {
 			usable = known
 		}
 	}
-	if usable != nil && fresh(seen.At, now) {
+	if usable != nil && younger(seen.At, now, age) {
 		return groupPaper{usable, seen.At}, nil
 	}
 	if usable != nil {
@@ -215,7 +218,7 @@ func (t *Till) findGroup(ctx context.Context, url string) (groupPaper, error) {
 		ctx, cancel = context.WithTimeout(ctx, briefly)
 		defer cancel()
 	}
-	jws, doc, err := t.fetchGroup(ctx, url)
+	jws, doc, err := fetch(ctx, url)
 	if err == nil && before != nil {
 		err = doc.After(before) // an older one may lack a key that leaked since
 	}
@@ -227,6 +230,9 @@ func (t *Till) findGroup(ctx context.Context, url string) (groupPaper, error) {
 	}
 	return groupPaper{doc, now}, putMeta(ctx, t.db, key, paper{JWS: jws, At: now})
 }
+
+// fetchGroup gets a manager's document.
+type fetchGroup func(ctx context.Context, url string) ([]byte, *groupdoc.Document, error)
 
 func (t *Till) fetchGroup(ctx context.Context, url string) ([]byte, *groupdoc.Document, error) {
 	jws, err := client.GroupDocument(ctx, t.http, url)

@@ -182,7 +182,7 @@ func (t *Till) depositOrKeep(ctx context.Context, p *payment) (*client.TillAnswe
 	brief := ctx
 	if l.On() {
 		var cancel context.CancelFunc
-		brief, cancel = context.WithTimeout(ctx, patience)
+		brief, cancel = context.WithTimeout(ctx, t.patience())
 		defer cancel()
 	}
 	answer, err := t.deposit(brief, p)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net/url"
 
@@ -189,6 +190,20 @@ func lockedOut(err error) (hint string, ok bool) {
 	return wait + " with the machine on, or end it as the TPM's owner: tpm2_dictionarylockout --clear-lockout", true
 }
 
+// unknownAuthority is for a server whose certificate is by nobody this machine knows.
+func unknownAuthority(err error) (hint string, code int, ok bool) {
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case !errors.As(err, &unknown):
+		return "", 0, false
+	case errors.Is(err, wallet.ErrOpen):
+		return `nothing is lost: if its authority is one that you trust, "SSL_CERT_FILE=ca.pem specie resume"`, cli.ExitOpen, true
+	case errors.Is(err, merchant.ErrOpen):
+		return `nothing is lost: if its authority is one that you trust, "SSL_CERT_FILE=ca.pem specie merchant resume"`, cli.ExitOpen, true
+	}
+	return "if its authority is one that you trust, run this with SSL_CERT_FILE=ca.pem", cli.ExitFailed, true
+}
+
 // explain gives the hint and the exit status of an error.
 func explain(err error) (hint string, code int) {
 	var p *client.Problem
@@ -231,6 +246,9 @@ func explain(err error) (hint string, code int) {
 			}
 			return hint, code
 		}
+	}
+	if hint, code, ok := unknownAuthority(err); ok {
+		return hint, code
 	}
 	for _, a := range append(advices(), troubles()...) {
 		if errors.Is(err, a.err) {

@@ -36,7 +36,9 @@ func (merchantServeCmd) Help() string {
 	return `Payers post to /pay at --listen. At --desk is your own page: amounts, the code for payers to scan, sales as they go
 on, receipts, refunds and the day's takings. Its link is printed with an access code, which is new each time; a web shop
 uses a key instead ("specie merchant key new").
-Payers on other machines need https: give a certificate, or put a proxy with one before the till and say --to.
+Payers on other machines need https: give a certificate, or put a proxy with one before the till and say --to. A
+certificate that is renewed on the disk is used from the next connection on. Where its authority is your own, wallets
+on Linux are told with SSL_CERT_FILE=ca.pem.
 Meanwhile the till takes up what is open and deposits what it kept. Stop with Ctrl-C.
 
 Example:
@@ -51,12 +53,12 @@ var (
 )
 
 func (c merchantServeCmd) Run(a *app) error {
-	secure, err := c.certificate()
+	log := slog.New(slog.NewTextHandler(a.out.Stderr, nil))
+	secure, err := c.certificate(log)
 	if err != nil {
 		return err
 	}
 	return a.withTill(func(t *merchant.Till) (err error) {
-		log := slog.New(slog.NewTextHandler(a.out.Stderr, nil))
 		s := &tillServer{t: t, log: log, tls: secure}
 		defer func() { err = errors.Join(err, s.close()) }()
 		payers, err := s.listen(c.Listen)
@@ -80,18 +82,18 @@ func (c merchantServeCmd) Run(a *app) error {
 }
 
 // certificate is what https is served with, nil for http.
-func (c merchantServeCmd) certificate() (*tls.Config, error) {
+func (c merchantServeCmd) certificate(log *slog.Logger) (*tls.Config, error) {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return nil, cli.Usage(errTLSPair)
 	}
 	if c.TLSCert == "" {
 		return nil, nil
 	}
-	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-	if err != nil {
+	r := &renewed{cert: c.TLSCert, key: c.TLSKey, log: log}
+	if err := r.load(); err != nil {
 		return nil, err
 	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}, nil
+	return &tls.Config{GetCertificate: r.get, MinVersion: tls.VersionTLS12}, nil
 }
 
 // payersAddress is what payment links carry.
@@ -187,11 +189,7 @@ type tillServer struct {
 }
 
 func (s *tillServer) listen(address string) (net.Listener, error) {
-	ln, err := net.Listen("tcp", address)
-	if err == nil && s.tls != nil {
-		ln = tls.NewListener(ln, s.tls)
-	}
-	return ln, err
+	return net.Listen("tcp", address)
 }
 
 // serve answers at an address; stopping is called when it is to end.
@@ -208,7 +206,14 @@ func (s *tillServer) serve(ln net.Listener, h http.Handler, stopping func()) {
 		srv.RegisterOnShutdown(stopping)
 	}
 	s.servers = append(s.servers, srv)
-	s.running.Go(func() { s.done <- srv.Serve(ln) })
+	s.running.Go(func() {
+		if s.tls == nil {
+			s.done <- srv.Serve(ln)
+			return
+		}
+		srv.TLSConfig = s.tls.Clone()
+		s.done <- srv.ServeTLS(ln, "", "") // with HTTP/2
+	})
 }
 
 // run minds the till until ctx ends or an address fails.
@@ -216,6 +221,7 @@ func (s *tillServer) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.running.Go(func() { mind(ctx, s.t, s.log) })
+	s.running.Go(func() { s.t.RefreshWhile(ctx) })
 	s.running.Go(func() { s.t.DeliverWhile(ctx, s.log) })
 	select {
 	case err := <-s.done:

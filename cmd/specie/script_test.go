@@ -83,6 +83,11 @@ func ahead() time.Time {
 //	keyset older                the bank serves its first keyset again, after a second
 //	keyset forked               another with the number of the one in force
 //	keyset right                the one in force
+//	authority CERT KEY          somebody's own authority for certificates, and its key
+//	certifies CA CAKEY CERT KEY NUMBER
+//	                            its certificate for this machine, with that number
+//	browse LINK CA HTTP NUMBER  a browser that trusts CA enters a till's page, over HTTP 1.1 or
+//	                            2, by the certificate of that number, and sees events come
 //	stranger FILE               the root certificate of another world
 //	elsewhere FILE URL          a link to an offer of a merchant at another bank
 //	flip FILE FILE              copies a payment with one byte of a coin changed
@@ -113,6 +118,7 @@ func runScripts(t *testing.T, p testscript.Params) {
 		"tpm": device, "approve": approve, "extend": extend,
 		"notes": notes, "unseal": unseal,
 		"forward": forward, "clock": clock, "keyset": keyset, "stranger": stranger, "elsewhere": elsewhere, "readmit": readmit, "expel": expel, "warrant": enterWarrant, "rewrite": rewrite,
+		"authority": authority, "certifies": certifies, "browse": browse,
 		"plays": docstest.Plays,
 	}
 	testscript.Run(t, p)
