@@ -34,7 +34,8 @@
 // # Concurrency
 //
 // A Till is safe for concurrent use, and several processes may have the file
-// open.
+// open. A program that serves payers runs [Till.RefreshWhile] and
+// [Till.DeliverWhile] beside.
 //
 // The package must build without cgo and must never import hsm, tpm, issuer,
 // registration, ledger or server.
