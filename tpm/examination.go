@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 )
 
 // State is how good a finding is.
@@ -129,7 +130,12 @@ func Examine(ctx context.Context, tcti string) *Examination {
 		return e
 	}
 	d, err := Open(ctx, tcti)
-	if err != nil {
+	switch {
+	case err == nil:
+	case a.target != "" && (errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)):
+		e.add("device", Fail, "start it, or name another with --tpm", "no emulator answers at %s", a.target)
+		return e
+	default:
 		e.failed("device", err)
 		return e
 	}
