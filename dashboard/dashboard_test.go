@@ -425,6 +425,10 @@ func TestTheDashboardInABrowser(t *testing.T) {
 	p.Press("24 hours")
 	p.See("nav [aria-current]", "24 hours")
 
+	// The link once more, by who is in already.
+	browsertest.Eval[bool](p, fmt.Sprintf("(location.hash = %q, true)", b.gate.Code()))
+	p.Wait("!location.hash")
+
 	// It follows the bank by itself.
 	before := p.Text(".tile .big")
 	b.purse.Withdraw(t, b.Bank, 16, 16)

@@ -4,15 +4,18 @@
 
 (() => {
   const form = document.getElementById('enter');
-  if (form) {
+  // The code does not stay in the address, whether it is needed or not.
+  function take() {
     const code = location.hash.slice(1);
-    if (code) {
-      history.replaceState(null, '', location.pathname);
-      form.elements.code.value = code;
-      form.submit();
-    }
-    return;
+    if (!code) return;
+    history.replaceState(null, '', location.pathname + location.search);
+    if (!form) return;
+    form.elements.code.value = code;
+    form.submit();
   }
+  take();
+  addEventListener('hashchange', take);
+  if (form) return;
   const every = 5000;
   const stale = (yes) => document.body.classList.toggle('stale', yes);
 
