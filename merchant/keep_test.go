@@ -372,6 +372,47 @@ func TestAKeptPaymentIsDepositedWhenItsOfferIsOver(t *testing.T) {
 	town.CheckBooks(t)
 }
 
+// TestAReceiptThatIsNotForThisPaymentIsNone: the till says "kept" and gives another one.
+func TestAReceiptThatIsNotForThisPaymentIsNone(t *testing.T) {
+	town := wallettest.New(t)
+	shop := town.NewShop(t)
+	must(t, shop.SetLimits(t.Context(), merchant.Limits{Sale: 20, Total: 40, Bearer: true}))
+	alice := town.NewHolder(t, 32)
+	alice.Draw(t, 32, coin.Bearer)
+	_, first := shop.Offer(t, merchant.OfferRequest{Amount: 16})
+	_, second := shop.Offer(t, merchant.OfferRequest{Amount: 16})
+	town.BankGate.Shut(true)
+	good, err := alice.Pay(t.Context(), first)
+	must(t, err)
+	shop.Gate.Spoil("/pay", func(a map[string]any) { a["receipt"] = good.Receipt })
+	p, err := alice.Pay(t.Context(), second)
+	want(t, err, wallet.ErrOpen)
+	if p.Receipt != "" {
+		t.Error("it is stored")
+	}
+	town.BankGate.Shut(false)
+	must(t, alice.Reclaim(t.Context(), p.ID)) // nobody has accepted it
+	want(t, alice.Reclaim(t.Context(), good.ID), wallet.ErrAccepted)
+}
+
+// TestAnOfferIsKeptOnce: and not for another payer.
+func TestAnOfferIsKeptOnce(t *testing.T) {
+	town := wallettest.New(t)
+	shop := town.NewShop(t)
+	must(t, shop.SetLimits(t.Context(), merchant.Limits{Sale: 20, Total: 40, Bearer: true}))
+	crook := town.NewCrook(t, -1)
+	coins := crook.Draw(t, coin.Bearer, 4, 4)
+	offer, _ := shop.Offer(t, merchant.OfferRequest{Amount: 4})
+	town.BankGate.Shut(true)
+	_, err := shop.Accept(t.Context(), crook.Authorise(t, crook.Payment(offer, coins[0]), nil))
+	must(t, err)
+	var refused *merchant.Refusal
+	_, err = shop.Accept(t.Context(), crook.Authorise(t, crook.Payment(offer, coins[1]), nil))
+	if !errors.As(err, &refused) || refused.Code != "conflict" {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestWhatTheBankMightNotTakeLaterIsNotKept: from a payer who is honest or not.
 func TestWhatTheBankMightNotTakeLaterIsNotKept(t *testing.T) {
 	for name, x := range map[string]struct {

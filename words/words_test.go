@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -198,4 +199,46 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%x became %x, %v", secret, again, err)
 		}
 	})
+}
+
+// TestTwoWrongWordsAreNotTakenForOne: the code alone would name a word, and a wrong
+// one in its place, of 80 such texts once; the 8 bits of SHA-256 make that rare.
+func TestTwoWrongWordsAreNotTakenForOne(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	taken := 0
+	for range 2000 {
+		var secret [words.Size]byte
+		for i := range secret {
+			secret[i] = byte(r.UintN(256))
+		}
+		w, other := words.Encode(secret), words.Encode([words.Size]byte{byte(r.UintN(256)), byte(r.UintN(256)), 7})
+		i := r.IntN(words.Count - 1)
+		w[i], w[i+1] = other[0], other[1]
+		var e *words.Error
+		if _, err := words.Decode(strings.Join(w, " ")); errors.As(err, &e) && e.Kind == words.Wrong && w[i] != words.Encode(secret)[i] && w[i+1] != words.Encode(secret)[i+1] {
+			taken++
+		}
+	}
+	if taken > 3 {
+		t.Errorf("%d of 2000", taken)
+	}
+}
+
+// TestAWrongWordBesideTwoUnknownOnes: what the code makes of them is not suggested.
+func TestAWrongWordBesideTwoUnknownOnes(t *testing.T) {
+	suggested := 0
+	for n := range 50 {
+		w, other := words.Encode([words.Size]byte{byte(n), 3}), words.Encode([words.Size]byte{byte(n), 4})
+		w[2], w[9], w[23] = "zzzzzzzz", "qqqqqqqq", other[24]
+		var e *words.Error
+		if _, err := words.Decode(strings.Join(w, " ")); !errors.As(err, &e) || e.Kind != words.Unknown {
+			t.Fatal(err)
+		}
+		if len(e.Suggest[0])+len(e.Suggest[1]) > 0 {
+			suggested++
+		}
+	}
+	if suggested > 5 {
+		t.Errorf("%d of 50", suggested)
+	}
 }
