@@ -92,17 +92,28 @@ func (o *Out) CanAsk() bool {
 	return true
 }
 
-// Confirm asks a question on the terminal; only "yes" is a yes. Errors:
+// Confirm asks a question on the terminal; only "yes" is a yes. What is neither
+// yes nor no is asked once more: a "y" meant something. Errors:
 // ErrNoTerminal, ErrInterrupted, or that of reading.
 func (o *Out) Confirm(question string) (bool, error) {
+	answer, err := o.yesOrNo(question)
+	if err == nil && answer != "" && answer != "yes" && answer != "no" {
+		answer, err = o.yesOrNo(`type "yes" or "no" in full: ` + question)
+	}
+	return err == nil && answer == "yes", err
+}
+
+// yesOrNo is the word that is typed, in small letters, "" for nothing or for
+// more than a word.
+func (o *Out) yesOrNo(question string) (string, error) {
 	var answer string
 	err := o.ask(question, " (yes/no): ", func(tty console) error {
 		if _, err := fmt.Fscanln(tty.in, &answer); err != nil {
-			answer = "" // nothing, or more than a word
+			answer = ""
 		}
 		return nil
 	})
-	return err == nil && answer == "yes", err
+	return strings.ToLower(answer), err
 }
 
 // AskLine asks a question on the terminal and returns the line that is typed,

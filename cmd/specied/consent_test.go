@@ -21,6 +21,7 @@ stderr 'error: no terminal to ask on: readmit Ada Lovelace, '$ADA'\? This ends t
 ttyin no
 ! exec specied expel --socket $SOCKET -- $ADA
 ttyout 'expel Ada Lovelace, '$ADA'\? \(yes/no\)'
+ttyout 'type "yes" or "no" in full: expel Ada Lovelace'
 stderr 'error: not confirmed; nothing was done$'
 ttyin no
 ! exec specied readmit --socket $SOCKET -- $ADA
@@ -39,9 +40,11 @@ exec specied expel --socket $SOCKET -- $ADA
 stdout 'Ada Lovelace, expelled'
 stderr 'This can''t be undone'
 -- yes --
-yes
+y
+Yes
 -- no --
 y
+no
 `
 
 func TestNoMembershipEndsUnasked(t *testing.T) {
