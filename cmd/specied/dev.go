@@ -164,8 +164,20 @@ Alice has 100.00 in her account and a TPM; a café has a till. Try, in another t
   specied books --socket %q
   specie-ceremony show %q --root %q
 
+To type along with docs/holder.md and docs/merchant.md as somebody else, in an empty directory:
+
+  export PATH=%[4]q:$PATH SPECIE_HOME="$PWD/home" BANK=%[2]s GROUP=%[3]s
+  unset SPECIE_TPM; cp %[12]q root.pem
+  specied fund 50.00 --socket %[10]q --reference ME-1 \
+    --account "$(specied account create --socket %[10]q --name Me --token-out alice.token)"
+
+As the merchant take another SPECIE_HOME; the bank opens the account that cafe.jws asks for with
+
+  specied account create --socket %[10]q --kind merchant --name "Café Central" \
+    --merchant-request cafe.jws --token-out cafe.token
+
 The group manager listens to his operator on
-  specied members --names --socket %q
+  specied members --names --socket %[13]q
 The supervisors are %s, two of three; each has a directory with his keys and his
 share, the first %s. The officers' keys are
 %s. docs/supervision.md names the spender of a coin that was

@@ -76,8 +76,9 @@ To look at everything at once, on a box of emulated devices:
 A bank (docs/operator.md; its keys come from specie-ceremony, docs/ceremonies.md):
   specied signer --config signer.yaml                      holds the keys' tokens
   specied issuer --config issuer.yaml                      runs the bank
-  specied account --socket issuer.sock --name "Alice Example" --token-out alice.token
+  specied account create --socket issuer.sock --name "Alice Example" --token-out alice.token
   specied books --socket issuer.sock                       what the bank owes and holds
+  specied dashboard --socket issuer.sock                   a page that shows how it stands
 
 A group manager (docs/group-manager.md):
   specied group --config group.yaml                        runs the group manager
