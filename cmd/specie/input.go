@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -32,13 +33,21 @@ type handed struct {
 	Clipboard bool     `help:"Take what is in the clipboard, text or picture."`
 }
 
-// text reads what was handed in: the link itself, whatever it was wrapped in.
-func (h handed) text(ctx context.Context) (string, error) {
+// named says whether one thing was handed in, without looking at it.
+func (h handed) named() error {
 	switch {
 	case h.Clipboard && len(h.From) > 0:
-		return "", cli.Usage(errTwoInputs)
+		return cli.Usage(errTwoInputs)
 	case !h.Clipboard && len(h.From) == 0:
-		return "", cli.Usage(errNoInput)
+		return cli.Usage(errNoInput)
+	}
+	return nil
+}
+
+// text reads what was handed in: the link itself, whatever it was wrapped in.
+func (h handed) text(ctx context.Context) (string, error) {
+	if err := h.named(); err != nil {
+		return "", err
 	}
 	var texts []string
 	if h.Clipboard {
@@ -93,6 +102,8 @@ func textsIn(data []byte) ([]string, error) {
 		if all, err = qr.Read(data); err != nil {
 			return nil, err
 		}
+	} else if bytes.Contains(data[:min(len(data), 1024)], []byte("<svg")) {
+		return nil, fmt.Errorf("%w; this is a drawing (SVG)", qr.ErrPicture)
 	} else {
 		all = strings.Fields(string(data[:min(len(data), 2*qr.MaxText)]))
 	}

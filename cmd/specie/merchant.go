@@ -162,7 +162,7 @@ func (c merchantOfferCmd) Run(a *app) error {
 		}
 		link, err := offer.Link(c.To)
 		if err != nil {
-			return err
+			return cli.Usage(fmt.Errorf("--to: %w", err))
 		}
 		text, err := link.Text()
 		if err != nil {

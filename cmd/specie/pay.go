@@ -59,6 +59,9 @@ func (a *app) canAgree(yes bool) error {
 }
 
 func (c payCmd) Run(a *app) error {
+	if err := c.named(); err != nil {
+		return err
+	}
 	if err := a.canAgree(c.Yes); err != nil {
 		return err
 	}
