@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -313,7 +314,11 @@ func (w *Wallet) find(ctx context.Context, text, what string, kinds ...any) (ID,
 		}
 	}
 	if len(found) != 1 {
-		return nil, fmt.Errorf("%w: %d %s an id that begins with %q", ErrNoOperation, len(found), what, text)
+		count := "no"
+		if len(found) > 1 {
+			count = strconv.Itoa(len(found))
+		}
+		return nil, fmt.Errorf("%w: %s %s an id that begins with %q", ErrNoOperation, count, what, text)
 	}
 	return found[0], nil
 }
