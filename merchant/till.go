@@ -197,6 +197,9 @@ func (t *Till) AccountRequest(ctx context.Context) ([]byte, error) {
 	return coin.SignMerchantRequest(k.Bank, t.key)
 }
 
+// HasToken says whether there is one: without, the bank credits nothing.
+func (t *Till) HasToken() bool { return t.settings.Token != "" }
+
 // SetToken stores the account's access token.
 func (t *Till) SetToken(ctx context.Context, token string) error {
 	return t.setToken(ctx, token, client.Rotation{})

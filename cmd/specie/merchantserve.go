@@ -59,6 +59,9 @@ func (c merchantServeCmd) Run(a *app) error {
 		return err
 	}
 	return a.withTill(func(t *merchant.Till) (err error) {
+		if !t.HasToken() {
+			a.out.Note("this till has no account yet, and can deposit nothing: give what \"specie merchant request\" prints to the bank, then \"specie merchant login\", and open the till again")
+		}
 		s := &tillServer{t: t, log: log, tls: secure}
 		defer func() { err = errors.Join(err, s.close()) }()
 		payers, err := s.listen(c.Listen)
