@@ -189,17 +189,17 @@ func TestOnlyThePayerCollectsARefund(t *testing.T) {
 	spend := crook.Authorise(t, crook.Payment(offer, coins[0]), nil)
 	paid, _, err := coin.DecodeSpend(spend)
 	must(t, err)
-	_, err = shop.OfferRefund(t.Context(), paid.Op(), 0)
+	_, err = shop.OfferRefund(t.Context(), paid.Op(), 0, nil)
 	want(t, err, merchant.ErrNoPayment)
 	must2(t)(shop.Accept(t.Context(), spend))
-	_, err = shop.OfferRefund(t.Context(), paid.Op(), 5)
+	_, err = shop.OfferRefund(t.Context(), paid.Op(), 5, nil)
 	want(t, err, merchant.ErrRefund)
-	r, err := shop.OfferRefund(t.Context(), paid.Op(), 0)
+	r, err := shop.OfferRefund(t.Context(), paid.Op(), 0, nil)
 	must(t, err)
 	if r.Amount != 4 {
 		t.Fatalf("offered %+v", r)
 	}
-	_, err = shop.OfferRefund(t.Context(), paid.Op(), 1)
+	_, err = shop.OfferRefund(t.Context(), paid.Op(), 1, nil)
 	want(t, err, merchant.ErrRefund)
 	claim := func(s []byte) error {
 		var c client.RefundClaim

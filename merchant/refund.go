@@ -24,12 +24,17 @@ const (
 	RefundCancelled = "cancelled" // the merchant took the offer back
 )
 
+// RefundIDSize is the size of a refund's id in bytes.
+const RefundIDSize = 16
+
 // Errors of refunds, matched with errors.Is.
 var (
 	// ErrNoPayment: no such payment at this till, or it was not deposited.
 	ErrNoPayment = errors.New("no such payment")
 	// ErrRefund: more than is left of what was paid.
 	ErrRefund = errors.New("more than is left of the payment")
+	// ErrRefundID: the id is that of a refund of another payment or amount, or none.
+	ErrRefundID = errors.New("that id is not this refund's")
 	// ErrSettled: the bank has paid the merchant out since, and refunds nothing of
 	// before.
 	ErrSettled = errors.New("the bank has paid this out already; give the money back in another way")
@@ -45,9 +50,10 @@ type Refund struct {
 	Reason  string      `json:"reason,omitempty"`
 
 	op, request, answer []byte
+	asked               coin.Amount // 0 for all that was left
 }
 
-const refundColumns = "SELECT id, payment, amount, state, created, reason, op, request, answer FROM refunds "
+const refundColumns = "SELECT id, payment, amount, state, created, reason, op, request, answer, asked FROM refunds "
 
 func (t *Till) refunds(ctx context.Context, where string, args ...any) ([]Refund, error) {
 	rows, err := t.db.QueryContext(ctx, refundColumns+where+" ORDER BY created DESC, id", args...)
@@ -59,7 +65,7 @@ func (t *Till) refunds(ctx context.Context, where string, args ...any) ([]Refund
 	for rows.Next() {
 		var r Refund
 		var at int64
-		err := rows.Scan((*[]byte)(&r.ID), (*[]byte)(&r.Payment), &r.Amount, &r.State, &at, &r.Reason, &r.op, &r.request, &r.answer)
+		err := rows.Scan((*[]byte)(&r.ID), (*[]byte)(&r.Payment), &r.Amount, &r.State, &at, &r.Reason, &r.op, &r.request, &r.answer, &r.asked)
 		if err != nil {
 			return nil, fmt.Errorf("till: refunds: %w", err)
 		}
@@ -110,8 +116,23 @@ func (t *Till) FindPayment(ctx context.Context, text string) ([32]byte, error) {
 
 // OfferRefund lets the payer of a payment collect an amount of it, or all that is
 // left if it is zero. The bank is asked whether it will refund that; it is debited
-// when the payer collects. ErrNoPayment, ErrRefund, ErrSettled.
-func (t *Till) OfferRefund(ctx context.Context, op [32]byte, amount coin.Amount) (*Refund, error) {
+// when the payer collects.
+//
+// The id, of RefundIDSize random bytes, is the caller's: asked again with the same
+// one, payment and amount, it returns the refund as it is by now, collected and
+// cancelled ones too, and offers nothing more. Without one (nil) each call offers
+// more. ErrNoPayment, ErrRefund, ErrRefundID, ErrSettled.
+func (t *Till) OfferRefund(ctx context.Context, op [32]byte, amount coin.Amount, id []byte) (*Refund, error) {
+	if id == nil {
+		id = make([]byte, RefundIDSize)
+		_, _ = rand.Read(id) // never fails
+	} else if len(id) != RefundIDSize {
+		return nil, fmt.Errorf("%w: it has %d bytes, not %d", ErrRefundID, len(id), RefundIDSize)
+	}
+	// The bank is not asked about what is offered already: it may be settled by now.
+	if r, err := t.offeredRefund(ctx, op, amount, id); err != nil || r != nil {
+		return r, err
+	}
 	p, err := t.payment(ctx, op)
 	if err != nil {
 		return nil, err
@@ -127,42 +148,70 @@ func (t *Till) OfferRefund(ctx context.Context, op [32]byte, amount coin.Amount)
 	if err != nil {
 		return nil, err
 	}
-	r := &Refund{ID: make([]byte, 16), Payment: op[:], Amount: amount, State: RefundOffered, Created: t.now().UTC()}
-	if _, err := rand.Read(r.ID); err != nil {
-		return nil, fmt.Errorf("till: refund: %w", err)
-	}
+	r := &Refund{ID: id, Payment: op[:], Amount: amount, State: RefundOffered, Created: t.now().UTC(), asked: amount}
+	meanwhile := false
 	err = t.change(ctx, "refund", func(tx *sql.Tx) error {
-		// What is not done at the bank is still to come off what it would refund.
-		var pending coin.Amount
-		err := tx.QueryRowContext(ctx, "SELECT coalesce(sum(amount), 0) FROM refunds WHERE payment = ? AND state IN (?, ?)",
-			op[:], RefundOffered, RefundSubmitted).Scan(&pending)
-		if err != nil {
+		err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM refunds WHERE id = ?)", id).Scan(&meanwhile)
+		if err != nil || meanwhile {
 			return err
 		}
-		// And what was collected since it was asked.
-		var unspent coin.Amount
-		err = tx.QueryRowContext(ctx, `SELECT amount - (SELECT coalesce(sum(amount), 0) FROM refunds WHERE payment = ? AND state = ?)
-			FROM offers WHERE digest = ?`, op[:], RefundDone, p.offer).Scan(&unspent)
-		if err != nil {
-			return err
-		}
-		if left = min(left, unspent) - pending; r.Amount == 0 {
-			r.Amount = left
-		}
-		if r.Amount <= 0 || r.Amount > left {
-			return fmt.Errorf("%w: %s %s", ErrRefund, max(left, 0).Format(k.Exponent), k.Currency)
-		}
-		_, err = tx.ExecContext(ctx, "INSERT INTO refunds (id, payment, amount, state, created) VALUES (?, ?, ?, ?, ?)",
-			[]byte(r.ID), op[:], int64(r.Amount), r.State, r.Created.UnixMicro())
-		if err != nil {
-			return err
-		}
-		return t.step(ctx, tx, StepRefundOffered, p.offer, op[:], "", "")
+		return t.insertRefund(ctx, tx, r, p.offer, left, k)
 	})
 	if err != nil {
 		return nil, err
 	}
+	if meanwhile { // by the same request, sent twice at once
+		return t.offeredRefund(ctx, op, amount, id)
+	}
 	return r, nil
+}
+
+// offeredRefund finds the refund that was asked for with an id before, nil if there
+// is none. ErrRefundID if something else was asked for.
+func (t *Till) offeredRefund(ctx context.Context, op [32]byte, amount coin.Amount, id []byte) (*Refund, error) {
+	list, err := t.refunds(ctx, "WHERE id = ?", id)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	r := &list[0]
+	if [32]byte(r.Payment) != op {
+		return nil, fmt.Errorf("%w: it was given to one of another payment", ErrRefundID)
+	}
+	if r.asked != amount {
+		return nil, fmt.Errorf("%w: it was given to one of another amount", ErrRefundID)
+	}
+	return r, nil
+}
+
+// insertRefund offers a refund of what the bank would refund, left, less what is
+// still to come off that.
+func (t *Till) insertRefund(ctx context.Context, tx *sql.Tx, r *Refund, offer []byte, left coin.Amount, k *coin.Keyset) error {
+	// What is not done at the bank is still to come off what it would refund.
+	var pending coin.Amount
+	err := tx.QueryRowContext(ctx, "SELECT coalesce(sum(amount), 0) FROM refunds WHERE payment = ? AND state IN (?, ?)",
+		[]byte(r.Payment), RefundOffered, RefundSubmitted).Scan(&pending)
+	if err != nil {
+		return err
+	}
+	// And what was collected since it was asked.
+	var unspent coin.Amount
+	err = tx.QueryRowContext(ctx, `SELECT amount - (SELECT coalesce(sum(amount), 0) FROM refunds WHERE payment = ? AND state = ?)
+			FROM offers WHERE digest = ?`, []byte(r.Payment), RefundDone, offer).Scan(&unspent)
+	if err != nil {
+		return err
+	}
+	if left = min(left, unspent) - pending; r.Amount == 0 {
+		r.Amount = left
+	}
+	if r.Amount <= 0 || r.Amount > left {
+		return fmt.Errorf("%w: %s %s", ErrRefund, max(left, 0).Format(k.Exponent), k.Currency)
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO refunds (id, payment, amount, asked, state, created) VALUES (?, ?, ?, ?, ?, ?)",
+		[]byte(r.ID), []byte(r.Payment), int64(r.Amount), int64(r.asked), r.State, r.Created.UnixMicro())
+	if err != nil {
+		return err
+	}
+	return t.step(ctx, tx, StepRefundOffered, offer, r.Payment, "", "")
 }
 
 // changeRefund changes a row of a refund by a statement, and records the step if

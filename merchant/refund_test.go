@@ -1,7 +1,9 @@
 package merchant_test
 
 import (
+	"bytes"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"slices"
 	"testing"
@@ -38,7 +40,7 @@ func newSale(t *testing.T) *sale {
 // offer lets alice collect an amount.
 func (s *sale) offer(t *testing.T, amount coin.Amount) {
 	t.Helper()
-	_, err := s.shop.OfferRefund(t.Context(), s.op, amount)
+	_, err := s.shop.OfferRefund(t.Context(), s.op, amount, nil)
 	must(t, err)
 }
 
@@ -198,11 +200,74 @@ func TestWhatWasCollectedWhileTheBankWasAskedIsNotOfferedAgain(t *testing.T) {
 	s.wantRefunds(t, merchant.RefundDone)
 	// What the bank said a moment before.
 	answerWith(&s.town.BankGate, "/v1/deposits/"+base64.RawURLEncoding.EncodeToString(s.op[:]), http.StatusOK, "application/json", `{"refundable":13,"settled":false}`)
-	_, err = s.shop.OfferRefund(t.Context(), s.op, 6)
+	_, err = s.shop.OfferRefund(t.Context(), s.op, 6, nil)
 	want(t, err, merchant.ErrRefund)
-	r, err := s.shop.OfferRefund(t.Context(), s.op, 0)
+	r, err := s.shop.OfferRefund(t.Context(), s.op, 0, nil)
 	must(t, err)
 	if r.Amount != 5 {
 		t.Errorf("%d of 5 are offered", r.Amount)
 	}
+}
+
+func TestARefundThatIsAskedForAgainIsGivenOnce(t *testing.T) {
+	s := newSale(t)
+	ctx, id := t.Context(), bytes.Repeat([]byte{7}, merchant.RefundIDSize)
+	again := func(t *testing.T, amount coin.Amount, id []byte, state string, worth coin.Amount) {
+		t.Helper()
+		r, err := s.shop.OfferRefund(ctx, s.op, amount, id)
+		must(t, err)
+		if !bytes.Equal(r.ID, id) || r.State != state || r.Amount != worth {
+			t.Errorf("%+v", r)
+		}
+	}
+	// Sent again before the first was answered.
+	errs := make(chan error)
+	for range 4 {
+		go func() {
+			r, err := s.shop.OfferRefund(ctx, s.op, 4, id)
+			if err == nil && (!bytes.Equal(r.ID, id) || r.Amount != 4) {
+				err = fmt.Errorf("another refund: %+v", r)
+			}
+			errs <- err
+		}()
+	}
+	for range 4 {
+		must(t, <-errs)
+	}
+	s.wantRefunds(t, merchant.RefundOffered)
+	for name, asked := range map[string]coin.Amount{"another amount": 5, "all that is left": 0} {
+		t.Run(name+" under that id is refused", func(t *testing.T) {
+			_, err := s.shop.OfferRefund(ctx, s.op, asked, id)
+			want(t, err, merchant.ErrRefundID)
+		})
+	}
+	t.Run("another payment under that id is refused", func(t *testing.T) {
+		_, err := s.shop.OfferRefund(ctx, [32]byte{1}, 4, id)
+		want(t, err, merchant.ErrRefundID)
+	})
+	t.Run("so is an id of another size", func(t *testing.T) {
+		_, err := s.shop.OfferRefund(ctx, s.op, 4, id[1:])
+		want(t, err, merchant.ErrRefundID)
+		_, err = s.shop.OfferRefund(ctx, s.op, 4, []byte{})
+		want(t, err, merchant.ErrRefundID)
+	})
+	_, err := s.alice.Refund(ctx, s.paid.ID)
+	must(t, err)
+	// What is offered already needs no bank.
+	s.town.BankGate.Shut(true)
+	again(t, 4, id, merchant.RefundDone, 4)
+	s.town.BankGate.Shut(false)
+	t.Run("all that is left is the same by its id when nothing is left", func(t *testing.T) {
+		other := bytes.Repeat([]byte{8}, merchant.RefundIDSize)
+		again(t, 0, other, merchant.RefundOffered, 9)
+		again(t, 0, other, merchant.RefundOffered, 9)
+		if got := s.cancelled(t); got != 9 {
+			t.Errorf("%d were taken back", got)
+		}
+		again(t, 0, other, merchant.RefundCancelled, 9)
+		_, err := s.shop.OfferRefund(ctx, s.op, 9, other)
+		want(t, err, merchant.ErrRefundID)
+	})
+	s.wantRefunds(t, merchant.RefundDone, merchant.RefundCancelled)
+	s.town.CheckBooks(t)
 }

@@ -13,7 +13,8 @@ import (
 // migrations of the till's file; see sqlitefile.Open. payments.held_until is when
 // the bank's hold ends, in Unix microseconds, 0 without one; such a payment's spend
 // is without its authorisation. payments.kept_at is when it was accepted without the
-// bank, 0 if it was not; refunds.op is the bank's, of a claimed one. offers.closed is
+// bank, 0 if it was not; refunds.op is the bank's, of a claimed one,
+// refunds.asked the amount that was asked for, 0 for all that is left. offers.closed is
 // empty, "expired" or "cancelled"; offers.expires is 0 in rows of before there was
 // such a column. events has the steps of sales, see Event; deliveries
 // what came of telling a web shop of one, see SetWebhook.
@@ -88,6 +89,9 @@ CREATE TABLE deliveries (
 	outcome TEXT NOT NULL,
 	done    TEXT NOT NULL
 );
+`, `
+ALTER TABLE refunds ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;
+UPDATE refunds SET asked = amount;
 `}
 
 // handle is the file or a transaction on it.

@@ -55,7 +55,7 @@ func TestTheShopIsToldEachStepInOrderUntilItTakesIt(t *testing.T) {
 	offer, spend := payment(t, town, shop)
 	_, err = shop.Accept(t.Context(), spend)
 	must(t, err)
-	_, err = shop.OfferRefund(t.Context(), coinOp(t, spend), 2)
+	_, err = shop.OfferRefund(t.Context(), coinOp(t, spend), 2, nil)
 	must(t, err)
 	cancelled, _ := shop.Offer(t, merchant.OfferRequest{Amount: 3})
 	must(t, shop.CancelOffer(t.Context(), cancelled.Digest))

@@ -43,7 +43,7 @@ func TestARefundComesBackAsCoins(t *testing.T) {
 			_, err := alice.Refund(ctx, p.ID)
 			want(t, err, wallet.ErrNoRefund)
 			for _, amount := range []coin.Amount{4, 1} { // two to be collected at once
-				_, err = shop.OfferRefund(ctx, op, amount)
+				_, err = shop.OfferRefund(ctx, op, amount, nil)
 				must(t, err)
 			}
 			got, err := alice.Refund(ctx, p.ID)
@@ -84,7 +84,7 @@ func TestALostRefundIsResumed(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			town, shop, alice, p, op := sale(t, coin.Bearer)
-			_, err := shop.OfferRefund(t.Context(), op, 0)
+			_, err := shop.OfferRefund(t.Context(), op, 0, nil)
 			must(t, err)
 			lost := false
 			alice.Wire.Decree(func(r *http.Request) wallettest.Fate {

@@ -100,7 +100,7 @@ func TestRefundsAreFoundInARestore(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			town, shop, alice, p, op := sale(t, kind)
 			for _, lost := range []bool{false, true} {
-				_, err := shop.OfferRefund(t.Context(), op, 4)
+				_, err := shop.OfferRefund(t.Context(), op, 4, nil)
 				must(t, err)
 				if lost {
 					shop.Wire.Once("/v1/refunds", wallettest.LoseAnswer)

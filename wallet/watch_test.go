@@ -53,7 +53,7 @@ func TestWhatTakesLongSaysHowFarItIs(t *testing.T) {
 	s, _, err := coin.DecodeSpend(p.Spend)
 	must(t, err)
 	for range 2 {
-		_, err = shop.OfferRefund(t.Context(), s.Op(), 4)
+		_, err = shop.OfferRefund(t.Context(), s.Op(), 4, nil)
 		must(t, err)
 	}
 	refund := func() error { _, err := alice.Refund(t.Context(), p.ID); return err }

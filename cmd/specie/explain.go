@@ -83,6 +83,7 @@ func advices() []advice {
 		{merchant.ErrNoPayment, `"specie merchant takings --json" lists the payments`, cli.ExitFailed},
 		{errAhead, "", cli.ExitUsage},
 		{errCancelAmount, "", cli.ExitUsage},
+		{merchant.ErrRefundID, `"specie merchant refunds --json" shows what has that id; another refund needs another one`, cli.ExitFailed},
 		{errNotProven, "look at the lines marked \"fails\"; what stands there is not proven by this file", cli.ExitFailed},
 		{evidence.ErrMalformed, `give the file that "specie receipt save" wrote`, cli.ExitFailed},
 		{wallet.ErrRecoup, `have them made good with "specie recoup"`, cli.ExitFailed},

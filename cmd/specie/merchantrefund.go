@@ -36,6 +36,7 @@ func (c merchantReleaseCmd) Run(a *app) error {
 type merchantRefundCmd struct {
 	Payment string `arg:"" help:"The order's reference, or the payment's id or the beginning of it, from \"specie merchant takings\"."`
 	Amount  string `arg:"" optional:"" help:"How much of it; all that is left if you don't say."`
+	ID      string `help:"An id of your own for it, 16 random bytes in base64url: repeated with the same one, this gives once." placeholder:"ID"`
 	Cancel  bool   `help:"Take back what of it waits to be collected."`
 }
 
@@ -43,20 +44,31 @@ func (merchantRefundCmd) Help() string {
 	return `The payer collects the money with "specie refund" from this till, which must be open then ("specie merchant
 serve"). Only who owned the coins that were paid with can collect it, and your bank does not learn who that is.
 Your account is debited when he does. What your bank has paid out to you it can't refund. Each run offers more:
-look with "specie merchant refunds" before you repeat it.
+look with "specie merchant refunds" before you repeat it. A script gives an --id, and repeats it with the same one.
 What nobody comes for is taken back with --cancel. If the payer has asked for it and the outcome is open, your bank is
 asked first: what it has done is done.
 
 Example:
   specie merchant refund T-17 2.50
+  specie merchant refund T-17 2.50 --id 3q2-7wAAAAAAAAAAAAAAAA
   specie merchant refund 4k1mZq --cancel`
 }
 
-var errCancelAmount = errors.New("--cancel takes back all that waits: say no amount")
+var (
+	errCancelAmount = errors.New("--cancel takes back all that waits: say no amount and no --id")
+	errRefundID     = errors.New("an --id is 16 bytes in base64url, 22 characters")
+)
 
 func (c merchantRefundCmd) Run(a *app) error {
-	if c.Cancel && c.Amount != "" {
+	if c.Cancel && (c.Amount != "" || c.ID != "") {
 		return errCancelAmount
+	}
+	var id []byte // a fresh one if none is given
+	if c.ID != "" {
+		var err error
+		if id, err = base64.RawURLEncoding.Strict().DecodeString(c.ID); err != nil || len(id) != merchant.RefundIDSize {
+			return cli.Usage(errRefundID)
+		}
 	}
 	return a.withTill(func(t *merchant.Till) error {
 		k, err := t.Keyset(a.ctx)
@@ -76,7 +88,7 @@ func (c merchantRefundCmd) Run(a *app) error {
 				return err
 			}
 		}
-		r, err := t.OfferRefund(a.ctx, op, amount)
+		r, err := t.OfferRefund(a.ctx, op, amount, id)
 		if err != nil {
 			return err
 		}

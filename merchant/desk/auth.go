@@ -53,7 +53,7 @@ func (d *Desk) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	err := fromPage(r)
 	if err == nil {
-		err = body(r, &in, false)
+		err = body(r, &in)
 	}
 	if err == nil {
 		err = entered(d.Gate.Enter(w, in.Code))

@@ -159,9 +159,8 @@ func (d *Desk) write(w http.ResponseWriter, a answer) {
 	}
 }
 
-// body reads a request's JSON strictly; an empty body leaves v as it is where that
-// is allowed.
-func body(r *http.Request, v any, mayBeEmpty bool) error {
+// body reads a request's JSON strictly.
+func body(r *http.Request, v any) error {
 	raw, err := io.ReadAll(r.Body)
 	var large *http.MaxBytesError
 	switch {
@@ -169,8 +168,6 @@ func body(r *http.Request, v any, mayBeEmpty bool) error {
 		return fail(http.StatusRequestEntityTooLarge, "too-large", "the request is too large")
 	case err != nil:
 		return fail(http.StatusBadRequest, "malformed", "the request could not be read")
-	case len(raw) == 0 && mayBeEmpty:
-		return nil
 	}
 	if err := strictjson.Unmarshal(raw, maxBody, v); err != nil {
 		return fail(http.StatusBadRequest, "malformed", err.Error())

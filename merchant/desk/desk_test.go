@@ -1,7 +1,9 @@
 package desk_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/csv"
 	"errors"
 	"net/http"
@@ -19,6 +21,11 @@ import (
 	"github.com/speciecash/specie/trust"
 	"github.com/speciecash/specie/wallet/wallettest"
 )
+
+// refundID is the nth id of a refund.
+func refundID(n byte) string {
+	return base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{n}, merchant.RefundIDSize))
+}
 
 func TestASaleAtTheDesk(t *testing.T) {
 	town := wallettest.New(t)
@@ -79,12 +86,22 @@ func TestASaleAtTheDesk(t *testing.T) {
 		}
 	})
 	t.Run("a refund", func(t *testing.T) {
-		if status, m := c.ask(t, "POST", at+"/refunds", map[string]any{"amount": 10}); status != 409 || m["code"] != "refund-exceeds" {
+		for name, body := range map[string]any{"nothing": nil, "no id": map[string]any{"amount": 4}, "a short id": map[string]any{"id": refundID(2)[:20], "amount": 4}} {
+			if status, m := c.ask(t, "POST", at+"/refunds", body); status != 400 || m["code"] != "malformed" {
+				t.Errorf("%s: %d %v", name, status, m)
+			}
+		}
+		if status, m := c.ask(t, "POST", at+"/refunds", map[string]any{"id": refundID(1), "amount": 10}); status != 409 || m["code"] != "refund-exceeds" {
 			t.Fatalf("%d %v", status, m)
 		}
-		status, m := c.ask(t, "POST", at+"/refunds", map[string]any{"amount": 4})
-		if status != 201 || m["amount"] != 4.0 {
-			t.Fatalf("%d %v", status, m)
+		for range 2 { // the first answer may be lost
+			status, m := c.ask(t, "POST", at+"/refunds", map[string]any{"id": refundID(2), "amount": 4})
+			if status != 201 || m["amount"] != 4.0 || m["id"] != refundID(2) || m["state"] != "offered" {
+				t.Fatalf("%d %v", status, m)
+			}
+		}
+		if status, m := c.ask(t, "POST", at+"/refunds", map[string]any{"id": refundID(2), "amount": 3}); status != 409 || m["code"] != "refund-id" {
+			t.Errorf("an id for another amount: %d %v", status, m)
 		}
 		if _, s := c.ask(t, "GET", at, nil); s["refund_waiting"] != 4.0 || s["refundable"] != 5.0 {
 			t.Errorf("%v", s)
@@ -92,13 +109,16 @@ func TestASaleAtTheDesk(t *testing.T) {
 		if status, m := c.ask(t, "DELETE", at+"/refunds", nil); status != 200 || len(m["cancelled"].([]any)) != 1 {
 			t.Errorf("%d %v", status, m)
 		}
-		if status, m := c.ask(t, "POST", at+"/refunds", nil); status != 201 || m["amount"] != 9.0 {
+		if status, m := c.ask(t, "POST", at+"/refunds", map[string]any{"id": refundID(3)}); status != 201 || m["amount"] != 9.0 {
 			t.Fatalf("all that is left: %d %v", status, m)
 		}
 		ops, err := alice.History(t.Context())
 		must(t, err)
 		_, err = alice.Refund(t.Context(), ops[0].ID)
 		must(t, err)
+		if status, m := c.ask(t, "POST", at+"/refunds", map[string]any{"id": refundID(3)}); status != 201 || m["state"] != "done" {
+			t.Errorf("repeated when it was collected: %d %v", status, m)
+		}
 		if _, s := c.ask(t, "GET", at, nil); s["refunded"] != 9.0 || s["refundable"] != 0.0 || s["state"] != "deposited" {
 			t.Errorf("%v", s)
 		}

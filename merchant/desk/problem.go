@@ -37,6 +37,7 @@ var failures = []struct {
 	{merchant.ErrNoPayment, http.StatusConflict, "not-deposited"},
 	{merchant.ErrPaid, http.StatusConflict, "paid"},
 	{merchant.ErrRefund, http.StatusConflict, "refund-exceeds"},
+	{merchant.ErrRefundID, http.StatusConflict, "refund-id"},
 	{merchant.ErrSettled, http.StatusConflict, "settled"},
 	{merchant.ErrOpen, http.StatusServiceUnavailable, "unavailable"},
 	{merchant.ErrOffer, http.StatusUnprocessableEntity, "offer"},

@@ -87,7 +87,7 @@ func (d *Desk) newSale(r *http.Request) (answer, error) {
 		Valid   int64       `json:"valid_seconds"`
 		Kinds   []coin.Kind `json:"kinds"`
 	}
-	if err := body(r, &in, false); err != nil {
+	if err := body(r, &in); err != nil {
 		return answer{}, err
 	}
 	if in.Valid < 0 || in.Valid > int64(maxValid/time.Second) {
@@ -176,10 +176,16 @@ func (d *Desk) payment(r *http.Request) (op [32]byte, err error) {
 
 func (d *Desk) refund(r *http.Request) (answer, error) {
 	var in struct {
+		ID     string      `json:"id"`
 		Amount coin.Amount `json:"amount"`
 	}
-	if err := body(r, &in, true); err != nil {
+	if err := body(r, &in); err != nil {
 		return answer{}, err
+	}
+	// Without an id of the caller's, a request that is repeated would give twice.
+	id, err := base64.RawURLEncoding.Strict().DecodeString(in.ID)
+	if err != nil || len(id) != merchant.RefundIDSize {
+		return answer{}, fail(http.StatusBadRequest, "malformed", "a refund needs an id of yours: 16 random bytes in base64url")
 	}
 	if in.Amount < 0 {
 		return answer{}, fmt.Errorf("%w: of a refund", coin.ErrAmount)
@@ -188,7 +194,7 @@ func (d *Desk) refund(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	given, err := d.Till.OfferRefund(r.Context(), op, in.Amount)
+	given, err := d.Till.OfferRefund(r.Context(), op, in.Amount, id)
 	if err != nil {
 		return answer{}, err
 	}

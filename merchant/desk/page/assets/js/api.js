@@ -33,7 +33,7 @@ export const offer = (o) => ask('POST', 'sales', o);
 export const day = (d) => ask('GET', d ? `sales?day=${encodeURIComponent(d)}` : 'sales');
 export const sale = (id) => ask('GET', at(id));
 export const cancel = (id) => ask('DELETE', at(id));
-export const refund = (id, amount) => ask('POST', `${at(id)}/refunds`, { amount });
+export const refund = (id, amount, own) => ask('POST', `${at(id)}/refunds`, { amount, id: own });
 export const unrefund = (id) => ask('DELETE', `${at(id)}/refunds`);
 export const qr = (id, part) => ask('GET', `${at(id)}/qr.svg?part=${part}`, undefined, (answer) => answer.text());
 export const deposit = () => ask('POST', 'deposits');

@@ -3,6 +3,13 @@ import * as api from './api.js';
 import { parse } from './money.js';
 import { $, busy, say, show, text } from './ui.js';
 
+/** fresh makes an id: 16 random bytes in base64url. */
+const fresh = () =>
+	btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))))
+		.replaceAll('+', '-')
+		.replaceAll('/', '_')
+		.replaceAll('=', '');
+
 export class RefundForm {
 	/** done is called with the sale's id when something was given back. */
 	constructor(app, done) {
@@ -18,6 +25,7 @@ export class RefundForm {
 
 	open(sale) {
 		this.sale = sale;
+		this.id = fresh(); // pressed again after a lost answer, it gives once
 		$('refund-form').reset();
 		text($('refund-of'), `Of ${this.app.money(sale.amount)}${sale.order ? ` for ${sale.order}` : ''}`);
 		text($('refund-all'), `All that is left: ${this.app.money(sale.refundable)}`);
@@ -46,7 +54,12 @@ export class RefundForm {
 
 	async give() {
 		const { amount } = this;
-		await api.refund(this.sale.id, amount);
+		try {
+			await api.refund(this.sale.id, amount, this.id);
+		} catch (p) {
+			if (p.code === 'refund-id') p.message = 'The till has given another amount back already, from this dialog. Close it and look at the sale.';
+			throw p;
+		}
 		$('refund').close();
 		say(`${this.app.money(amount)} wait for the customer.`);
 		await this.done(this.sale.id);
