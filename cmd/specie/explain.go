@@ -75,6 +75,7 @@ func advices() []advice {
 		{wallet.ErrBackup, `give the file that "specie backup" wrote`, cli.ExitFailed},
 		{wallet.ErrExists, `a new purse goes elsewhere: --home DIR; what this one lacks is looked for by "specie restore" without a file`, cli.ExitFailed},
 		{errPayersAddress, "give --tls-cert and --tls-key and an address of this machine, or --to https://… of a proxy before the till; --desk \"\" does without the page", cli.ExitUsage},
+		{errDeskInClear, "give --tls-cert and --tls-key, or leave the desk on 127.0.0.1 behind a proxy with https on this machine; in a network of its own, --desk-in-clear", cli.ExitUsage},
 		{errLost, `find the payer; bound coins lead to a person through the supervisors: give them the papers`, cli.ExitFailed},
 		{errNotGood, "the line marked \"fails\" says why; don't deliver", cli.ExitFailed},
 		{merchant.ErrNoWebhook, `set one with "specie merchant webhook set"`, cli.ExitFailed},

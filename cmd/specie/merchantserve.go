@@ -22,21 +22,22 @@ import (
 )
 
 type merchantServeCmd struct {
-	Listen   string   `help:"Address for payers." default:"127.0.0.1:8090" placeholder:"ADDRESS"`
-	Desk     string   `help:"Address for the merchant's own page and web shop; \"\" for none." default:"127.0.0.1:8091" placeholder:"ADDRESS"`
-	DeskHost []string `help:"Another name that the page is reached under." placeholder:"NAME"`
-	DeskLink string   `help:"Write the page's link, with its access code, to this file (mode 0600) and print none." type:"path" placeholder:"FILE"`
-	To       string   `help:"Address that payment links carry, if payers reach the till under another one than it listens on: ends in /pay." placeholder:"URL"`
-	TLSCert  string   `name:"tls-cert" help:"Certificate chain (PEM) for both addresses." type:"existingfile" placeholder:"FILE"`
-	TLSKey   string   `name:"tls-key" help:"Its key (PEM)." type:"existingfile" placeholder:"FILE"`
-	Ready    string   `help:"Write the payers' address to this file once it is open." hidden:"" type:"path"`
+	Listen      string   `help:"Address for payers." default:"127.0.0.1:8090" placeholder:"ADDRESS"`
+	Desk        string   `help:"Address for the merchant's own page and web shop; \"\" for none." default:"127.0.0.1:8091" placeholder:"ADDRESS"`
+	DeskInClear bool     `help:"Let other machines reach the page without https: only in a network of its own, as containers have."`
+	DeskHost    []string `help:"Another name that the page is reached under." placeholder:"NAME"`
+	DeskLink    string   `help:"Write the page's link, with its access code, to this file (mode 0600) and print none." type:"path" placeholder:"FILE"`
+	To          string   `help:"Address that payment links carry, if payers reach the till under another one than it listens on: ends in /pay." placeholder:"URL"`
+	TLSCert     string   `name:"tls-cert" help:"Certificate chain (PEM) for both addresses." type:"existingfile" placeholder:"FILE"`
+	TLSKey      string   `name:"tls-key" help:"Its key (PEM)." type:"existingfile" placeholder:"FILE"`
+	Ready       string   `help:"Write the payers' address to this file once it is open." hidden:"" type:"path"`
 }
 
 func (merchantServeCmd) Help() string {
 	return `Payers post to /pay at --listen. At --desk is your own page: amounts, the code for payers to scan, sales as they go
 on, receipts, refunds and the day's takings. Its link is printed with an access code, which is new each time; a web shop
 uses a key instead ("specie merchant key new").
-Payers on other machines need https: give a certificate, or put a proxy with one before the till and say --to. A
+Payers on other machines need https, and so do browsers and shops at --desk: give a certificate, or put a proxy with one before the till and say --to. A
 certificate that is renewed on the disk is used from the next connection on. Where its authority is your own, wallets
 on Linux are told with SSL_CERT_FILE=ca.pem.
 Meanwhile the till takes up what is open and deposits what it kept. Stop with Ctrl-C.
@@ -50,6 +51,8 @@ var (
 	errTLSPair = errors.New("--tls-cert and --tls-key go together")
 	// errPayersAddress: no payer could be given the address.
 	errPayersAddress = errors.New("payers can't be sent to that address")
+	// errDeskInClear: the access code and keys would pass a network in clear.
+	errDeskInClear = errors.New("the desk's address can be reached from other machines, and has no https")
 )
 
 func (c merchantServeCmd) Run(a *app) error {
@@ -128,6 +131,9 @@ func (c merchantServeCmd) openDesk(a *app, s *tillServer, payers net.Addr) error
 	ln, err := s.listen(c.Desk)
 	if err != nil {
 		return err
+	}
+	if at, ok := ln.Addr().(*net.TCPAddr); s.tls == nil && !c.DeskInClear && (!ok || !at.IP.IsLoopback()) {
+		return errors.Join(fmt.Errorf("%w: %s", errDeskInClear, ln.Addr()), ln.Close())
 	}
 	door := gate.New(gate.Config{Cookie: gate.CookieAt(desk.Cookie(s.tls != nil), ln.Addr()), Hosts: gate.HostsOf(ln.Addr(), c.DeskHost...), Secure: s.tls != nil, Clock: a.now})
 	d, err := desk.New(desk.Config{Till: s.t, To: to, Gate: door, Now: a.now, Log: s.log})

@@ -93,6 +93,8 @@ if [ ! -e "$dir/till/ready" ]; then
 	rm "$dir/till/account.token"
 	: >"$dir/till/ready"
 fi
-# The link to the till's page, with its access code, is in desk-link.
+# The link to the till's page, with its access code, is in desk-link. In clear it is
+# reached from this network of containers only, and where its port is published:
+# on 127.0.0.1, or to a proxy with https.
 exec specie merchant serve --listen "${SPECIE_TILL_LISTEN:-0.0.0.0:8090}" --to "${SPECIE_TILL_TO:-http://127.0.0.1:8090/pay}" \
-	--desk "${SPECIE_TILL_DESK:-0.0.0.0:8091}" --desk-host "${SPECIE_TILL_HOST:-localhost}" --desk-link "$dir/till/desk-link"
+	--desk "${SPECIE_TILL_DESK:-0.0.0.0:8091}" --desk-in-clear --desk-host "${SPECIE_TILL_HOST:-localhost}" --desk-link "$dir/till/desk-link"
