@@ -18,7 +18,13 @@ func (s *stage) refund(t *testing.T, p *browsertest.Page, id wallet.ID) {
 	p.Keys(browsertest.Backspace + browsertest.Backspace + "3.2")
 	p.See("#refund-yes", "Give 3.20 EUR back")
 	p.Picture("till-refund")
+	// The answer is lost; whoever presses again gives once.
+	p.Expect("status of 502")
+	s.lose.Store(true)
 	p.Press("Give 3.20 EUR back")
+	p.See("#refund-error", "Bad Gateway")
+	p.Press("Give 3.20 EUR back")
+	p.Gone("#refund")
 	p.See("#papers", "Waits for the customer 3.20 EUR")
 	got, err := s.alice.Refund(t.Context(), id)
 	must(t, err)

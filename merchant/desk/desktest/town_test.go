@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -37,6 +38,7 @@ type stage struct {
 	guesses atomic.Int64 // seconds that the gate's clock has gone since the start
 	browser *browsertest.Browser
 	away    atomic.Bool // the desk answers nobody
+	lose    atomic.Bool // a proxy loses what the desk answers to the next refund
 	// alice has bound coins on a TPM of her own, bob bearer coins.
 	alice, bob *wallettest.Holder
 }
@@ -62,6 +64,11 @@ func newStage(t *testing.T) *stage {
 	s.desk.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.away.Load() {
 			panic(http.ErrAbortHandler)
+		}
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/refunds") && s.lose.CompareAndSwap(true, false) {
+			handler.ServeHTTP(httptest.NewRecorder(), r)
+			w.WriteHeader(http.StatusBadGateway)
+			return
 		}
 		handler.ServeHTTP(w, r)
 	})
