@@ -325,10 +325,9 @@ func TestAnOlderCopyWhoseChangeIsUsedPaysAgain(t *testing.T) {
 // TestAWithdrawalThatWasRefusedAndArrivesLate: the first try was lost on its way;
 // a second was refused, since the money had not come yet; and then the first arrives.
 func TestAWithdrawalThatWasRefusedAndArrivesLate(t *testing.T) {
-	town := wallettest.New(t)
-	for name, find := range map[string]func(t testing.TB, h *wallettest.Holder){
-		"and resume takes it up": resume,
-		"and a restore finds it": func(t testing.TB, h *wallettest.Holder) {
+	for name, find := range map[string]func(t testing.TB, town *wallettest.Town, h *wallettest.Holder){
+		"and resume takes it up": func(t testing.TB, _ *wallettest.Town, h *wallettest.Holder) { resume(t, h) },
+		"and a restore finds it": func(t testing.TB, town *wallettest.Town, h *wallettest.Holder) {
 			town.Group.Clock.Forward(40 * 24 * time.Hour)
 			resume(t, h)
 			worth(t, h, 0, 0)
@@ -336,6 +335,7 @@ func TestAWithdrawalThatWasRefusedAndArrivesLate(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			town := wallettest.New(t) // one of its own: its clock goes forward
 			alice := town.NewHolder(t, 0)
 			alice.Wire.Once("/withdrawals", wallettest.LoseRequest)
 			_, err := alice.Withdraw(t.Context(), 9, coin.Bearer, wallet.Steps{})
@@ -354,7 +354,7 @@ func TestAWithdrawalThatWasRefusedAndArrivesLate(t *testing.T) {
 			town.Fund(t, alice.Account, 9)
 			town.Replay(t, lost, alice.Token)
 			holds(t, town, alice.Account, 0)
-			find(t, alice)
+			find(t, town, alice)
 			worth(t, alice, 9, 0)
 			town.CheckBooks(t)
 		})

@@ -50,7 +50,7 @@ mkdir bank && mv case.json bank/
 GROUP=http://127.0.0.1:1
 specied() {
 	if command specied "$@" 2>refusal; then echo "specied $1 was done by nobody" >&2; return 1; fi
-	grep -q 'connect' refusal || { cat refusal >&2; return 1; }
+	grep -q 'no answer from' refusal || { cat refusal >&2; return 1; }
 	testkit specied "$@"
 }
 `

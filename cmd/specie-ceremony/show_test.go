@@ -53,7 +53,7 @@ func TestDocumentsAreShownOnceVerified(t *testing.T) {
 		doc  []byte
 		want string
 	}{
-		{"a deposit receipt", receipt(t, g), "1234 minor units of EUR"},
+		{"a deposit receipt", receipt(t, g), "1234 in minor units of EUR"},
 		{"a group document", g.Sign(t), "group TESTGROUP"},
 		{"a supervisor's signature", g.SupervisionJWS[1], "one of 3 signatures"},
 		{"the root", g.Root.PEM(), "certificate of urn:specie:root"},
