@@ -21,36 +21,31 @@ func ours(purse []coin.Amount, amount coin.Amount, keys []coin.Denomination) *co
 
 // greedy is what one would write first: the largest coins until it is enough.
 func greedy(purse []coin.Amount, amount coin.Amount, keys []coin.Denomination) *coin.Selection {
-	order := seq(len(purse))
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(purse[b], purse[a]) })
-	sel := &coin.Selection{}
-	var sum coin.Amount
-	for _, i := range order {
-		if sum >= amount {
-			break
-		}
-		sel.Spend, sum = append(sel.Spend, i), sum+purse[i]
-	}
-	slices.Sort(sel.Spend)
-	sel.Change, sel.Keys = sum-amount, must(coin.Breakdown(sum-amount, keys))
-	return sel
+	return inOrder(func(a, b coin.Amount) int { return cmp.Compare(b, a) })(purse, amount, keys)
 }
 
 // smallest spends small change first, as people do who want to be rid of it.
 func smallest(purse []coin.Amount, amount coin.Amount, keys []coin.Denomination) *coin.Selection {
-	order := seq(len(purse))
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(purse[a], purse[b]) })
-	sel := &coin.Selection{}
-	var sum coin.Amount
-	for _, i := range order {
-		if sum >= amount {
-			break
+	return inOrder(cmp.Compare[coin.Amount])(purse, amount, keys)
+}
+
+// inOrder takes one coin after the other until it is enough.
+func inOrder(compare func(a, b coin.Amount) int) chooser {
+	return func(purse []coin.Amount, amount coin.Amount, keys []coin.Denomination) *coin.Selection {
+		order := seq(len(purse))
+		slices.SortStableFunc(order, func(a, b int) int { return compare(purse[a], purse[b]) })
+		sel := &coin.Selection{}
+		var sum coin.Amount
+		for _, i := range order {
+			if sum >= amount {
+				break
+			}
+			sel.Spend, sum = append(sel.Spend, i), sum+purse[i]
 		}
-		sel.Spend, sum = append(sel.Spend, i), sum+purse[i]
+		slices.Sort(sel.Spend)
+		sel.Change, sel.Keys = sum-amount, must(coin.Breakdown(sum-amount, keys))
+		return sel
 	}
-	slices.Sort(sel.Spend)
-	sel.Change, sel.Keys = sum-amount, must(coin.Breakdown(sum-amount, keys))
-	return sel
 }
 
 func lifeKeys() []coin.Denomination {
