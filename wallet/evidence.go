@@ -66,12 +66,8 @@ func (w *Wallet) keptKeysets(ctx context.Context) ([]paper, error) {
 // network is not used. ErrNoOperation if it was never prepared, or has no papers
 // because it was made before the purse was lost.
 func (w *Wallet) Evidence(ctx context.Context, id ID, private bool) (*evidence.File, error) {
-	op, err := queryOp(ctx, w.purse.db, KindPay, id)
+	op, body, err := readOp[payment](ctx, w.purse.db, KindPay, id)
 	if err != nil {
-		return nil, err
-	}
-	var body payment
-	if err := decodeBody(op, &body); err != nil {
 		return nil, err
 	}
 	offer, err := paidOffer(body.Link)

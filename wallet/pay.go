@@ -333,12 +333,8 @@ func (w *Wallet) payRefused(ctx context.Context, op Operation, body payment, err
 // openPayment loads a payment that is still to be settled and whose coins are
 // not being taken back.
 func (w *Wallet) openPayment(ctx context.Context, id ID) (Operation, payment, error) {
-	var body payment
-	op, err := queryOp(ctx, w.purse.db, KindPay, id)
+	op, body, err := readOp[payment](ctx, w.purse.db, KindPay, id)
 	if err != nil {
-		return op, body, err
-	}
-	if err := decodeBody(op, &body); err != nil {
 		return op, body, err
 	}
 	switch op.State {

@@ -148,12 +148,8 @@ func (w *Wallet) reclaimRefused(ctx context.Context, op Operation, body exchange
 		gone := earlier.CoinIDs()
 		return w.friendFirst(ctx, op, body, sent, func(id []byte) bool { return slices.Contains(gone, [32]byte(id)) })
 	}
-	pay, err := queryOp(ctx, w.purse.db, KindPay, body.Reclaims)
+	pay, paid, err := readOp[payment](ctx, w.purse.db, KindPay, body.Reclaims)
 	if err != nil {
-		return err
-	}
-	var paid payment
-	if err := decodeBody(pay, &paid); err != nil {
 		return err
 	}
 	spend, _, err := coin.DecodeSpend(paid.Spend)

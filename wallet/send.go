@@ -211,12 +211,8 @@ func (w *Wallet) SentBefore(ctx context.Context, id ID) (*Sent, error) {
 
 // openSending loads an envelope that is on its way and is not being taken back.
 func (w *Wallet) openSending(ctx context.Context, id ID) (Operation, sending, error) {
-	var body sending
-	op, err := queryOp(ctx, w.purse.db, KindSend, id)
+	op, body, err := readOp[sending](ctx, w.purse.db, KindSend, id)
 	if err != nil {
-		return op, body, err
-	}
-	if err := decodeBody(op, &body); err != nil {
 		return op, body, err
 	}
 	switch op.State {

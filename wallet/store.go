@@ -242,6 +242,14 @@ func queryOp(ctx context.Context, q querier, kind string, id ID) (Operation, err
 	return ops[0], nil
 }
 
+// readOp is queryOp with the operation's body.
+func readOp[T any](ctx context.Context, q querier, kind string, id ID) (op Operation, body T, err error) {
+	if op, err = queryOp(ctx, q, kind, id); err == nil {
+		err = decodeBody(op, &body)
+	}
+	return op, body, err
+}
+
 func decodeBody(op Operation, v any) error {
 	if err := json.Unmarshal(op.body, v); err != nil {
 		return fmt.Errorf("purse: operation %s: %w: %w", op.ID, sqlitefile.ErrDamaged, err)

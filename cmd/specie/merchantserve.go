@@ -65,9 +65,9 @@ func (c merchantServeCmd) Run(a *app) error {
 		if !t.HasToken() {
 			a.out.Note("this till has no account yet, and can deposit nothing: give what \"specie merchant request\" prints to the bank, then \"specie merchant login\", and open the till again")
 		}
-		s := &tillServer{t: t, log: log, tls: secure}
+		s := &tillServer{t: t, log: log, tls: secure, done: make(chan error, 2)}
 		defer func() { err = errors.Join(err, s.close()) }()
-		payers, err := s.listen(c.Listen)
+		payers, err := net.Listen("tcp", c.Listen)
 		if err != nil {
 			return err
 		}
@@ -128,7 +128,7 @@ func (c merchantServeCmd) openDesk(a *app, s *tillServer, payers net.Addr) error
 	if err != nil {
 		return err
 	}
-	ln, err := s.listen(c.Desk)
+	ln, err := net.Listen("tcp", c.Desk)
 	if err != nil {
 		return err
 	}
@@ -197,15 +197,8 @@ type tillServer struct {
 	running sync.WaitGroup
 }
 
-func (s *tillServer) listen(address string) (net.Listener, error) {
-	return net.Listen("tcp", address)
-}
-
 // serve answers at an address; stopping is called when it is to end.
 func (s *tillServer) serve(ln net.Listener, h http.Handler, stopping func()) {
-	if s.done == nil {
-		s.done = make(chan error, 2)
-	}
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: 2 * time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
